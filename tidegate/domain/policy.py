@@ -1,0 +1,95 @@
+"""Policy of an organization: thresholds, margins, ladder, bake, budget. Read from YAML, frozen, hashed."""
+
+import hashlib
+import json
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArtifactPolicy(_Part):
+    """Limits on the file itself."""
+
+    min_bytes: int = Field(default=100 * 1024**2, ge=0)
+    max_bytes: int = Field(default=100 * 1024**3, ge=1)
+    max_memory_bytes: int = Field(default=80 * 1024**3, ge=1, description="Largest memory estimate that may be deployed.")
+
+
+class PerformancePolicy(_Part):
+    """Latency and throughput limits. Ratios compare the candidate with the live model in the same window."""
+
+    requests: int = Field(default=48, ge=8, description="Streams measured per arm.")
+    concurrency: int = Field(default=2, ge=1)
+    max_tokens: int = Field(default=24, ge=1)
+    max_ttft_p50_ratio: float = Field(default=1.5, gt=0)
+    max_itl_p50_ratio: float = Field(default=1.5, gt=0)
+    ttft_floor_ms: float = Field(default=10.0, ge=0, description="Differences below this are never a failure.")
+    itl_floor_ms: float = Field(default=4.0, ge=0, description="Differences below this are never a failure.")
+    max_ttft_p95_ms: float = Field(default=2000.0, gt=0, description="Absolute limit, with or without a baseline.")
+    min_tokens_per_second: float = Field(default=5.0, ge=0, description="Decode speed of one stream.")
+    max_error_share: float = Field(default=0.0, ge=0, le=1)
+
+
+class QualityPolicy(_Part):
+    """Limits on the question bank."""
+
+    bank: str = Field(default="pipit", description="Name of the question bank (file stem in the bank folder).")
+    min_score: float = Field(default=0.7, ge=0, le=1, description="Lowest share of right answers, with or without a baseline.")
+    margin: float = Field(default=0.05, gt=0, le=1, description="Loss against the live model that is still tolerated.")
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Error rate of the regression and non-inferiority tests.")
+    max_topic_drop: float = Field(default=0.5, gt=0, le=1, description="A topic that loses more than this share fails alone.")
+
+
+class ShiftPolicy(_Part):
+    """How live traffic moves."""
+
+    ladder: tuple[int, ...] = Field(default=(10, 50, 100), description="Percent of traffic on the new set, rising to 100.")
+    look_s: float = Field(default=30.0, ge=0, description="Shortest look at a step before it can pass.")
+    min_requests: int = Field(default=50, ge=0, description="Live requests on the new set needed to judge a step.")
+    step_deadline_s: float = Field(default=600.0, gt=0, description="A step not judged by then is held for a person.")
+    bake_s: float = Field(default=60.0, ge=0)
+    max_error_share: float = Field(default=0.02, ge=0, le=1)
+    max_latency_ratio: float = Field(default=3.0, gt=0)
+    latency_floor_ms: float = Field(default=50.0, ge=0)
+    drain_s: float = Field(default=30.0, ge=0, description="Longest wait for streams in flight before a set is removed.")
+    keep_previous: int = Field(default=1, ge=0, description="Sets of earlier versions kept warm for rollback.")
+
+    @model_validator(mode="after")
+    def _ladder_rises(self) -> Self:
+        steps = self.ladder
+        if not steps or steps[-1] != 100 or list(steps) != sorted(set(steps)) or steps[0] < 1:
+            raise ValueError("shift.ladder must rise strictly from 1 or more to 100, for example [10, 50, 100]")
+        return self
+
+
+class BudgetPolicy(_Part):
+    max_release_usd: float = Field(default=25.0, ge=0)
+    max_sets: int = Field(default=6, ge=1, description="Sets the organization may have at once.")
+
+
+class DeadlinePolicy(_Part):
+    provision_s: float = Field(default=900.0, gt=0)
+    warm_s: float = Field(default=300.0, gt=0)
+    park_s: float = Field(default=3600.0, gt=0, description="A release parked longer than this is given up.")
+    rollback_wait_s: float = Field(default=120.0, gt=0, description="Wait for a ready rollback target before a person is asked.")
+
+
+class Policy(_Part):
+    """Everything that decides about a release of one service."""
+
+    artifact: ArtifactPolicy = ArtifactPolicy()
+    performance: PerformancePolicy = PerformancePolicy()
+    quality: QualityPolicy = QualityPolicy()
+    shift: ShiftPolicy = ShiftPolicy()
+    budget: BudgetPolicy = BudgetPolicy()
+    deadlines: DeadlinePolicy = DeadlinePolicy()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON: evidence and approvals bind to it."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,122 @@
+"""A release: request, plan, states, journal entries. Plain frozen values."""
+
+import hashlib
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegate.domain.names import Digest, ServiceRef
+
+
+class ReleaseState(StrEnum):
+    REQUESTED = "requested"
+    PLANNED = "planned"
+    AWAIT_APPROVAL = "await_approval"
+    VALIDATING = "validating"
+    PROVISIONING = "provisioning"
+    PARKED = "parked"
+    WARMING = "warming"
+    JUDGING = "judging"
+    SHIFTING = "shifting"
+    BAKING = "baking"
+    COMMITTING = "committing"
+    RETIRING = "retiring"
+    ROLLING_BACK = "rolling_back"
+    HOLD = "hold"
+    DONE = "done"
+    ROLLED_BACK = "rolled_back"
+    REJECTED = "rejected"
+
+
+TERMINAL = frozenset({ReleaseState.DONE, ReleaseState.ROLLED_BACK, ReleaseState.REJECTED})
+
+
+class ReleaseRequest(BaseModel):
+    """Who wants which model version on which service, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    org: str
+    service: str
+    model: str
+    version: str
+    requested_by: str = "unknown"
+    trigger: str = Field(default="manual", description="manual, training, nightly, rollback: part of the idempotency key.")
+    override_quarantine: str = Field(default="", description="Reason for releasing a quarantined digest, with a name.")
+
+    @property
+    def ref(self) -> ServiceRef:
+        return ServiceRef(self.org, self.service)
+
+
+def idempotency_key(ref: ServiceRef, digest: str, trigger: str) -> str:
+    """`org/service/digest/trigger`: while a release with this key is not over, asking again returns it."""
+    return f"{ref}/{digest}/{trigger}"
+
+
+class Plan(BaseModel):
+    """What will happen, computed before anything does; immutable, hashed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    green_set: str
+    green_digest: Digest
+    blue_set: str | None = Field(description="Set that serves now and is the rollback target; None for a first release.")
+    blue_digest: Digest | None
+    blue_version: str | None = Field(description="`name:version` behind the champion alias now.")
+    ladder: tuple[int, ...]
+    gates: tuple[str, ...]
+    policy_digest: str
+    estimated_usd: float = 0.0
+
+    @property
+    def digest(self) -> str:
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+EntryKind = Literal["entered", "intent", "observed", "abort", "note"]
+
+
+class JournalEntry(BaseModel):
+    """One append-only row. `entered` carries the new state; `intent` an effect about to be made;
+    `observed` what was read back; `abort` a person's wish to stop; `note` anything worth telling."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    release_id: str
+    epoch: int
+    kind: EntryKind
+    name: str
+    data: dict[str, Any] = Field(default_factory=dict)
+    at: datetime
+
+
+class Release(BaseModel):
+    """A release as the ledger tells it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    request: ReleaseRequest
+    digest: Digest
+    state: ReleaseState
+    epoch: int
+    plan: Plan | None = None
+    reason: str = Field(default="", description="Why it is in its present state.")
+    created_at: datetime
+    updated_at: datetime
+    owner: str = Field(default="", description="Process that drives it: host:pid.")
+    owner_seen_at: datetime | None = None
+
+    @property
+    def ref(self) -> ServiceRef:
+        return self.request.ref
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in TERMINAL

@@ -1,0 +1,95 @@
+"""Traffic of a service: wanted weights with a rising generation, and what gateways observed."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Upstream(BaseModel):
+    """Where a set can be reached by a gateway."""
+
+    model_config = ConfigDict(frozen=True)
+
+    set_name: str
+    host: str
+    port: int = Field(gt=0, lt=65536)
+    digest: str
+    release_id: str
+
+
+class Route(BaseModel):
+    """Wanted traffic of one service: integer percent per set; 0 keeps a set reachable for pinned probes.
+
+    Weights sum to 100, or all are 0 (nothing serves yet). `newest` is listed first at the gateway, so
+    that raising its share never moves a sticky session off it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    org: str
+    service: str
+    generation: int = 0
+    epoch: int = 0
+    upstreams: tuple[Upstream, ...] = ()
+    weights: dict[str, int] = Field(default_factory=dict)
+    newest: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = {upstream.set_name for upstream in self.upstreams}
+        if set(self.weights) != names:
+            raise ValueError("weights must name exactly the upstreams")
+        total = sum(self.weights.values())
+        if any(weight < 0 for weight in self.weights.values()) or total not in (0, 100):
+            raise ValueError(f"weights must be non-negative and sum to 100 (or all be 0), not {total}")
+        return self
+
+
+class GatewayStatus(BaseModel):
+    """What one gateway agent last confirmed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gateway: str
+    observed_generation: int = Field(description="Highest global generation that Envoy acknowledged.")
+    seen_at: datetime
+    healthy_sets: tuple[str, ...] = Field(default=(), description="Sets with a healthy member at this gateway.")
+    active_requests: dict[str, int] = Field(default_factory=dict, description="Requests in flight by set.")
+    error: str = ""
+
+
+class TrafficCounts(BaseModel):
+    """Cumulative counts of one set at all gateways, as the gateways count them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    set_name: str
+    requests: int = 0
+    failed: int = Field(default=0, description="5xx, resets and broken streams; clients that left do not count.")
+    attempts_failed: int = Field(default=0, description="Failed upstream attempts, also those that a retry hid.")
+    latency_ms_sum: float = 0.0
+    latency_count: int = 0
+    at: datetime
+
+    def since(self, earlier: "TrafficCounts | None") -> "TrafficCounts":
+        """Counts gained after `earlier`; a counter that fell (gateway restart) counts from zero."""
+        if earlier is None:
+            return self
+
+        def gain(now: float, before: float) -> float:
+            return now - before if now >= before else now
+
+        return TrafficCounts(
+            set_name=self.set_name,
+            requests=int(gain(self.requests, earlier.requests)),
+            failed=int(gain(self.failed, earlier.failed)),
+            attempts_failed=int(gain(self.attempts_failed, earlier.attempts_failed)),
+            latency_ms_sum=gain(self.latency_ms_sum, earlier.latency_ms_sum),
+            latency_count=int(gain(self.latency_count, earlier.latency_count)),
+            at=self.at,
+        )
+
+    @property
+    def mean_latency_ms(self) -> float | None:
+        return self.latency_ms_sum / self.latency_count if self.latency_count else None

@@ -1,0 +1,171 @@
+"""What the controller of a release needs from outside, as small protocols.
+
+The ledger room implements `Journal`, `Registry` and `Router`; platforms implement `Platform`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from tidegate.domain import (
+    Evidence,
+    Gate,
+    GatewayStatus,
+    JournalEntry,
+    ModelVersion,
+    Plan,
+    Release,
+    ReleaseRequest,
+    ReleaseState,
+    Route,
+    ServiceRef,
+    SetSpec,
+    TrafficCounts,
+)
+from tidegate.domain.release import EntryKind
+
+
+class Registry(Protocol):
+    """Model versions, aliases, quarantine."""
+
+    def register_version(self, version: ModelVersion) -> ModelVersion:
+        """Store it. Same org, name, version and digest: returns the stored one.
+        Raises: Refused when that name and version exist with another digest (versions are immutable)."""
+        ...
+
+    def get_version(self, org: str, name: str, version: str) -> ModelVersion:
+        """`version` may be `latest` (newest registered). Raises: NotFound."""
+        ...
+
+    def version_by_digest(self, org: str, digest: str) -> ModelVersion | None: ...
+
+    def list_versions(self, org: str | None = None) -> list[ModelVersion]: ...
+
+    def get_alias(self, ref: ServiceRef, alias: str) -> ModelVersion | None:
+        """The version behind `champion`, `candidate` or `previous` of a service."""
+        ...
+
+    def set_alias(
+        self, ref: ServiceRef, alias: str, version: ModelVersion | None, *, actor: str, reason: str, epoch: int
+    ) -> None:
+        """Move (or, with None, remove) an alias and append it to its history. Raises: Fenced for a lower epoch."""
+        ...
+
+    def alias_history(self, ref: ServiceRef) -> list[dict[str, Any]]: ...
+
+    def quarantine(self, org: str, digest: str, *, reason: str, release_id: str) -> None: ...
+
+    def quarantine_reason(self, org: str, digest: str) -> str | None: ...
+
+
+class Journal(Protocol):
+    """Releases, their journal and evidence, and the lock on a service. The controller's only memory."""
+
+    def request_release(self, request: ReleaseRequest, digest: str, *, key: str) -> Release:
+        """Create it in REQUESTED (first journal row included), or return the one that already has `key` and
+        is not over. One transaction; two callers at once get the same release."""
+        ...
+
+    def get_release(self, release_id: str) -> Release:
+        """Raises: NotFound."""
+        ...
+
+    def list_releases(
+        self, *, ref: ServiceRef | None = None, only_active: bool = False, limit: int = 50
+    ) -> list[Release]:
+        """Newest first."""
+        ...
+
+    def acquire_lock(self, ref: ServiceRef, release_id: str) -> int | None:
+        """Take the service for this release and return a new, higher epoch; the same release asking again gets a
+        new epoch too (its former owner is fenced off). None while another release that is not over holds it."""
+        ...
+
+    def release_lock(self, ref: ServiceRef, release_id: str, epoch: int) -> None:
+        """No error when it is not held; the epoch counter never falls."""
+        ...
+
+    def current_epoch(self, ref: ServiceRef) -> int: ...
+
+    def append(
+        self,
+        release_id: str,
+        epoch: int,
+        kind: EntryKind,
+        name: str,
+        data: dict[str, Any] | None = None,
+        *,
+        plan: Plan | None = None,
+    ) -> JournalEntry:
+        """Append one row. `entered` also sets the release's state (to `name`), reason (`data["reason"]`) and, when
+        given, its plan, in the same transaction. `abort` needs no valid epoch.
+        Raises: Fenced when `epoch` is not the service's current one."""
+        ...
+
+    def entries(self, release_id: str) -> list[JournalEntry]: ...
+
+    def add_evidence(self, release_id: str | None, rows: Sequence[Evidence], *, digest: str, policy_digest: str) -> None:
+        """Store rows; a row of the same release, gate and check replaces the former in later reads."""
+        ...
+
+    def evidence(self, release_id: str, gate: Gate | None = None) -> list[Evidence]:
+        """Latest row of each (gate, check), in the order of storing."""
+        ...
+
+    def heartbeat(self, release_id: str, owner: str) -> None: ...
+
+    def record_set(self, spec: SetSpec, *, platform: str, epoch: int, state: str) -> None:
+        """Remember a set and its spec (upsert by name). Raises: Fenced."""
+        ...
+
+    def get_set(self, name: str) -> tuple[SetSpec, str] | None:
+        """Spec and recorded state of a set."""
+        ...
+
+    def list_sets(self, ref: ServiceRef | None = None) -> list[tuple[SetSpec, str]]:
+        """Recorded sets that are not deleted, oldest first."""
+        ...
+
+
+class Router(Protocol):
+    """Wanted traffic (written fenced) and what gateways confirmed. Gateways read it; nobody edits Envoy's files."""
+
+    def get_route(self, ref: ServiceRef) -> Route | None: ...
+
+    def put_route(self, route: Route, *, epoch: int) -> int:
+        """Store wanted upstreams and weights as a new generation, higher than every earlier one of any service,
+        and return it. The same content again returns the present generation. Raises: Fenced."""
+        ...
+
+    def list_routes(self) -> list[Route]: ...
+
+    def generation(self) -> int:
+        """Highest generation of all services: what a gateway must reach to be up to date."""
+        ...
+
+    def report_gateway(self, status: GatewayStatus) -> None: ...
+
+    def gateways(self) -> list[GatewayStatus]: ...
+
+    def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
+        """Store cumulative counts by set as sampled at one gateway; old samples are pruned."""
+        ...
+
+    def counts(self, set_name: str, at: datetime | None = None) -> TrafficCounts | None:
+        """Sum over gateways of the newest sample (not newer than `at`) of each."""
+        ...
+
+
+class Store(Protocol):
+    """Content-addressed artifacts."""
+
+    def path_of(self, digest: str) -> str | None: ...
+
+
+class Checks(Protocol):
+    """Runs the checks of one gate and returns its rows; never raises for a failed check."""
+
+    def run(self, gate: Gate, release: Release) -> list[Evidence]: ...
+
+
+__all__ = ["Checks", "Journal", "Registry", "ReleaseState", "Router", "Store"]

@@ -1,0 +1,101 @@
+"""Where things live. The only readers of the environment are this file and `wiring.py`."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+PACKAGE_ROOT = Path(__file__).resolve().parent
+SOURCE_ROOT = PACKAGE_ROOT.parent
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Paths and addresses of one Tidegate installation. Build it with `load_settings()`."""
+
+    home: Path
+    ledger_url: str
+    deployments_dir: Path
+    runtime_dir: Path
+    envoy_bin: str | None = None
+    engine_bin_dir: str | None = None
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def store_dir(self) -> Path:
+        return self.home / "store"
+
+    @property
+    def local_platform_dir(self) -> Path:
+        return self.home / "platform" / "local"
+
+    @property
+    def gateway_dir(self) -> Path:
+        return self.home / "gateway"
+
+    @property
+    def prefect_home(self) -> Path:
+        return self.home / "prefect"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def stack_file(self) -> Path:
+        """Written by `tidegate up`: pids, ports and URLs of the embedded stack."""
+        return self.home / "stack.json"
+
+    @property
+    def organizations_dir(self) -> Path:
+        return self.deployments_dir / "organizations"
+
+    @property
+    def policies_dir(self) -> Path:
+        return self.deployments_dir / "policies"
+
+    @property
+    def banks_dir(self) -> Path:
+        return self.deployments_dir / "demo" / "banks"
+
+
+def load_settings(environ: dict[str, str] | None = None, cwd: Path | None = None) -> Settings:
+    """Read settings from the environment; every value has a default that works on a laptop."""
+    env = dict(os.environ) if environ is None else environ
+    home = _home(env, cwd or Path.cwd())
+    deployments = Path(env.get("TIDEGATE_DEPLOYMENTS_DIR") or SOURCE_ROOT / "deployments")
+    return Settings(
+        home=home,
+        ledger_url=env.get("TIDEGATE_LEDGER_URL") or f"sqlite:///{home / 'ledger.sqlite3'}",
+        deployments_dir=deployments,
+        runtime_dir=_runtime_dir(env, home),
+        envoy_bin=env.get("TIDEGATE_ENVOY_BIN") or None,
+        engine_bin_dir=env.get("TIDEGATE_ENGINE_BIN_DIR") or None,
+    )
+
+
+def _home(env: dict[str, str], cwd: Path) -> Path:
+    """`TIDEGATE_HOME`, else `.tidegate` beside the checkout that we stand in, else the user's data folder."""
+    if env.get("TIDEGATE_HOME"):
+        return Path(env["TIDEGATE_HOME"]).expanduser().resolve()
+    for folder in (cwd, *cwd.parents):
+        if (folder / ".tidegate").is_dir() or (folder / "tidegate" / "settings.py").is_file():
+            return folder / ".tidegate"
+    return Path(platformdirs.user_data_dir("tidegate"))
+
+
+def _runtime_dir(env: dict[str, str], home: Path) -> Path:
+    """Folder for Unix sockets: their paths may hold about 100 characters, so never below a deep home."""
+    base = Path(env.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    return base / f"tidegate-{hashlib.sha256(str(home).encode()).hexdigest()[:10]}"
