@@ -1,0 +1,158 @@
+"""Secrets by name: from the environment, else from files that only their owner can read.
+
+Values leave this room as `Secret` only; no error, log line or listing holds one.
+"""
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tidegate.domain import InvalidInput, Refused, Secret
+
+SECRET_NAME_PATTERN = r"^[a-z][a-z0-9-]{1,99}$"
+ENVIRONMENT_PREFIX = "TIDEGATE_SECRET_"
+PROBE_KEY = "tidegate-probe-key"
+PREFECT_AUTH = "prefect-auth"
+FORBIDDEN_MODE = stat.S_IRWXG | stat.S_IRWXO
+
+
+def api_key_name(org: str) -> str:
+    """Name of the secret that an organization's clients present to the gateway."""
+    return f"org-{org}-api-key"
+
+
+def credential_name(platform: str, org: str) -> str:
+    """Name of the secret that proves an organization to a platform."""
+    return f"{platform}-credential-{org}"
+
+
+class SecretStore:
+    """`TIDEGATE_SECRET_<NAME>` wins over the file `<folder>/<name>`, which must have mode 0600."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str],
+        random_text: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+    ):
+        self._folder = folder
+        self._environ = environ
+        self._random_text = random_text
+
+    def get(self, name: str) -> Secret | None:
+        """The secret, or None when neither the environment nor the folder has it.
+
+        Raises:
+            InvalidInput: the name has a shape that no secret of ours has, or the value is empty.
+            Refused: the file can be read by others, is not a plain file, or belongs to somebody else.
+        """
+        variable = variable_name(name)
+        if variable in self._environ:
+            return _secret_of(self._environ[variable], f"The environment variable {variable}")
+        return self._read(self._folder / name)
+
+    def ensure(self, name: str) -> Secret:
+        """The secret, made and stored if it is missing. Two processes asking at once get the same one."""
+        found = self.get(name)
+        if found is not None:
+            return found
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / name
+        self._create(path, _new_value(name, self._random_text()))
+        made = self._read(path)
+        if made is None:
+            raise Refused(
+                f"The secret file {path} vanished right after it was made.",
+                remedy="Find out which program cleans this folder, then run the command again.",
+            )
+        return made
+
+    def names(self) -> list[str]:
+        """Names of the stored secrets; never a value."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(
+            path.name for path in self._folder.iterdir() if re.match(SECRET_NAME_PATTERN, path.name)
+        )
+
+    def _create(self, path: Path, value: str) -> None:
+        """Write aside, then link: the name appears with its whole content or not at all, and never twice."""
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(value + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        finally:
+            draft.unlink()
+
+    def _read(self, path: Path) -> Secret | None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Refused(
+                f"The secret file {path} cannot be opened: {error.strerror}.",
+                remedy="It must be a plain file (no link) that you own; remove it to have a new one made.",
+            ) from error
+        with os.fdopen(descriptor, encoding="utf-8") as file:
+            _refuse_exposed(path, os.fstat(descriptor))
+            return _secret_of(file.read(), f"The secret file {path}")
+
+
+def variable_name(name: str) -> str:
+    """The environment variable that overrides a secret.
+
+    Raises:
+        InvalidInput: when the name could not be a file of ours.
+    """
+    if not re.match(SECRET_NAME_PATTERN, name):
+        raise InvalidInput(
+            f"'{name}' is not a name of a secret.",
+            remedy="Use lower-case letters, digits and dashes, for example org-swaggystacks-api-key.",
+            field="name",
+        )
+    return ENVIRONMENT_PREFIX + name.upper().replace("-", "_")
+
+
+def _new_value(name: str, random_text: str) -> str:
+    """Client keys carry a recognisable prefix, so that a leaked one can be found by secret scanners."""
+    if name == PREFECT_AUTH:
+        return f"tidegate:{random_text}"
+    if name == PROBE_KEY:
+        return f"tg_probe_{random_text}"
+    if match := re.match(r"^org-(.+)-api-key$", name):
+        return f"tg_{match[1]}_{random_text}"
+    return random_text
+
+
+def _secret_of(text: str, origin: str) -> Secret:
+    value = text.strip()
+    if not value:
+        raise InvalidInput(
+            f"{origin} is empty.", remedy="Set a value, or remove it to have one made.", field="secret"
+        )
+    return Secret(value)
+
+
+def _refuse_exposed(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Refused(f"{path} is not a plain file.", remedy="Remove it to have a new secret made.")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise Refused(
+            f"The secret file {path} belongs to another user.",
+            remedy=f"Run: sudo chown {os.geteuid()} {path}",
+        )
+    if status.st_mode & FORBIDDEN_MODE:
+        raise Refused(
+            f"The secret file {path} can be reached by other users (mode {stat.S_IMODE(status.st_mode):04o}).",
+            remedy=f"Run: chmod 600 {path}, and replace the secret if others may have read it.",
+        )
