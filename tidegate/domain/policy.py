@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -50,6 +50,9 @@ class ShiftPolicy(_Part):
     ladder: tuple[int, ...] = Field(default=(10, 50, 100), description="Percent of traffic on the new set, rising to 100.")
     look_s: float = Field(default=30.0, ge=0, description="Shortest look at a step before it can pass.")
     min_requests: int = Field(default=50, ge=0, description="Live requests on the new set needed to judge a step.")
+    thin_traffic: Literal["probe", "hold"] = Field(
+        default="probe", description="When clients send too little: send probe requests to the new set, or wait and hold."
+    )
     step_deadline_s: float = Field(default=600.0, gt=0, description="A step not judged by then is held for a person.")
     bake_s: float = Field(default=60.0, ge=0)
     max_error_share: float = Field(default=0.02, ge=0, le=1)
@@ -69,6 +72,7 @@ class ShiftPolicy(_Part):
 class BudgetPolicy(_Part):
     max_release_usd: float = Field(default=25.0, ge=0)
     max_sets: int = Field(default=6, ge=1, description="Sets the organization may have at once.")
+    release_hours: float = Field(default=1.0, gt=0, description="Hours of the new set that a release is priced with.")
 
 
 class DeadlinePolicy(_Part):

@@ -3,7 +3,7 @@
 The ledger room implements `Journal`, `Registry` and `Router`; platforms implement `Platform`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -163,9 +163,16 @@ class Store(Protocol):
 
 
 class Checks(Protocol):
-    """Runs the checks of one gate and returns its rows; never raises for a failed check."""
+    """Runs checks and returns their rows. A failed check is a row; raises Transient when it could not be run."""
 
-    def run(self, gate: Gate, release: Release) -> list[Evidence]: ...
+    required: Mapping[Gate, frozenset[str]]
+    """Checks without which a gate is not judged."""
+
+    def run(self, gates: Sequence[Gate], release: Release) -> list[Evidence]: ...
+
+    def send_probes(self, release: Release, set_name: str, count: int) -> int:
+        """Send probe requests to a set through a gateway; returns how many were answered."""
+        ...
 
 
 __all__ = ["Checks", "Journal", "Registry", "ReleaseState", "Router", "Store"]

@@ -1,0 +1,20 @@
+"""Releases: the pure state machine, the controller that executes its steps, and the ports it needs."""
+
+from tidegate.release.controller import Controller
+from tidegate.release.machine import ALL_GATES, Observation, Step, View, decide
+from tidegate.release.planning import make_plan
+from tidegate.release.view import fold_view
+from tidegate.release.window import Window, judge_window
+
+__all__ = [
+    "ALL_GATES",
+    "Controller",
+    "Observation",
+    "Step",
+    "View",
+    "Window",
+    "decide",
+    "fold_view",
+    "judge_window",
+    "make_plan",
+]

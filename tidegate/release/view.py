@@ -1,0 +1,32 @@
+"""Folds a release's journal into what `decide` needs. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tidegate.domain import JournalEntry, Release
+from tidegate.release.machine import View
+
+
+def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:
+    """Fold the journal. `observed` and `intents` hold only what came after the present state was entered;
+    `facts` the last `entered` row of each state; an abort or approval counts once, until acted upon."""
+    last_entered = max((index for index, entry in enumerate(entries) if entry.kind == "entered"), default=-1)
+    current = entries[last_entered] if last_entered >= 0 else None
+    recent = entries[last_entered + 1 :]
+    attempts = Counter(
+        entry.name.removeprefix("gate:")
+        for entry in entries
+        if entry.kind == "observed" and entry.name.startswith("gate:")
+    )
+    return View(
+        release=release,
+        entered_at=current.at if current else release.created_at,
+        data=current.data if current else {},
+        observed={entry.name: entry for entry in recent if entry.kind == "observed"},
+        facts={entry.name: entry for entry in entries if entry.kind == "entered"},
+        intents=frozenset(entry.name for entry in entries if entry.kind == "intent"),
+        gate_attempts=attempts,
+        abort=next((entry for entry in entries if entry.kind == "abort"), None),
+        approval=next((entry for entry in recent if entry.kind == "note" and entry.name == "approve"), None),
+        probe_rounds=sum(1 for entry in recent if entry.kind == "observed" and entry.name == "probes"),
+    )
