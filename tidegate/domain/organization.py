@@ -13,12 +13,16 @@ class ServiceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     platform: str = Field(default="local", description="Platform on which its sets run.")
-    models: tuple[str, ...] = Field(default=("*",), description="Model names (shell patterns) that may be released to it.")
+    models: tuple[str, ...] = Field(
+        default=("*",), description="Model names (shell patterns) that may be released to it."
+    )
     context_tokens: int = Field(default=256, ge=8)
     parallel: int = Field(default=4, ge=1)
     threads: int = Field(default=1, ge=1)
     max_memory_bytes: int = Field(default=2 * 1024**3, ge=64 * 1024**2)
-    policy: Policy = Field(default=Policy(), description="Overrides of the organization's policy, merged over it.")
+    policy: Policy = Field(
+        default=Policy(), description="Overrides of the organization's policy, merged over it."
+    )
 
 
 class Organization(BaseModel):

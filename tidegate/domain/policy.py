@@ -16,7 +16,9 @@ class ArtifactPolicy(_Part):
 
     min_bytes: int = Field(default=100 * 1024**2, ge=0)
     max_bytes: int = Field(default=100 * 1024**3, ge=1)
-    max_memory_bytes: int = Field(default=80 * 1024**3, ge=1, description="Largest memory estimate that may be deployed.")
+    max_memory_bytes: int = Field(
+        default=80 * 1024**3, ge=1, description="Largest memory estimate that may be deployed."
+    )
 
 
 class PerformancePolicy(_Part):
@@ -27,9 +29,13 @@ class PerformancePolicy(_Part):
     max_tokens: int = Field(default=24, ge=1)
     max_ttft_p50_ratio: float = Field(default=1.5, gt=0)
     max_itl_p50_ratio: float = Field(default=1.5, gt=0)
-    ttft_floor_ms: float = Field(default=10.0, ge=0, description="Differences below this are never a failure.")
+    ttft_floor_ms: float = Field(
+        default=10.0, ge=0, description="Differences below this are never a failure."
+    )
     itl_floor_ms: float = Field(default=4.0, ge=0, description="Differences below this are never a failure.")
-    max_ttft_p95_ms: float = Field(default=2000.0, gt=0, description="Absolute limit, with or without a baseline.")
+    max_ttft_p95_ms: float = Field(
+        default=2000.0, gt=0, description="Absolute limit, with or without a baseline."
+    )
     min_tokens_per_second: float = Field(default=5.0, ge=0, description="Decode speed of one stream.")
     max_error_share: float = Field(default=0.0, ge=0, le=1)
 
@@ -37,49 +43,76 @@ class PerformancePolicy(_Part):
 class QualityPolicy(_Part):
     """Limits on the question bank."""
 
-    bank: str = Field(default="pipit", description="Name of the question bank (file stem in the bank folder).")
-    min_score: float = Field(default=0.7, ge=0, le=1, description="Lowest share of right answers, with or without a baseline.")
-    margin: float = Field(default=0.05, gt=0, le=1, description="Loss against the live model that is still tolerated.")
-    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Error rate of the regression and non-inferiority tests.")
-    max_topic_drop: float = Field(default=0.5, gt=0, le=1, description="A topic that loses more than this share fails alone.")
+    bank: str = Field(
+        default="pipit", description="Name of the question bank (file stem in the bank folder)."
+    )
+    min_score: float = Field(
+        default=0.7, ge=0, le=1, description="Lowest share of right answers, with or without a baseline."
+    )
+    margin: float = Field(
+        default=0.05, gt=0, le=1, description="Loss against the live model that is still tolerated."
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Error rate of the regression and non-inferiority tests."
+    )
+    max_topic_drop: float = Field(
+        default=0.5, gt=0, le=1, description="A topic that loses more than this share fails alone."
+    )
 
 
 class ShiftPolicy(_Part):
     """How live traffic moves."""
 
-    ladder: tuple[int, ...] = Field(default=(10, 50, 100), description="Percent of traffic on the new set, rising to 100.")
-    look_s: float = Field(default=30.0, ge=0, description="Shortest look at a step before it can pass.")
-    min_requests: int = Field(default=50, ge=0, description="Live requests on the new set needed to judge a step.")
-    thin_traffic: Literal["probe", "hold"] = Field(
-        default="probe", description="When clients send too little: send probe requests to the new set, or wait and hold."
+    ladder: tuple[int, ...] = Field(
+        default=(10, 50, 100), description="Percent of traffic on the new set, rising to 100."
     )
-    step_deadline_s: float = Field(default=600.0, gt=0, description="A step not judged by then is held for a person.")
+    look_s: float = Field(default=30.0, ge=0, description="Shortest look at a step before it can pass.")
+    min_requests: int = Field(
+        default=50, ge=0, description="Live requests on the new set needed to judge a step."
+    )
+    thin_traffic: Literal["probe", "hold"] = Field(
+        default="probe",
+        description="When clients send too little: send probe requests to the new set, or wait and hold.",
+    )
+    step_deadline_s: float = Field(
+        default=600.0, gt=0, description="A step not judged by then is held for a person."
+    )
     bake_s: float = Field(default=60.0, ge=0)
     max_error_share: float = Field(default=0.02, ge=0, le=1)
     max_latency_ratio: float = Field(default=3.0, gt=0)
     latency_floor_ms: float = Field(default=50.0, ge=0)
-    drain_s: float = Field(default=30.0, ge=0, description="Longest wait for streams in flight before a set is removed.")
-    keep_previous: int = Field(default=1, ge=0, description="Sets of earlier versions kept warm for rollback.")
+    drain_s: float = Field(
+        default=30.0, ge=0, description="Longest wait for streams in flight before a set is removed."
+    )
+    keep_previous: int = Field(
+        default=1, ge=0, description="Sets of earlier versions kept warm for rollback."
+    )
 
     @model_validator(mode="after")
     def _ladder_rises(self) -> Self:
         steps = self.ladder
         if not steps or steps[-1] != 100 or list(steps) != sorted(set(steps)) or steps[0] < 1:
-            raise ValueError("shift.ladder must rise strictly from 1 or more to 100, for example [10, 50, 100]")
+            raise ValueError(
+                "shift.ladder must rise strictly from 1 or more to 100, for example [10, 50, 100]"
+            )
         return self
 
 
 class BudgetPolicy(_Part):
     max_release_usd: float = Field(default=25.0, ge=0)
     max_sets: int = Field(default=6, ge=1, description="Sets the organization may have at once.")
-    release_hours: float = Field(default=1.0, gt=0, description="Hours of the new set that a release is priced with.")
+    release_hours: float = Field(
+        default=1.0, gt=0, description="Hours of the new set that a release is priced with."
+    )
 
 
 class DeadlinePolicy(_Part):
     provision_s: float = Field(default=900.0, gt=0)
     warm_s: float = Field(default=300.0, gt=0)
     park_s: float = Field(default=3600.0, gt=0, description="A release parked longer than this is given up.")
-    rollback_wait_s: float = Field(default=120.0, gt=0, description="Wait for a ready rollback target before a person is asked.")
+    rollback_wait_s: float = Field(
+        default=120.0, gt=0, description="Wait for a ready rollback target before a person is asked."
+    )
 
 
 class Policy(_Part):

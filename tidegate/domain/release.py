@@ -44,9 +44,15 @@ class ReleaseRequest(BaseModel):
     model: str
     version: str
     requested_by: str = "unknown"
-    trigger: str = Field(default="manual", description="manual, training, nightly, rollback: part of the idempotency key.")
-    reason: str = Field(default="", description="Why; kept with the release, and with the quarantine of a rollback.")
-    override_quarantine: str = Field(default="", description="Reason for releasing a quarantined digest, with a name.")
+    trigger: str = Field(
+        default="manual", description="manual, training, nightly, rollback: part of the idempotency key."
+    )
+    reason: str = Field(
+        default="", description="Why; kept with the release, and with the quarantine of a rollback."
+    )
+    override_quarantine: str = Field(
+        default="", description="Reason for releasing a quarantined digest, with a name."
+    )
 
     @property
     def ref(self) -> ServiceRef:
@@ -64,14 +70,19 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["release", "rollback"] = Field(
-        default="release", description="A rollback goes to a set that was proven before: no judging, no ladder."
+        default="release",
+        description="A rollback goes to a set that was proven before: no judging, no ladder.",
     )
     green_set: str
     green_digest: Digest
-    blue_set: str | None = Field(description="Set that serves now and is the rollback target; None for a first release.")
+    blue_set: str | None = Field(
+        description="Set that serves now and is the rollback target; None for a first release."
+    )
     blue_digest: Digest | None
     blue_version: str | None = Field(description="`name:version` behind the champion alias now.")
-    previous_version: str | None = Field(default=None, description="`name:version` behind the previous alias now.")
+    previous_version: str | None = Field(
+        default=None, description="`name:version` behind the previous alias now."
+    )
     ladder: tuple[int, ...]
     gates: tuple[str, ...]
     policy_digest: str

@@ -54,7 +54,9 @@ class GatewayStatus(BaseModel):
     gateway: str
     observed_generation: int = Field(description="Highest global generation that Envoy acknowledged.")
     seen_at: datetime
-    healthy_sets: tuple[str, ...] = Field(default=(), description="Sets with a healthy member at this gateway.")
+    healthy_sets: tuple[str, ...] = Field(
+        default=(), description="Sets with a healthy member at this gateway."
+    )
     active_requests: dict[str, int] = Field(default_factory=dict, description="Requests in flight by set.")
     error: str = ""
 
@@ -66,8 +68,12 @@ class TrafficCounts(BaseModel):
 
     set_name: str
     requests: int = 0
-    failed: int = Field(default=0, description="5xx, resets and broken streams; clients that left do not count.")
-    attempts_failed: int = Field(default=0, description="Failed upstream attempts, also those that a retry hid.")
+    failed: int = Field(
+        default=0, description="5xx, resets and broken streams; clients that left do not count."
+    )
+    attempts_failed: int = Field(
+        default=0, description="Failed upstream attempts, also those that a retry hid."
+    )
     latency_ms_sum: float = 0.0
     latency_count: int = 0
     at: datetime

@@ -46,7 +46,9 @@ class SetStatus(BaseModel):
 
     name: str
     state: SetState
-    digest: str | None = Field(default=None, description="Digest the engine itself reports, not the wanted one.")
+    digest: str | None = Field(
+        default=None, description="Digest the engine itself reports, not the wanted one."
+    )
     host: str | None = None
     port: int | None = None
     restarts: int = Field(default=0, description="Times the platform had to start it again.")

@@ -1,8 +1,10 @@
 """Releases: the pure state machine, the controller that executes its steps, and the ports it needs."""
 
 from tidegate.release.controller import Controller
-from tidegate.release.machine import ALL_GATES, Observation, Step, View, decide
+from tidegate.release.machine import ALL_GATES, decide
+from tidegate.release.observation import Observation, View
 from tidegate.release.planning import make_plan
+from tidegate.release.step import Step
 from tidegate.release.view import fold_view
 from tidegate.release.window import Window, judge_window
 

@@ -21,7 +21,9 @@ def make_plan(
     for traffic, not an alias. A rollback prefers the warm set that still serves the wanted digest.
     """
     blue = _live_set(route)
-    blue_digest = next((u.digest for u in route.upstreams if u.set_name == blue), None) if route and blue else None
+    blue_digest = (
+        next((u.digest for u in route.upstreams if u.set_name == blue), None) if route and blue else None
+    )
     is_rollback = release.request.trigger == "rollback"
     green = set_name(release.ref, release.digest, release.id)
     if is_rollback:

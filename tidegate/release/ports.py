@@ -20,6 +20,7 @@ from tidegate.domain import (
     Route,
     ServiceRef,
     SetSpec,
+    SetStatus,
     TrafficCounts,
 )
 from tidegate.domain.release import EntryKind
@@ -46,7 +47,14 @@ class Registry(Protocol):
         ...
 
     def set_alias(
-        self, ref: ServiceRef, alias: str, version: ModelVersion | None, *, actor: str, reason: str, epoch: int
+        self,
+        ref: ServiceRef,
+        alias: str,
+        version: ModelVersion | None,
+        *,
+        actor: str,
+        reason: str,
+        epoch: int,
     ) -> None:
         """Move (or, with None, remove) an alias and append it to its history. Raises: Fenced for a lower epoch."""
         ...
@@ -104,7 +112,9 @@ class Journal(Protocol):
 
     def entries(self, release_id: str) -> list[JournalEntry]: ...
 
-    def add_evidence(self, release_id: str | None, rows: Sequence[Evidence], *, digest: str, policy_digest: str) -> None:
+    def add_evidence(
+        self, release_id: str | None, rows: Sequence[Evidence], *, digest: str, policy_digest: str
+    ) -> None:
         """Store rows; a row of the same release, gate and check replaces the former in later reads."""
         ...
 
@@ -156,10 +166,22 @@ class Router(Protocol):
         ...
 
 
-class Store(Protocol):
-    """Content-addressed artifacts."""
+class Ledger(Journal, Registry, Router, Protocol):
+    """The one database behind the three protocols."""
 
-    def path_of(self, digest: str) -> str | None: ...
+    def set_state(self, name: str, state: str, *, epoch: int) -> None: ...
+
+
+class SetPlatform(Protocol):
+    """The part of `platforms.protocol.Platform` that a release needs."""
+
+    name: str
+
+    def create(self, spec: SetSpec) -> SetStatus: ...
+    def start(self, name: str) -> SetStatus: ...
+    def status(self, name: str) -> SetStatus: ...
+    def delete(self, name: str) -> None: ...
+    def price_per_hour_usd(self, spec: SetSpec) -> float: ...
 
 
 class Checks(Protocol):
@@ -175,4 +197,4 @@ class Checks(Protocol):
         ...
 
 
-__all__ = ["Checks", "Journal", "Registry", "ReleaseState", "Router", "Store"]
+__all__ = ["Checks", "Journal", "Ledger", "Registry", "ReleaseState", "Router", "SetPlatform"]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tidegate.domain import JournalEntry, Release
-from tidegate.release.machine import View
+from tidegate.release.observation import View
 
 
 def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:

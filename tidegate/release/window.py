@@ -18,7 +18,9 @@ class Window:
     old: TrafficCounts | None
 
 
-def judge_window(window: Window | None, policy: ShiftPolicy, *, look_s: float, bake: bool = False) -> tuple[Verdict, str]:
+def judge_window(
+    window: Window | None, policy: ShiftPolicy, *, look_s: float, bake: bool = False
+) -> tuple[Verdict, str]:
     """Verdict on live traffic so far, with the sentence that explains it.
 
     fail: at least 3 failed attempts and the one-sided 95 % Wilson lower bound of their share is above
@@ -40,7 +42,10 @@ def judge_window(window: Window | None, policy: ShiftPolicy, *, look_s: float, b
     if look_s < needed_s:
         return Verdict.NOT_JUDGED, f"looking for {needed_s:.0f} s"
     if new.requests < policy.min_requests:
-        return Verdict.NOT_JUDGED, f"{new.requests} of {policy.min_requests} live requests needed on the new set"
+        return (
+            Verdict.NOT_JUDGED,
+            f"{new.requests} of {policy.min_requests} live requests needed on the new set",
+        )
     if tried and failed / tried > policy.max_error_share:
         return Verdict.NOT_JUDGED, f"{failed} of {tried} live requests failed; too few to be sure"
     return Verdict.PASS, f"{new.requests} live requests on the new set, {failed} failed"

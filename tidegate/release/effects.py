@@ -1,0 +1,217 @@
+"""Carries out the steps that `decide` chose. Every effect is idempotent and fenced by the epoch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.domain import (
+    TERMINAL,
+    CapacityShortage,
+    Fenced,
+    Gate,
+    ModelVersion,
+    NeedsOperator,
+    Release,
+    ReleaseState,
+    Route,
+    ServiceConfig,
+    SetSpec,
+    Upstream,
+    fold,
+)
+from tidegate.domain.names import ServiceRef
+from tidegate.release import step as do
+from tidegate.release.planning import make_plan
+from tidegate.release.ports import Checks, Ledger, SetPlatform
+from tidegate.release.step import Step
+
+
+@dataclass(frozen=True)
+class Effects:
+    ledger: Ledger
+    platform: SetPlatform
+    checks: Checks
+    service: ServiceConfig
+
+    def make(self, release: Release, epoch: int, step: Step) -> None:
+        """Carry out one step. Every effect is idempotent: a crash after it only means doing it again."""
+        match step:
+            case do.Enter() | do.Intend() | do.Observe():
+                self._write(release, epoch, step)
+            case do.MakePlan():
+                self._plan(release, epoch)
+            case do.RunGates(gates):
+                self._run_gates(release, epoch, gates)
+            case do.CreateSet() | do.StartSet() | do.DeleteSet():
+                self._change_set(release, epoch, step)
+            case do.PutWeights(weights):
+                self._put_weights(release, epoch, weights)
+            case do.MoveAlias(forward):
+                self._move_alias(release, epoch, forward)
+            case do.Quarantine(digest, reason):
+                self.ledger.quarantine(release.request.org, digest, reason=reason, release_id=release.id)
+                self.ledger.append(
+                    release.id, epoch, "observed", "quarantine", {"digest": digest, "reason": reason}
+                )
+            case do.SendProbes(count):
+                self._send_probes(release, epoch, count)
+            case do.AcquireLock() | do.Wait() | do.Stop():
+                raise AssertionError(f"{step} is the controller's, not an effect")
+
+    def _write(self, release: Release, epoch: int, step: do.Enter | do.Intend | do.Observe) -> None:
+        match step:
+            case do.Enter(state, reason, data):
+                self._enter(release, epoch, state, {"reason": reason, **data})
+            case do.Intend(name):
+                self.ledger.append(release.id, epoch, "intent", name)
+            case do.Observe(name, data):
+                extra = {"counts": self._count_snapshot(release)} if name == "weights" else {}
+                self.ledger.append(release.id, epoch, "observed", name, {**data, **extra})
+
+    def _change_set(
+        self, release: Release, epoch: int, step: do.CreateSet | do.StartSet | do.DeleteSet
+    ) -> None:
+        match step:
+            case do.CreateSet():
+                self._create(release, epoch)
+            case do.StartSet(name):
+                self.platform.start(name)
+            case do.DeleteSet(name):
+                self._check_fence(release, epoch)
+                self.platform.delete(name)
+                self.ledger.set_state(name, "deleted", epoch=epoch)
+
+    def _check_fence(self, release: Release, epoch: int) -> None:
+        """A platform cannot be fenced: look once more right before something is destroyed."""
+        if self.ledger.current_epoch(release.ref) != epoch:
+            raise Fenced(f"Release {release.id} was taken over.", remedy="The newer owner finishes it.")
+
+    def _send_probes(self, release: Release, epoch: int, count: int) -> None:
+        assert release.plan is not None
+        answered = self.checks.send_probes(release, release.plan.green_set, count)
+        self.ledger.append(release.id, epoch, "observed", "probes", {"wanted": count, "answered": answered})
+
+    def _enter(self, release: Release, epoch: int, state: ReleaseState, data: dict[str, Any]) -> None:
+        self.ledger.append(release.id, epoch, "entered", state.value, data)
+        if state in TERMINAL and epoch:
+            self.ledger.release_lock(release.ref, release.id, epoch)
+
+    def _plan(self, release: Release, epoch: int) -> None:
+        plan = make_plan(
+            release,
+            self.service.policy,
+            route=self.ledger.get_route(release.ref),
+            champion=self.ledger.get_alias(release.ref, "champion"),
+            previous=self.ledger.get_alias(release.ref, "previous"),
+            sets=[spec for spec, state in self.ledger.list_sets(release.ref) if state != "deleted"],
+        )
+        price = self.platform.price_per_hour_usd(self._spec(release, plan.green_set))
+        plan = plan.model_copy(
+            update={"estimated_usd": round(price * self.service.policy.budget.release_hours, 6)}
+        )
+        data = {
+            "reason": "planned",
+            "plan_digest": plan.digest,
+            "policy": self.service.policy.model_dump(mode="json"),
+        }
+        self.ledger.append(release.id, epoch, "entered", ReleaseState.PLANNED.value, data, plan=plan)
+
+    def _run_gates(self, release: Release, epoch: int, gates: tuple[Gate, ...]) -> None:
+        rows = self.checks.run(gates, release)
+        assert release.plan is not None
+        self.ledger.add_evidence(
+            release.id, rows, digest=release.digest, policy_digest=release.plan.policy_digest
+        )
+        for gate in gates:
+            result = fold(gate, rows, self.checks.required.get(gate, frozenset()))
+            self.ledger.append(
+                release.id, epoch, "observed", f"gate:{gate.value}", {"verdict": result.verdict.value}
+            )
+
+    def _spec(self, release: Release, name: str) -> SetSpec:
+        known = self.ledger.get_set(name)
+        if known is not None:
+            return known[0]
+        version = self.ledger.get_version(release.request.org, release.request.model, release.request.version)
+        return SetSpec(
+            name=name,
+            org=release.request.org,
+            service=release.request.service,
+            release_id=release.id,
+            digest=release.digest,
+            artifact_path=version.path,
+            context_tokens=self.service.context_tokens,
+            parallel=self.service.parallel,
+            threads=self.service.threads,
+            max_memory_bytes=self.service.max_memory_bytes,
+        )
+
+    def _create(self, release: Release, epoch: int) -> None:
+        """Find by name or create; no capacity parks the release and touches nothing else."""
+        assert release.plan is not None
+        spec = self._spec(release, release.plan.green_set)
+        self.ledger.record_set(spec, platform=self.platform.name, epoch=epoch, state="wanted")
+        try:
+            status = self.platform.create(spec)
+        except CapacityShortage as error:
+            self._enter(release, epoch, ReleaseState.PARKED, {"reason": error.message})
+            return
+        self.ledger.append(
+            release.id, epoch, "observed", "set", {"set": spec.name, "state": status.state.value}
+        )
+
+    def _put_weights(self, release: Release, epoch: int, weights: Mapping[str, int]) -> None:
+        """Publish with the addresses that the platform reports now."""
+        current = self.ledger.get_route(release.ref)
+        known = {upstream.set_name: upstream for upstream in current.upstreams} if current else {}
+        upstreams = tuple(self._upstream(name, known.get(name)) for name in weights)
+        route = Route(
+            org=release.request.org,
+            service=release.request.service,
+            upstreams=upstreams,
+            weights=dict(weights),
+            newest=release.plan.green_set if release.plan and release.plan.green_set in weights else None,
+        )
+        self.ledger.put_route(route, epoch=epoch)
+
+    def _upstream(self, name: str, known: Upstream | None) -> Upstream:
+        status = self.platform.status(name)
+        recorded = self.ledger.get_set(name)
+        if status.host and status.port and recorded:
+            return Upstream(
+                set_name=name,
+                host=status.host,
+                port=status.port,
+                digest=recorded[0].digest,
+                release_id=recorded[0].release_id,
+            )
+        if known is not None:
+            return known
+        raise NeedsOperator(f"Set {name} has no address yet.", remedy="It must be ready before it is routed.")
+
+    def _count_snapshot(self, release: Release) -> dict[str, Any]:
+        plan = release.plan
+        names = [name for name in (plan.green_set, plan.blue_set) if name] if plan else []
+        counts = {name: self.ledger.counts(name) for name in names}
+        return {name: value.model_dump(mode="json") for name, value in counts.items() if value}
+
+    def _move_alias(self, release: Release, epoch: int, forward: bool) -> None:
+        plan, ref = release.plan, release.ref
+        assert plan is not None
+        request = release.request
+        version = self.ledger.get_version(request.org, request.model, request.version)
+        blue = self._labelled(ref, plan.blue_version)
+        pairs = [("champion", version), ("previous", blue)]
+        if not forward:
+            pairs = [("champion", blue), ("previous", self._labelled(ref, plan.previous_version))]
+        reason = (
+            f"release {release.id}" if forward else f"release {release.id} was rolled back: {release.reason}"
+        )
+        for alias, target in reversed(pairs):
+            self.ledger.set_alias(ref, alias, target, actor=request.requested_by, reason=reason, epoch=epoch)
+
+    def _labelled(self, ref: ServiceRef, label: str | None) -> ModelVersion | None:
+        if label is None:
+            return None
+        name, _, version = label.partition(":")
+        return self.ledger.get_version(ref.org, name, version)

@@ -1,0 +1,60 @@
+"""What `decide` looks at: the journal folded (`View`) and the world as read just now (`Observation`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tidegate.domain import Gate, JournalEntry, Plan, Release, ReleaseState, Route, SetStatus, Verdict
+from tidegate.release.window import Window
+
+
+@dataclass(frozen=True)
+class View:
+    """What the journal says: the release, the entries since it entered its state, and gate attempts."""
+
+    release: Release
+    entered_at: datetime
+    data: Mapping[str, Any]
+    observed: Mapping[str, JournalEntry]
+    facts: Mapping[str, JournalEntry]
+    intents: frozenset[str]
+    gate_attempts: Mapping[str, int]
+    abort: JournalEntry | None
+    approval: JournalEntry | None
+    probe_rounds: int = 0
+
+    @property
+    def state(self) -> ReleaseState:
+        return self.release.state
+
+    @property
+    def plan(self) -> Plan:
+        assert self.release.plan is not None, "states after REQUESTED always have a plan"
+        return self.release.plan
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the world says right now. Everything in it was read, nothing is remembered."""
+
+    now: datetime
+    lock_epoch: int
+    green: SetStatus
+    blue: SetStatus | None
+    route: Route | None
+    route_confirmed: bool
+    champion_digest: str | None
+    gates: Mapping[Gate, Verdict] = field(default_factory=dict[Gate, Verdict])
+    gate_reasons: Mapping[Gate, tuple[str, ...]] = field(default_factory=dict[Gate, tuple[str, ...]])
+    healthy_sets: frozenset[str] = frozenset()
+    active_requests: Mapping[str, int] = field(default_factory=dict[str, int])
+    window: Window | None = None
+    extra_sets: tuple[str, ...] = ()
+    already_live: bool = False
+
+    def weight(self, set_name: str | None) -> int:
+        return self.route.weights.get(set_name, 0) if self.route and set_name else 0
+
+    def is_routed(self, set_name: str) -> bool:
+        return self.route is not None and set_name in self.route.weights
