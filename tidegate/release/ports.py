@@ -142,9 +142,11 @@ class Router(Protocol):
 
     def get_route(self, ref: ServiceRef) -> Route | None: ...
 
-    def put_route(self, route: Route, *, epoch: int) -> int:
+    def put_route(self, route: Route, *, epoch: int, expected_generation: int | None = None) -> int:
         """Store wanted upstreams and weights as a new generation, higher than every earlier one of any service,
-        and return it. The same content again returns the present generation. Raises: Fenced."""
+        and return it. The same content again returns the present generation. With `expected_generation`
+        nothing is written, and the present generation returned, when somebody else wrote meanwhile.
+        Raises: Fenced."""
         ...
 
     def list_routes(self) -> list[Route]: ...

@@ -1,0 +1,1 @@
+"""What runs where: set-up, work pools, organizations, policies, demo models."""

@@ -1,0 +1,1 @@
+"""One step each: retries, timeouts and artifacts around one call into `tidegate`."""

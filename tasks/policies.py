@@ -1,0 +1,36 @@
+"""Every retry number, delay and time limit of the tasks, in one place, each with its reason."""
+
+from typing import Any
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from tidegate.domain import TidegateError
+
+
+async def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Retry what the error itself calls transient; a verdict, a refusal or a bug is never retried."""
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, TidegateError) and error.is_retryable
+
+
+# Steps are idempotent by journal, so a result must never be taken from a cache instead of from the ledger.
+_ALWAYS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+STEP: dict[str, Any] = _ALWAYS | {
+    "retries": 3,
+    "retry_delay_seconds": [1, 5, 15],
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": is_worth_retrying,
+}
+# Time limits are backstops far above what each step's own deadlines allow (policy.deadlines, policy.shift).
+SHORT = STEP | {"timeout_seconds": 600}
+LONG = STEP | {"timeout_seconds": 4 * 3600}
+# The way back has more tries than the way forward: nothing is worse than half a rollback.
+ROLL_BACK = STEP | {"retries": 8, "retry_delay_seconds": [0.5, 1, 2, 5, 10, 15, 30, 60], "timeout_seconds": 3600}
+REPORT = _ALWAYS | {"retries": 1, "timeout_seconds": 60}
+
+GPU_POLL_S = 0.05
+GPU_STATE_POLL_S = 2.0
+GPU_DEADLINE_S = 1800.0

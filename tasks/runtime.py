@@ -1,0 +1,36 @@
+"""What the tasks of one flow process share: the ports, built once, with GPU work sent to its pool."""
+
+import logging
+from functools import cache
+
+from tasks.gpu import PoolGpu
+from tidegate import wiring
+from tidegate.domain import Release
+from tidegate.release import Step
+from tidegate.release.step import Enter, PutWeights, RunGates, Wait
+from tidegate.steps.ports import Ports
+
+log = logging.getLogger("tidegate.release")
+
+
+@cache
+def ports() -> Ports:
+    """Adapters of this process; every step that the controller takes is told to the run's log."""
+    built = wiring.load(gpu=PoolGpu)
+    built.on_step = tell
+    return built
+
+
+def tell(release: Release, step: Step) -> None:
+    """One line per step that a person would want to read; waiting is silent."""
+    match step:
+        case Enter(state, reason):
+            log.info("%s: %s -> %s: %s", release.id, release.state.value, state.value, reason)
+        case PutWeights(weights):
+            log.info("%s: weights %s", release.id, dict(weights))
+        case RunGates(gates):
+            log.info("%s: running gates %s", release.id, ", ".join(gate.value for gate in gates))
+        case Wait():
+            log.debug("%s: waiting: %s", release.id, step.reason)
+        case _:
+            log.info("%s: %s", release.id, step)

@@ -1,0 +1,39 @@
+"""Pipeline steps: one function per step over ports, outcome as data. What a task, the CLI or a test calls."""
+
+from tidegate.steps.pipeline import (
+    StepOutcome,
+    benchmark,
+    deploy,
+    probe_endpoints,
+    promote,
+    register_model,
+    request_release,
+    resume,
+    roll_back,
+    select_model,
+    validate_artifact,
+    verify_org_auth,
+)
+from tidegate.steps.ports import Ports
+from tidegate.steps.rollback import approve_release, is_owner_alive, request_rollback, roll_back_service, stop_release
+
+__all__ = [
+    "Ports",
+    "StepOutcome",
+    "approve_release",
+    "benchmark",
+    "deploy",
+    "is_owner_alive",
+    "probe_endpoints",
+    "promote",
+    "register_model",
+    "request_release",
+    "request_rollback",
+    "resume",
+    "roll_back",
+    "roll_back_service",
+    "select_model",
+    "stop_release",
+    "validate_artifact",
+    "verify_org_auth",
+]

@@ -1,0 +1,106 @@
+"""Runs the checks of the gates for a release. Quality and inference go to the GPU runner, the rest runs here."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, judge_performance, measure
+from tidegate.domain import Evidence, Gate, Release
+from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
+from tidegate.quality import QUALITY_CHECKS, load_bank
+from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
+from tidegate.steps.artifacts import check_structure, file_subject
+from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
+from tidegate.steps.targets import arm, probe_target
+from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS
+
+REQUIRED: Mapping[Gate, frozenset[str]] = {
+    Gate.AUTHORIZATION: AUTHORIZATION_CHECKS,
+    Gate.STRUCTURE: STRUCTURE_CHECKS,
+    Gate.INFERENCE: INFERENCE_CHECKS,
+    Gate.IDENTITY: IDENTITY_CHECKS,
+    Gate.PROBES: PROBE_CHECKS,
+    Gate.PERFORMANCE: PERFORMANCE_CHECKS,
+    Gate.QUALITY: QUALITY_CHECKS,
+}
+GPU_GATES: Mapping[Gate, GpuWork] = {Gate.INFERENCE: "inference", Gate.QUALITY: "quality"}
+BLOCKS = 6
+
+
+class ReleaseChecks:
+    """The `Checks` port of the controller."""
+
+    required = REQUIRED
+
+    def __init__(self, ports: Ports, gpu: GpuRunner):
+        self._ports = ports
+        self._gpu = gpu
+
+    def run(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
+        """Rows of these gates. GPU work is started first, so that it overlaps with what runs here."""
+        jobs = [self._start(gate, release) for gate in gates if gate in GPU_GATES]
+        rows = self._run_here(gates, release)
+        for job in jobs:
+            rows += evidence_of(job.wait())
+        return [row for row in rows if row.gate in gates]
+
+    def _start(self, gate: Gate, release: Release) -> GpuJob:
+        """An owner that took over finds the work its predecessor began; a judged gate is asked anew."""
+        entries = self._ports.ledger.entries(release.id)
+        attempt = sum(1 for entry in entries if entry.kind == "observed" and entry.name == f"gate:{gate.value}")
+        subject = release.id if gate is Gate.QUALITY else file_subject(release.ref, release.digest)
+        return self._gpu.start(GPU_GATES[gate], subject, str(attempt))
+
+    def send_probes(self, release: Release, set_name: str, count: int) -> int:
+        """Short streamed requests to one set; the gateway counts them as it counts clients."""
+        target = arm(self._ports, release.ref, set_name, release.digest, "probe")
+        plan = LoadPlan(prompts=self._prompts(release), requests=count, blocks=1, max_tokens=8, warmup_requests=0)
+        result = asyncio.run(measure([target], plan))["probe"]
+        return sum(1 for sample in result.samples if sample.error == "")
+
+    def _run_here(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
+        rows: list[Evidence] = []
+        if Gate.AUTHORIZATION in gates:
+            rows += check_authorization(self._ports, release)
+        if Gate.STRUCTURE in gates:
+            rows += self._structure(release)
+        if Gate.IDENTITY in gates or Gate.PROBES in gates:
+            rows += self._probe(release)
+        if Gate.PERFORMANCE in gates:
+            rows += self._performance(release)
+        return rows
+
+    def _structure(self, release: Release) -> list[Evidence]:
+        return list(check_structure(self._ports, release.ref, release.digest).evidence)
+
+    def _probe(self, release: Release) -> list[Evidence]:
+        assert release.plan is not None
+        recorded = self._ports.ledger.get_set(release.plan.green_set)
+        owner = recorded[0].release_id if recorded else release.id
+        return probe_endpoint(probe_target(self._ports, release, release.plan.green_set, owner))
+
+    def _performance(self, release: Release) -> list[Evidence]:
+        """Candidate and live model in alternating blocks of the same prompts."""
+        plan, policy = release.plan, self._ports.service(release.ref).policy.performance
+        assert plan is not None
+        arms = [arm(self._ports, release.ref, plan.green_set, plan.green_digest, "candidate")]
+        if plan.blue_set and plan.blue_digest:
+            arms.append(arm(self._ports, release.ref, plan.blue_set, plan.blue_digest, "live"))
+        load = LoadPlan(
+            prompts=self._prompts(release),
+            requests=policy.requests,
+            concurrency=policy.concurrency,
+            max_tokens=policy.max_tokens,
+            blocks=BLOCKS,
+        )
+        measured = asyncio.run(measure(arms, load))
+        return judge_performance(measured["candidate"], measured.get("live"), policy)
+
+    def _prompts(self, release: Release) -> tuple[str, ...]:
+        bank = load_bank(self._ports.settings.banks_dir, self._ports.service(release.ref).policy.quality.bank)
+        return tuple(question.prompt for question in bank.questions)
+
+
+def evidence_of(result: dict[str, Any]) -> list[Evidence]:
+    """The rows in a GPU result."""
+    return [Evidence.model_validate(row) for row in result.get("evidence", [])]

@@ -1,0 +1,100 @@
+"""Work that loads a model or asks it many questions: the bodies of the GPU flow. Results are plain data."""
+
+import hashlib
+from typing import Any
+
+from tidegate.domain import Evidence, NotFound, ServiceRef
+from tidegate.quality import BankResult, Endpoint, QuestionBank, judge_quality, load_bank, run_bank
+from tidegate.steps.artifacts import check_file_inference, parse_file_subject
+from tidegate.steps.ports import GpuWork, Ports
+from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
+
+JOB_RESULTS = "gpu-job"
+
+
+def job_token(work: GpuWork, subject: str, attempt: str) -> str:
+    """Names one attempt of one piece of work: the same wish again finds the same job."""
+    return f"{work}:{subject}:{attempt}"
+
+
+def evaluate(ports: Ports, work: GpuWork, subject: str, token: str) -> dict[str, Any]:
+    """Do one piece of GPU work and keep its result in the ledger under `token`.
+
+    `subject` is `org/service@digest` for inference, a release id for quality, `org/service` for nightly.
+
+    Raises: NotFound, InvalidInput for an unknown subject; Transient when something could not be reached.
+    """
+    done = ports.ledger.result(JOB_RESULTS, token)
+    if done is not None:
+        return done
+    if work == "inference":
+        result = {"evidence": _as_data(check_file_inference(ports, *parse_file_subject(subject)))}
+    elif work == "quality":
+        result = {"evidence": _as_data(_quality(ports, subject))}
+    else:
+        ref = ServiceRef.parse(subject)
+        result = {"bank": _ask_live(ports, ref).model_dump(mode="json")}
+    ports.ledger.record_result(JOB_RESULTS, token, result)
+    return result
+
+
+def _as_data(rows: list[Evidence]) -> list[dict[str, Any]]:
+    return [row.model_dump(mode="json") for row in rows]
+
+
+def _quality(ports: Ports, release_id: str) -> list[Evidence]:
+    """The question bank on the new set and, paired, on the live one."""
+    release = ports.ledger.get_release(release_id)
+    plan = release.plan
+    if plan is None:
+        raise NotFound(f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first.")
+    policy = ports.service(release.ref).policy.quality
+    bank = service_bank(ports, release.ref)
+    candidate = ask_set(ports, release.ref, plan.green_set, plan.green_digest, bank)
+    live: BankResult | None = None
+    if plan.blue_set and plan.blue_digest:
+        live = ask_set(ports, release.ref, plan.blue_set, plan.blue_digest, bank)
+    return judge_quality(candidate, live, policy)
+
+
+def _ask_live(ports: Ports, ref: ServiceRef) -> BankResult:
+    name, digest = live_set(ports, ref)
+    return ask_set(ports, ref, name, digest, service_bank(ports, ref), fresh=True)
+
+
+def live_set(ports: Ports, ref: ServiceRef) -> tuple[str, str]:
+    """Name and digest of the set with the most live traffic. Raises: NotFound when nothing is live."""
+    route = ports.ledger.get_route(ref)
+    live = [(route.weights[u.set_name], u.set_name, u.digest) for u in route.upstreams] if route else []
+    best = max(live, default=(0, "", ""))
+    if best[0] == 0:
+        raise NotFound(f"Nothing is live for {ref}.", remedy=f"Release a version first: tidegate release {ref} MODEL:VERSION.")
+    return best[1], best[2]
+
+
+def ask_set(
+    ports: Ports, ref: ServiceRef, set_name: str, digest: str, bank: QuestionBank, *, fresh: bool = False
+) -> BankResult:
+    """Answers of one set to a bank; kept by digest + bank, since greedy answers of a file do not change.
+
+    `fresh` asks again all the same: a nightly run is after changes of what is served.
+    """
+    key = hashlib.sha256(f"{ref}|{digest}|{bank.digest}".encode()).hexdigest()
+    kept = None if fresh else ports.ledger.result("bank", key)
+    if kept is not None:
+        return BankResult.model_validate(kept)
+    endpoint = Endpoint(
+        base_url=service_url(ports, ref),
+        key=probe_key(ports),
+        headers={PIN_HEADER: set_name},
+        model=digest,
+    )
+    result = run_bank(bank, endpoint, model_digest=digest)
+    if result.is_complete:
+        ports.ledger.record_result("bank", key, result.model_dump(mode="json"))
+    return result
+
+
+def service_bank(ports: Ports, ref: ServiceRef) -> QuestionBank:
+    """The question bank that the service's policy names."""
+    return load_bank(ports.settings.banks_dir, ports.service(ref).policy.quality.bank)

@@ -1,0 +1,83 @@
+"""The nightly look at what is live: question bank and benchmark against the service's recorded baseline."""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tidegate.benchmark import ArmResult, LoadPlan, arm_result_from_data, judge_performance, measure
+from tidegate.domain import Evidence, NotFound, ServiceRef, Verdict
+from tidegate.quality import BankResult, judge_quality
+from tidegate.steps.checks import BLOCKS
+from tidegate.steps.evaluation import live_set, service_bank
+from tidegate.steps.ports import GpuRunner, Ports
+from tidegate.steps.targets import arm
+
+BASELINE = "nightly"
+
+
+@dataclass(frozen=True)
+class NightlyResult:
+    """One service's night. `not_judged` on the first night of a digest: there was nothing to compare with."""
+
+    service: str
+    digest: str
+    verdict: Verdict
+    summary: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def services_with_traffic(ports: Ports) -> list[ServiceRef]:
+    """Services that serve somebody now, and belong to an organization that is configured."""
+    routes = [route for route in ports.ledger.list_routes() if any(route.weights.values())]
+    return [ServiceRef(route.org, route.service) for route in routes if route.org in ports.organizations]
+
+
+def check_live_service(ports: Ports, gpu: GpuRunner, ref: ServiceRef, night: str) -> NightlyResult:
+    """Measure the live set and compare with the baseline of the same digest; record one when there is none.
+
+    `night` names the run, so that a repeated task finds the work of its first try.
+    """
+    try:
+        name, digest = live_set(ports, ref)
+    except NotFound as error:
+        return NightlyResult(str(ref), "", Verdict.NOT_JUDGED, error.message)
+    job = gpu.start("nightly", f"{ref}", attempt=night)
+    measured = _measure(ports, ref, name, digest)
+    bank = BankResult.model_validate(job.wait()["bank"])
+    baseline = ports.ledger.baseline(ref, BASELINE)
+    if baseline is None or baseline["digest"] != digest:
+        ports.ledger.record_baseline(ref, BASELINE, digest, _as_data(bank, measured))
+        return NightlyResult(str(ref), digest, Verdict.NOT_JUDGED, "first night of this version: baseline recorded")
+    return _judge(ports, ref, digest, bank, measured, baseline["data"])
+
+
+def _measure(ports: Ports, ref: ServiceRef, name: str, digest: str) -> ArmResult:
+    policy = ports.service(ref).policy.performance
+    load = LoadPlan(
+        prompts=tuple(question.prompt for question in service_bank(ports, ref).questions),
+        requests=policy.requests,
+        concurrency=policy.concurrency,
+        max_tokens=policy.max_tokens,
+        blocks=BLOCKS,
+    )
+    return asyncio.run(measure([arm(ports, ref, name, digest, "live")], load))["live"]
+
+
+def _as_data(bank: BankResult, measured: ArmResult) -> dict[str, Any]:
+    return {"bank": bank.model_dump(mode="json"), "performance": asdict(measured)}
+
+
+def _judge(
+    ports: Ports, ref: ServiceRef, digest: str, bank: BankResult, measured: ArmResult, baseline: dict[str, Any]
+) -> NightlyResult:
+    policy = ports.service(ref).policy
+    rows = judge_quality(bank, BankResult.model_validate(baseline["bank"]), policy.quality)
+    rows += judge_performance(measured, arm_result_from_data(baseline["performance"]), policy.performance)
+    verdict = Verdict.PASS
+    for candidate in (Verdict.NOT_JUDGED, Verdict.ERROR, Verdict.FAIL):
+        if any(row.verdict is candidate for row in rows):
+            verdict = candidate
+    worst = [row.summary for row in rows if row.verdict is verdict]
+    summary = "no regression" if verdict is Verdict.PASS else "; ".join(worst)
+    return NightlyResult(str(ref), digest, verdict, summary, tuple(rows))
+

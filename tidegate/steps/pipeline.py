@@ -1,0 +1,170 @@
+"""The pipeline steps of a release, one function each: what a task calls. All are idempotent by journal.
+
+Each drives the release through the states that the step owns and returns where it stands. Called again
+for a release that is further along, a step does nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.domain import (
+    Gate,
+    InvalidInput,
+    ModelVersion,
+    Release,
+    ReleaseRequest,
+    ReleaseState,
+    idempotency_key,
+)
+from tidegate.release.machine import ALL_GATES
+from tidegate.steps.ports import Ports
+
+State = ReleaseState
+BEFORE_PROVISIONING = frozenset({State.PLANNED, State.VALIDATING})
+PROMOTING = frozenset({State.SHIFTING, State.BAKING, State.COMMITTING, State.RETIRING})
+EVERY_STATE = frozenset(State)
+EVERY_GATE = frozenset(ALL_GATES)
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """Where the release stands after a step. Small and free of secrets: it travels between tasks."""
+
+    release_id: str
+    org: str
+    service: str
+    epoch: int
+    state: ReleaseState
+    reason: str
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in (State.DONE, State.ROLLED_BACK, State.REJECTED)
+
+    @property
+    def goes_on(self) -> bool:
+        """The next step of the way forward has something to do."""
+        return not self.is_over and self.state not in (
+            State.ROLLING_BACK,
+            State.HOLD,
+            State.PARKED,
+            State.AWAIT_APPROVAL,
+        )
+
+    @property
+    def must_roll_back(self) -> bool:
+        return self.state is State.ROLLING_BACK
+
+
+def register_model(
+    ports: Ports, org: str, name: str, version: str, path: Path, provenance: dict[str, str] | None = None
+) -> ModelVersion:
+    """Copy the file into the store, compute its digest and register it. The same again returns the same.
+
+    Raises: InvalidInput, NotFound, Refused (that version exists with another digest).
+    """
+    ports.organization(org)
+    if ":" in name or ":" in version or not name or not version:
+        raise InvalidInput(
+            "Model name and version must not be empty or contain a colon.",
+            remedy="For example --name pipit --version v2.",
+            field="name" if ":" in name or not name else "version",
+        )
+    stored = ports.store.add(path)
+    return ports.ledger.register_version(
+        ModelVersion(
+            org=org,
+            name=name,
+            version=version,
+            digest=stored.digest,
+            size_bytes=stored.size_bytes,
+            path=str(stored.path),
+            provenance=provenance or {},
+            registered_at=ports.clock(),
+        )
+    )
+
+
+def request_release(ports: Ports, request: ReleaseRequest) -> Release:
+    """Record the wish. While a release of this digest for this reason is not over, it is returned.
+
+    Raises: NotFound for an unknown organization, service or version.
+    """
+    ports.platform(request.ref)
+    version = ports.ledger.get_version(request.org, request.model, request.version)
+    request = request.model_copy(update={"version": version.version})
+    key = idempotency_key(request.ref, version.digest, request.trigger)
+    return ports.ledger.request_release(request, version.digest, key=key)
+
+
+def select_model(ports: Ports, request: ReleaseRequest) -> StepOutcome:
+    """Find the version, record or resume the release, own the service, make the plan."""
+    release = request_release(ports, request)
+    return resume(ports, release.id, frozenset({State.REQUESTED}))
+
+
+def resume(ports: Ports, release_id: str, owned: frozenset[ReleaseState] = EVERY_STATE) -> StepOutcome:
+    """Take a release over with a new epoch and drive it through `owned`, by default to its end."""
+    release = ports.ledger.get_release(release_id)
+    controller = ports.controller(release.ref)
+    controller.take_over(release_id)
+    driven = controller.drive(release_id, owned)
+    return _outcome(driven, controller.epoch_of(release_id))
+
+
+def verify_org_auth(ports: Ports, before: StepOutcome) -> StepOutcome:
+    """May this organization do this: credential, model, budget, quarantine."""
+    return _drive(ports, before, BEFORE_PROVISIONING, frozenset({Gate.AUTHORIZATION}))
+
+
+def validate_artifact(ports: Ports, before: StepOutcome) -> StepOutcome:
+    """Digest, structure, size, memory and numbers; then load it in a child and ask it something."""
+    return _drive(ports, before, BEFORE_PROVISIONING)
+
+
+def deploy(ports: Ports, before: StepOutcome) -> StepOutcome:
+    """Create the new set, or adopt the one that an earlier owner created, and wait until it is ready."""
+    return _drive(ports, before, frozenset({State.PROVISIONING}))
+
+
+def probe_endpoints(ports: Ports, before: StepOutcome) -> StepOutcome:
+    """Make the set reachable for probes only, prove which file it serves, and probe its endpoint."""
+    return _drive(ports, before, frozenset({State.WARMING}))
+
+
+def benchmark(ports: Ports, before: StepOutcome) -> StepOutcome:
+    """Latency and question bank against the live model; no live traffic yet."""
+    return _drive(ports, before, frozenset({State.JUDGING}))
+
+
+def promote(ports: Ports, before: StepOutcome) -> StepOutcome:
+    """Up the ladder with a look at each step, bake, move the alias, retire what is no longer needed."""
+    return _drive(ports, before, PROMOTING)
+
+
+def roll_back(ports: Ports, before: StepOutcome) -> StepOutcome:
+    """Bring all traffic back to the old set, verify it, remove the new one."""
+    return _drive(ports, before, frozenset({State.ROLLING_BACK}))
+
+
+def _drive(
+    ports: Ports,
+    before: StepOutcome,
+    owned: frozenset[ReleaseState],
+    gates: frozenset[Gate] = EVERY_GATE,
+) -> StepOutcome:
+    release = ports.ledger.get_release(before.release_id)
+    controller = ports.controller(release.ref)
+    controller.adopt_epoch(release.id, before.epoch)
+    return _outcome(controller.drive(release.id, owned, gates), controller.epoch_of(release.id))
+
+
+def _outcome(release: Release, epoch: int) -> StepOutcome:
+    return StepOutcome(
+        release_id=release.id,
+        org=release.request.org,
+        service=release.request.service,
+        epoch=epoch,
+        state=release.state,
+        reason=release.reason,
+    )

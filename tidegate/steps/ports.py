@@ -1,0 +1,118 @@
+"""Everything a step needs from outside, in one value that `wiring` builds once per process."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from tidegate.domain import NotFound, Organization, Release, Secret, ServiceConfig, ServiceRef
+from tidegate.platforms.protocol import Platform
+from tidegate.release import Controller, Step
+from tidegate.release.ports import Checks, Ledger
+from tidegate.settings import Settings
+
+GpuWork = Literal["inference", "quality", "nightly"]
+
+
+class ReleaseLedger(Ledger, Protocol):
+    """The ledger with what only steps use: recorded baselines and cached results."""
+
+    def record_baseline(self, ref: ServiceRef, kind: str, digest: str, data: dict[str, Any]) -> None: ...
+    def baseline(self, ref: ServiceRef, kind: str) -> dict[str, Any] | None: ...
+    def record_result(self, kind: str, key: str, data: dict[str, Any]) -> None: ...
+    def result(self, kind: str, key: str) -> dict[str, Any] | None: ...
+    def active_release(self, ref: ServiceRef) -> Release | None: ...
+
+
+class ArtifactStore(Protocol):
+    """Content-addressed artifacts."""
+
+    def add(self, path: Path) -> "StoredFile": ...
+    def path_of(self, digest: str) -> str | None: ...
+
+
+class StoredFile(Protocol):
+    @property
+    def digest(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+
+
+class Secrets(Protocol):
+    def get(self, name: str) -> Secret | None: ...
+    def ensure(self, name: str) -> Secret: ...
+
+
+class GpuRunner(Protocol):
+    """Where work that loads a model on an accelerator is done: another pool, or here."""
+
+    def start(self, work: GpuWork, subject: str, attempt: str = "0") -> "GpuJob":
+        """Begin the work, or find the same attempt of it that was begun before."""
+        ...
+
+
+class GpuJob(Protocol):
+    def wait(self) -> dict[str, Any]:
+        """The result, as `evaluation.evaluate` returns it. Raises: Transient when the work was lost."""
+        ...
+
+
+@dataclass
+class Ports:
+    """The composition: `wiring.load()` fills it with real adapters, tests with faulty ones."""
+
+    settings: Settings
+    ledger: ReleaseLedger
+    store: ArtifactStore
+    organizations: Mapping[str, Organization]
+    platforms: Mapping[str, Platform]
+    secrets: Secrets
+    gateway_url: Callable[[], str]
+    gpu: GpuRunner | None = None
+    checks: Checks | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    on_step: Callable[[Release, Step], None] = lambda release, step: None
+
+    def organization(self, name: str) -> Organization:
+        """Raises: NotFound, naming the organizations that exist."""
+        if name not in self.organizations:
+            raise NotFound(
+                f"There is no organization '{name}'.",
+                remedy=f"Use one of: {', '.join(sorted(self.organizations)) or '(none is configured)'}.",
+                field="org",
+            )
+        return self.organizations[name]
+
+    def service(self, ref: ServiceRef) -> ServiceConfig:
+        """Raises: NotFound."""
+        return self.organization(ref.org).service(ref)
+
+    def platform(self, ref: ServiceRef) -> Platform:
+        """The platform of a service. Raises: NotFound."""
+        name = self.service(ref).platform
+        if name not in self.platforms:
+            raise NotFound(
+                f"Platform '{name}' of {ref} is not available here.",
+                remedy=f"Set the service's platform to one of: {', '.join(sorted(self.platforms))}.",
+                field="platform",
+            )
+        return self.platforms[name]
+
+    def controller(self, ref: ServiceRef) -> Controller:
+        """The controller of one service's releases, as this process."""
+        assert self.checks is not None, "wiring.load() always sets the checks"
+        return Controller(
+            ledger=self.ledger,
+            platform=self.platform(ref),
+            checks=self.checks,
+            service=self.service(ref),
+            owner=self.owner,
+            clock=self.clock,
+            on_step=self.on_step,
+        )

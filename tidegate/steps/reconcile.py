@@ -1,0 +1,90 @@
+"""Level-triggered repair: finishes releases whose owner died and asserts what should be served."""
+
+from dataclasses import dataclass, field
+
+from tidegate.domain import Fenced, Release, ReleaseState, Route, ServiceRef, TidegateError
+from tidegate.steps.pipeline import resume
+from tidegate.steps.ports import Ports
+from tidegate.steps.rollback import is_owner_alive
+
+
+
+@dataclass
+class ReconcileReport:
+    """What was looked at and done. `problems` need a person."""
+
+    resumed: list[str] = field(default_factory=list[str])
+    left_to_owner: list[str] = field(default_factory=list[str])
+    readdressed: list[str] = field(default_factory=list[str])
+    orphans: list[str] = field(default_factory=list[str])
+    problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def is_quiet(self) -> bool:
+        return not (self.resumed or self.readdressed or self.orphans or self.problems)
+
+
+def reconcile(ports: Ports) -> ReconcileReport:
+    """One sweep over every service; one that fails does not keep the others from being repaired."""
+    report = ReconcileReport()
+    for release in ports.ledger.list_releases(only_active=True):
+        _resume_if_abandoned(ports, release, report)
+    for route in ports.ledger.list_routes():
+        ref = ServiceRef(route.org, route.service)
+        try:
+            if assert_addresses(ports, ref):
+                report.readdressed.append(str(ref))
+        except TidegateError as error:
+            report.problems.append(f"{ref}: {error}")
+    _sweep_orphans(ports, report)
+    return report
+
+
+def _resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport) -> None:
+    """Its owner says every two seconds that it lives; a silent one is fenced off by our higher epoch."""
+    if is_owner_alive(ports, release):
+        report.left_to_owner.append(release.id)
+        return
+    try:
+        outcome = resume(ports, release.id)
+    except Fenced:
+        report.left_to_owner.append(release.id)
+    except TidegateError as error:
+        report.problems.append(f"{release.id}: {error}")
+    else:
+        report.resumed.append(f"{release.id}: {release.state.value} -> {outcome.state.value}")
+        if outcome.state in (ReleaseState.HOLD, ReleaseState.PARKED):
+            report.problems.append(f"{release.id} is {outcome.state.value}: {outcome.reason}")
+
+
+def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
+    """A set that was started again may listen elsewhere: publish the same weights with its present address.
+
+    Written with the service's present epoch, and only when nobody else wrote meanwhile: weights are not ours.
+    """
+    route = ports.ledger.get_route(ref)
+    if route is None or not route.upstreams:
+        return False
+    platform = ports.platform(ref)
+    fresh = []
+    for upstream in route.upstreams:
+        status = platform.status(upstream.set_name)
+        moved = status.is_ready and (status.host, status.port) != (upstream.host, upstream.port)
+        fresh.append(upstream.model_copy(update={"host": status.host, "port": status.port}) if moved else upstream)
+    if tuple(fresh) == route.upstreams:
+        return False
+    wanted = Route(
+        org=route.org, service=route.service, upstreams=tuple(fresh), weights=route.weights, newest=route.newest
+    )
+    ports.ledger.put_route(wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation)
+    return True
+
+
+def _sweep_orphans(ports: Ports, report: ReconcileReport) -> None:
+    """S5: a set on a platform that no journal knows, or that was deleted, is removed."""
+    known = {spec.name for spec, state in ports.ledger.list_sets() if state != "deleted"}
+    for platform in ports.platforms.values():
+        for status in platform.list_owned():
+            if status.name not in known:
+                platform.delete(status.name)
+                report.orphans.append(f"{platform.name}: {status.name}")

@@ -1,0 +1,80 @@
+"""Rollback and stop: a person's way out, with the same machine as everything else."""
+
+from tidegate.domain import NotFound, Release, ReleaseRequest, ReleaseState, ServiceRef
+from tidegate.steps.pipeline import request_release, resume
+from tidegate.steps.ports import Ports
+
+OWNER_ALIVE_S = 10.0
+AFTER_THE_POINT_OF_RECORD = frozenset({ReleaseState.COMMITTING, ReleaseState.RETIRING})
+
+
+def request_rollback(ports: Ports, ref: ServiceRef, actor: str, reason: str) -> Release:
+    """Record the wish to roll back, and say which release carries it out.
+
+    A release under way is stopped: it brings its own traffic back. Otherwise a release to the version
+    behind the `previous` alias is requested; it needs no judging, only proof that its set is ready now (S3).
+
+    Raises: NotFound when there is nothing to go back to.
+    """
+    ports.service(ref)
+    active = ports.ledger.active_release(ref)
+    if active is not None and active.request.trigger == "rollback":
+        return active
+    if active is not None and active.state not in AFTER_THE_POINT_OF_RECORD:
+        return stop_release(ports, active.id, actor, reason)
+    previous = ports.ledger.get_alias(ref, "previous")
+    if previous is None:
+        raise NotFound(
+            f"{ref} has no previous version to go back to.",
+            remedy=f"See the versions with: tidegate models list, then: tidegate release {ref} MODEL:VERSION.",
+            service=str(ref),
+        )
+    return request_release(
+        ports,
+        ReleaseRequest(
+            org=ref.org,
+            service=ref.service,
+            model=previous.name,
+            version=previous.version,
+            requested_by=actor,
+            trigger="rollback",
+            reason=reason,
+        ),
+    )
+
+
+def roll_back_service(ports: Ports, ref: ServiceRef, actor: str, reason: str) -> Release:
+    """Request the rollback and carry it out in this process.
+
+    A stopped release whose owner is alive is left to its owner, which sees the stop within a tenth of a second.
+    """
+    release = request_rollback(ports, ref, actor, reason)
+    if not is_owner_alive(ports, release):
+        resume(ports, release.id)
+    return ports.ledger.get_release(release.id)
+
+
+def stop_release(ports: Ports, release_id: str, actor: str, reason: str) -> Release:
+    """Ask a release to stop and bring its traffic back. Its owner, or reconcile, does it.
+
+    Asking a release that is over changes nothing.
+    """
+    release = ports.ledger.get_release(release_id)
+    if not release.is_over:
+        ports.ledger.append(release_id, release.epoch, "abort", "stop", {"actor": actor, "reason": reason})
+    return ports.ledger.get_release(release_id)
+
+
+def approve_release(ports: Ports, release_id: str, actor: str, reason: str) -> Release:
+    """Let a held release go on with its next step. Void once the release leaves the state it was given in."""
+    release = ports.ledger.get_release(release_id)
+    if release.state in (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL):
+        ports.ledger.append(release_id, release.epoch, "note", "approve", {"actor": actor, "reason": reason})
+    return ports.ledger.get_release(release_id)
+
+
+def is_owner_alive(ports: Ports, release: Release) -> bool:
+    """Somebody drove it within the last ten seconds (owners say so every two)."""
+    if release.owner_seen_at is None or release.is_over:
+        return False
+    return (ports.clock() - release.owner_seen_at).total_seconds() < OWNER_ALIVE_S
