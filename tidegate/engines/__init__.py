@@ -1,0 +1,1 @@
+"""Inference engines: how to start one and how to talk to it. Knows nothing of platforms."""

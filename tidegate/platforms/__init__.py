@@ -1,0 +1,1 @@
+"""Where sets run: one folder a vendor, all behind `protocol.Platform`."""
