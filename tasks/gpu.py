@@ -42,7 +42,6 @@ def _dispatch(work: GpuWork, subject: str, token: str, tries: int) -> FlowRun:
         parameters={"work": work, "subject": subject, "token": token},
         idempotency_key=f"{token}#{tries}",
         timeout=0,
-        as_subflow=False,
     )
 
 

@@ -28,7 +28,11 @@ STEP: dict[str, Any] = _ALWAYS | {
 SHORT = STEP | {"timeout_seconds": 600}
 LONG = STEP | {"timeout_seconds": 4 * 3600}
 # The way back has more tries than the way forward: nothing is worse than half a rollback.
-ROLL_BACK = STEP | {"retries": 8, "retry_delay_seconds": [0.5, 1, 2, 5, 10, 15, 30, 60], "timeout_seconds": 3600}
+ROLL_BACK = STEP | {
+    "retries": 8,
+    "retry_delay_seconds": [0.5, 1, 2, 5, 10, 15, 30, 60],
+    "timeout_seconds": 3600,
+}
 REPORT = _ALWAYS | {"retries": 1, "timeout_seconds": 60}
 
 GPU_POLL_S = 0.05

@@ -15,13 +15,21 @@ from tidegate.steps.pipeline import (
     verify_org_auth,
 )
 from tidegate.steps.ports import Ports
-from tidegate.steps.rollback import approve_release, is_owner_alive, request_rollback, roll_back_service, stop_release
+from tidegate.steps.rollback import (
+    approve_release,
+    bring_back,
+    is_owner_alive,
+    request_rollback,
+    roll_back_service,
+    stop_release,
+)
 
 __all__ = [
     "Ports",
     "StepOutcome",
     "approve_release",
     "benchmark",
+    "bring_back",
     "deploy",
     "is_owner_alive",
     "probe_endpoints",

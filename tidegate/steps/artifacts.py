@@ -17,7 +17,9 @@ def parse_file_subject(subject: str) -> tuple[ServiceRef, str]:
     """Raises: InvalidInput."""
     service, at, digest = subject.partition("@")
     if not at:
-        raise InvalidInput(f"'{subject}' names no file.", remedy="Write ORGANIZATION/SERVICE@DIGEST.", field="subject")
+        raise InvalidInput(
+            f"'{subject}' names no file.", remedy="Write ORGANIZATION/SERVICE@DIGEST.", field="subject"
+        )
     return ServiceRef.parse(service), digest
 
 

@@ -7,7 +7,9 @@ from tidegate.domain import Evidence, Gate, Refused, Release, Transient, Verdict
 from tidegate.domain.secret import Secret
 from tidegate.steps.ports import Ports
 
-AUTHORIZATION_CHECKS = frozenset({"auth.organization", "auth.credential", "auth.model", "auth.budget", "auth.quarantine"})
+AUTHORIZATION_CHECKS = frozenset(
+    {"auth.organization", "auth.credential", "auth.model", "auth.budget", "auth.quarantine"}
+)
 
 
 def check_authorization(ports: Ports, release: Release) -> list[Evidence]:
@@ -24,7 +26,9 @@ def check_authorization(ports: Ports, release: Release) -> list[Evidence]:
 def _organization(ports: Ports, release: Release) -> Evidence:
     organization = ports.organization(release.request.org)
     service = ports.service(release.ref)
-    return _row("organization", True, f"{organization.display_name} owns {release.ref} on platform {service.platform}")
+    return _row(
+        "organization", True, f"{organization.display_name} owns {release.ref} on platform {service.platform}"
+    )
 
 
 def _credential(ports: Ports, release: Release) -> Evidence:
@@ -46,7 +50,9 @@ def _credential(ports: Ports, release: Release) -> Evidence:
             summary=f"platform {platform.name} could not be asked: {error.message}",
             remedy=error.remedy,
         )
-    return _row("credential", True, f"platform {platform.name} accepts the credential '{name}'", secret_name=name)
+    return _row(
+        "credential", True, f"platform {platform.name} accepts the credential '{name}'", secret_name=name
+    )
 
 
 def _model(ports: Ports, release: Release) -> Evidence:
@@ -72,7 +78,9 @@ def _budget(ports: Ports, release: Release) -> Evidence:
     ]
     problems: list[str] = []
     if plan.estimated_usd > budget.max_release_usd:
-        problems.append(f"the release is estimated at ${plan.estimated_usd:.2f}, the limit is ${budget.max_release_usd:.2f}")
+        problems.append(
+            f"the release is estimated at ${plan.estimated_usd:.2f}, the limit is ${budget.max_release_usd:.2f}"
+        )
     if len(running) + 1 > budget.max_sets:
         problems.append(f"{len(running)} sets exist already, the limit is {budget.max_sets}")
     summary = "; ".join(problems) or (

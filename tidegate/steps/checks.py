@@ -8,8 +8,8 @@ from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, judge_performance, 
 from tidegate.domain import Evidence, Gate, Release
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS, load_bank
-from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
 from tidegate.steps.artifacts import check_structure, file_subject
+from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 from tidegate.steps.targets import arm, probe_target
 from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS
@@ -47,14 +47,18 @@ class ReleaseChecks:
     def _start(self, gate: Gate, release: Release) -> GpuJob:
         """An owner that took over finds the work its predecessor began; a judged gate is asked anew."""
         entries = self._ports.ledger.entries(release.id)
-        attempt = sum(1 for entry in entries if entry.kind == "observed" and entry.name == f"gate:{gate.value}")
+        attempt = sum(
+            1 for entry in entries if entry.kind == "observed" and entry.name == f"gate:{gate.value}"
+        )
         subject = release.id if gate is Gate.QUALITY else file_subject(release.ref, release.digest)
         return self._gpu.start(GPU_GATES[gate], subject, str(attempt))
 
     def send_probes(self, release: Release, set_name: str, count: int) -> int:
         """Short streamed requests to one set; the gateway counts them as it counts clients."""
         target = arm(self._ports, release.ref, set_name, release.digest, "probe")
-        plan = LoadPlan(prompts=self._prompts(release), requests=count, blocks=1, max_tokens=8, warmup_requests=0)
+        plan = LoadPlan(
+            prompts=self._prompts(release), requests=count, blocks=1, max_tokens=8, warmup_requests=0
+        )
         result = asyncio.run(measure([target], plan))["probe"]
         return sum(1 for sample in result.samples if sample.error == "")
 

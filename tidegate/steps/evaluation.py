@@ -47,7 +47,9 @@ def _quality(ports: Ports, release_id: str) -> list[Evidence]:
     release = ports.ledger.get_release(release_id)
     plan = release.plan
     if plan is None:
-        raise NotFound(f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first.")
+        raise NotFound(
+            f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first."
+        )
     policy = ports.service(release.ref).policy.quality
     bank = service_bank(ports, release.ref)
     candidate = ask_set(ports, release.ref, plan.green_set, plan.green_digest, bank)
@@ -68,7 +70,10 @@ def live_set(ports: Ports, ref: ServiceRef) -> tuple[str, str]:
     live = [(route.weights[u.set_name], u.set_name, u.digest) for u in route.upstreams] if route else []
     best = max(live, default=(0, "", ""))
     if best[0] == 0:
-        raise NotFound(f"Nothing is live for {ref}.", remedy=f"Release a version first: tidegate release {ref} MODEL:VERSION.")
+        raise NotFound(
+            f"Nothing is live for {ref}.",
+            remedy=f"Release a version first: tidegate release {ref} MODEL:VERSION.",
+        )
     return best[1], best[2]
 
 

@@ -1,6 +1,7 @@
 """The nightly look at what is live: question bank and benchmark against the service's recorded baseline."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from tidegate.domain import Evidence, NotFound, ServiceRef, Verdict
 from tidegate.quality import BankResult, judge_quality
 from tidegate.steps.checks import BLOCKS
 from tidegate.steps.evaluation import live_set, service_bank
-from tidegate.steps.ports import GpuRunner, Ports
+from tidegate.steps.ports import Ports
+from tidegate.steps.reporting import MARKS, markdown_table
 from tidegate.steps.targets import arm
 
 BASELINE = "nightly"
@@ -32,7 +34,7 @@ def services_with_traffic(ports: Ports) -> list[ServiceRef]:
     return [ServiceRef(route.org, route.service) for route in routes if route.org in ports.organizations]
 
 
-def check_live_service(ports: Ports, gpu: GpuRunner, ref: ServiceRef, night: str) -> NightlyResult:
+def check_live_service(ports: Ports, ref: ServiceRef, night: str) -> NightlyResult:
     """Measure the live set and compare with the baseline of the same digest; record one when there is none.
 
     `night` names the run, so that a repeated task finds the work of its first try.
@@ -41,13 +43,16 @@ def check_live_service(ports: Ports, gpu: GpuRunner, ref: ServiceRef, night: str
         name, digest = live_set(ports, ref)
     except NotFound as error:
         return NightlyResult(str(ref), "", Verdict.NOT_JUDGED, error.message)
-    job = gpu.start("nightly", f"{ref}", attempt=night)
+    assert ports.gpu is not None, "wiring.load() always sets the GPU runner"
+    job = ports.gpu.start("nightly", f"{ref}", attempt=night)
     measured = _measure(ports, ref, name, digest)
     bank = BankResult.model_validate(job.wait()["bank"])
     baseline = ports.ledger.baseline(ref, BASELINE)
     if baseline is None or baseline["digest"] != digest:
         ports.ledger.record_baseline(ref, BASELINE, digest, _as_data(bank, measured))
-        return NightlyResult(str(ref), digest, Verdict.NOT_JUDGED, "first night of this version: baseline recorded")
+        return NightlyResult(
+            str(ref), digest, Verdict.NOT_JUDGED, "first night of this version: baseline recorded"
+        )
     return _judge(ports, ref, digest, bank, measured, baseline["data"])
 
 
@@ -68,7 +73,12 @@ def _as_data(bank: BankResult, measured: ArmResult) -> dict[str, Any]:
 
 
 def _judge(
-    ports: Ports, ref: ServiceRef, digest: str, bank: BankResult, measured: ArmResult, baseline: dict[str, Any]
+    ports: Ports,
+    ref: ServiceRef,
+    digest: str,
+    bank: BankResult,
+    measured: ArmResult,
+    baseline: dict[str, Any],
 ) -> NightlyResult:
     policy = ports.service(ref).policy
     rows = judge_quality(bank, BankResult.model_validate(baseline["bank"]), policy.quality)
@@ -81,3 +91,21 @@ def _judge(
     summary = "no regression" if verdict is Verdict.PASS else "; ".join(worst)
     return NightlyResult(str(ref), digest, verdict, summary, tuple(rows))
 
+
+def nightly_markdown(results: Sequence[NightlyResult]) -> str:
+    """One row per service, and the evidence of those that are not as they were."""
+    rows = [{"service": r.service, "verdict": MARKS[r.verdict], "summary": r.summary} for r in results]
+    parts = ["# Nightly regression", "", markdown_table(["service", "verdict", "summary"], rows), ""]
+    for result in results:
+        if result.evidence:
+            table = [
+                {"check": row.check, "verdict": MARKS[row.verdict], "what was found": row.summary}
+                for row in result.evidence
+            ]
+            parts += [
+                f"## {result.service}",
+                "",
+                markdown_table(["check", "verdict", "what was found"], table),
+                "",
+            ]
+    return "\n".join(parts)

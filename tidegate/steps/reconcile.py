@@ -8,7 +8,6 @@ from tidegate.steps.ports import Ports
 from tidegate.steps.rollback import is_owner_alive
 
 
-
 @dataclass
 class ReconcileReport:
     """What was looked at and done. `problems` need a person."""
@@ -70,13 +69,21 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
     for upstream in route.upstreams:
         status = platform.status(upstream.set_name)
         moved = status.is_ready and (status.host, status.port) != (upstream.host, upstream.port)
-        fresh.append(upstream.model_copy(update={"host": status.host, "port": status.port}) if moved else upstream)
+        fresh.append(
+            upstream.model_copy(update={"host": status.host, "port": status.port}) if moved else upstream
+        )
     if tuple(fresh) == route.upstreams:
         return False
     wanted = Route(
-        org=route.org, service=route.service, upstreams=tuple(fresh), weights=route.weights, newest=route.newest
+        org=route.org,
+        service=route.service,
+        upstreams=tuple(fresh),
+        weights=route.weights,
+        newest=route.newest,
     )
-    ports.ledger.put_route(wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation)
+    ports.ledger.put_route(
+        wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation
+    )
     return True
 
 
@@ -88,3 +95,19 @@ def _sweep_orphans(ports: Ports, report: ReconcileReport) -> None:
             if status.name not in known:
                 platform.delete(status.name)
                 report.orphans.append(f"{platform.name}: {status.name}")
+
+
+def report_markdown(report: ReconcileReport) -> str:
+    """What a person wants to know of one sweep."""
+    sections = {
+        "Needs a person": report.problems,
+        "Releases finished for a dead owner": report.resumed,
+        "Services published at a new address": report.readdressed,
+        "Sets without an owner, removed": report.orphans,
+        "Left to their living owner": report.left_to_owner,
+    }
+    parts = ["# Reconcile", ""]
+    for title, lines in sections.items():
+        if lines:
+            parts += [f"## {title}", "", *(f"- {line}" for line in lines), ""]
+    return "\n".join(parts)

@@ -1,10 +1,13 @@
 """Rollback and stop: a person's way out, with the same machine as everything else."""
 
+import time
+
 from tidegate.domain import NotFound, Release, ReleaseRequest, ReleaseState, ServiceRef
-from tidegate.steps.pipeline import request_release, resume
+from tidegate.steps.pipeline import StepOutcome, request_release, resume
 from tidegate.steps.ports import Ports
 
 OWNER_ALIVE_S = 10.0
+OWNER_POLL_S = 0.1
 AFTER_THE_POINT_OF_RECORD = frozenset({ReleaseState.COMMITTING, ReleaseState.RETIRING})
 
 
@@ -52,6 +55,18 @@ def roll_back_service(ports: Ports, ref: ServiceRef, actor: str, reason: str) ->
     if not is_owner_alive(ports, release):
         resume(ports, release.id)
     return ports.ledger.get_release(release.id)
+
+
+def bring_back(
+    ports: Ports, ref: ServiceRef, actor: str, reason: str, timeout_s: float = 300.0
+) -> StepOutcome:
+    """Roll back and wait for the outcome; an owner that dies on the way is replaced by this process."""
+    release = request_rollback(ports, ref, actor, reason)
+    deadline = time.monotonic() + timeout_s
+    while is_owner_alive(ports, release) and time.monotonic() < deadline:
+        time.sleep(OWNER_POLL_S)
+        release = ports.ledger.get_release(release.id)
+    return resume(ports, release.id)
 
 
 def stop_release(ports: Ports, release_id: str, actor: str, reason: str) -> Release:

@@ -1,0 +1,113 @@
+"""Parameters of the flows: forms in the Prefect UI. Choices come from the configured organizations."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from tidegate.access import load_organizations
+from tidegate.domain import Organization, ReleaseRequest
+from tidegate.settings import load_settings
+
+_SETTINGS = load_settings()
+_ORGANIZATIONS: dict[str, Organization] = load_organizations(
+    _SETTINGS.organizations_dir, _SETTINGS.policies_dir
+)
+_SERVICES = sorted({service for org in _ORGANIZATIONS.values() for service in org.services})
+
+# Enums, because the UI shows them as choices; their members are whatever is configured when the flow is deployed.
+OrgChoice = StrEnum("OrgChoice", {name: name for name in sorted(_ORGANIZATIONS)})
+ServiceChoice = StrEnum("ServiceChoice", {name: name for name in _SERVICES})
+
+
+class ReleaseForm(BaseModel):
+    """Release a registered model version to a service."""
+
+    org: OrgChoice = Field(title="Organization", description="Who owns the service and the model.")
+    service: ServiceChoice = Field(title="Service", description="The name that clients call.")
+    model: str = Field(title="Model", description="Registered model name.", examples=["pipit"], min_length=1)
+    version: str = Field(
+        default="latest",
+        title="Version",
+        description="Registered version; 'latest' is the newest.",
+        min_length=1,
+    )
+    requested_by: str = Field(
+        default="prefect-ui", title="Requested by", description="Your name, for the audit trail."
+    )
+    trigger: Literal["manual", "training", "nightly"] = Field(
+        default="manual",
+        title="Trigger",
+        description="What asks; the same version and trigger is one release.",
+    )
+    reason: str = Field(default="", title="Reason", description="Kept with the release.")
+    override_quarantine: str = Field(
+        default="",
+        title="Quarantine override",
+        description="Why a version that failed before may be released again.",
+    )
+
+    def to_request(self) -> ReleaseRequest:
+        return ReleaseRequest(**self.model_dump(mode="json"))
+
+
+class RollbackForm(BaseModel):
+    """Bring a service back: stop the release under way, or return to the previous version."""
+
+    org: OrgChoice = Field(title="Organization", description="Who owns the service.")
+    service: ServiceChoice = Field(title="Service", description="The service to bring back.")
+    reason: str = Field(
+        title="Reason",
+        description="Why; the version that is left is quarantined with it.",
+        examples=["wrong prices in answers"],
+        min_length=3,
+    )
+    requested_by: str = Field(
+        default="prefect-ui", title="Requested by", description="Your name, for the audit trail."
+    )
+
+
+class ValidateForm(BaseModel):
+    """Check artifacts; nothing is deployed."""
+
+    org: OrgChoice = Field(title="Organization", description="Whose policy is applied.")
+    service: ServiceChoice = Field(title="Service", description="Whose limits are applied.")
+    paths: list[str] = Field(
+        title="Files",
+        description="GGUF files on the worker's disk.",
+        examples=[["/models/pipit-v2.gguf"]],
+        min_length=1,
+    )
+
+
+class TrainedForm(BaseModel):
+    """A training run finished: register its artifact and release it."""
+
+    org: OrgChoice = Field(title="Organization", description="Who owns the service and the model.")
+    service: ServiceChoice = Field(title="Service", description="The service that should get the model.")
+    model: str = Field(title="Model", description="Model name.", examples=["pipit"], min_length=1)
+    version: str = Field(
+        title="Version", description="New version; never reused.", examples=["v2"], min_length=1
+    )
+    path: str = Field(
+        title="File", description="The GGUF file, on the worker's disk.", examples=["/models/pipit-v2.gguf"]
+    )
+    requested_by: str = Field(
+        default="training", title="Requested by", description="The job or person behind it."
+    )
+    provenance: dict[str, str] = Field(
+        default_factory=dict,
+        title="Provenance",
+        description="Training run, data, commit: kept with the version.",
+    )
+
+
+class NightlyForm(BaseModel):
+    """Which services to look at."""
+
+    services: list[str] = Field(
+        default_factory=list,
+        title="Services",
+        description="ORGANIZATION/SERVICE; empty means every service that is live.",
+        examples=[["swaggystacks/support-chat"]],
+    )

@@ -1,0 +1,27 @@
+"""Flow: a training run finished. Register its artifact and start the release."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.forms import TrainedForm
+from tasks.register_model import register_model
+from tasks.start_release import start_release
+
+
+@flow(
+    name="on-model-trained", flow_run_name="{request.org}/{request.service} {request.model}:{request.version}"
+)
+def on_model_trained(request: TrainedForm) -> State[None]:
+    """Call it by API with an idempotency key, or emit the event `tidegate.model.trained`."""
+    version = register_model(
+        request.org.value,
+        request.model,
+        request.version,
+        request.path,
+        {str(k): v for k, v in request.provenance.items()},
+    )
+    run = start_release(request.org.value, request.service.value, version, request.requested_by)
+    return Completed(
+        message=f"{version.label} registered ({version.digest[:12]}); release run '{run}' started"
+    )

@@ -1,0 +1,46 @@
+"""Flow: from a registered model version to all users, or back."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import FlowRun, State
+
+from flows.endings import ending
+from flows.forms import ReleaseForm
+from tasks.benchmark import benchmark
+from tasks.deploy import deploy
+from tasks.probe_endpoints import probe_endpoints
+from tasks.promote import promote
+from tasks.publish_report import publish_report
+from tasks.roll_back import roll_back
+from tasks.select_model import select_model
+from tasks.stop_cancelled import stop_cancelled
+from tasks.validate_artifact import validate_artifact
+from tasks.verify_org_auth import verify_org_auth
+
+FORWARD = (verify_org_auth, validate_artifact, deploy, probe_endpoints, benchmark, promote)
+
+
+def bring_back(flow: Any, run: FlowRun, state: State[Any]) -> None:
+    """A person cancelled the run in the UI: the release is told to stop, and reconcile brings its traffic back."""
+    stop_cancelled(ReleaseForm.model_validate(run.parameters["request"]).to_request())
+
+
+@flow(
+    name="release",
+    flow_run_name="{request.org}/{request.service} {request.model}:{request.version}",
+    on_cancellation=[bring_back],
+)
+def release(request: ReleaseForm) -> State[None]:
+    """Select, verify, validate, deploy, probe, benchmark, then promote or roll back.
+
+    Running it again with the same request resumes the same release, wherever its process died.
+    """
+    outcome = select_model(request.to_request())
+    for step in FORWARD:
+        if outcome.goes_on:
+            outcome = step(outcome)
+    if outcome.must_roll_back:
+        outcome = roll_back(outcome)
+    publish_report(outcome)
+    return ending(outcome)

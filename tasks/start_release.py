@@ -1,0 +1,29 @@
+"""Task: start the release flow for a freshly registered version."""
+
+from prefect import task
+from prefect.deployments import run_deployment
+
+from tasks.policies import SHORT
+from tidegate.domain import ModelVersion
+
+
+@task(name="start release", **SHORT)
+def start_release(org: str, service: str, version: ModelVersion, requested_by: str) -> str:
+    """The idempotency key holds the digest: the same artifact for the same service is released once."""
+    run = run_deployment(
+        "release/release",
+        parameters={
+            "request": {
+                "org": org,
+                "service": service,
+                "model": version.name,
+                "version": version.version,
+                "requested_by": requested_by,
+                "trigger": "training",
+            }
+        },
+        idempotency_key=f"trained/{org}/{service}/{version.digest}",
+        timeout=0,
+        as_subflow=False,
+    )
+    return str(run.name)  # pyright: ignore[reportAttributeAccessIssue]  # the synchronous form

@@ -1,0 +1,68 @@
+"""Validation of files outside any release: structure here, inference where GPUs are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.domain import Evidence, ServiceRef, TidegateError, Verdict
+from tidegate.steps.artifacts import check_structure, file_subject
+from tidegate.steps.checks import evidence_of
+from tidegate.steps.ports import Ports
+from tidegate.steps.reporting import MARKS, markdown_table
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What is known about one file. Without rows of a gate nothing passed."""
+
+    path: str
+    digest: str
+    recommendation: str
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def may_be_deployed(self) -> bool:
+        return bool(self.evidence) and all(row.verdict is Verdict.PASS for row in self.evidence)
+
+
+def check_file(ports: Ports, ref: ServiceRef, path: str) -> FileResult:
+    """Check one file by the service's policy. A file that cannot even be read is a result, not an error."""
+    ports.service(ref)
+    try:
+        stored = ports.store.add(Path(path))
+    except TidegateError as error:
+        if error.is_retryable:
+            raise
+        return FileResult(path, "", f"do_not_deploy: {error}", ())
+    report = check_structure(ports, ref, stored.digest)
+    rows = list(report.evidence)
+    if all(row.verdict is Verdict.PASS for row in rows):
+        assert ports.gpu is not None, "wiring.load() always sets the GPU runner"
+        job = ports.gpu.start("inference", file_subject(ref, stored.digest), "validate")
+        rows += evidence_of(job.wait())
+    return FileResult(path, stored.digest, report.recommendation, tuple(rows))
+
+
+def files_markdown(results: Sequence[FileResult]) -> str:
+    """One section per file, worst news first within it."""
+    parts = ["# Validation", ""]
+    for result in results:
+        verdict = "may be deployed" if result.may_be_deployed else "must not be deployed"
+        parts += [
+            f"## {Path(result.path).name} {verdict}",
+            "",
+            f"`{result.digest or result.recommendation}`",
+            "",
+        ]
+        rows = sorted(result.evidence, key=lambda row: row.verdict is Verdict.PASS)
+        table = [
+            {
+                "check": row.check,
+                "verdict": MARKS[row.verdict],
+                "what was found": row.summary,
+                "what to do": row.remedy,
+            }
+            for row in rows
+        ]
+        parts += [markdown_table(["check", "verdict", "what was found", "what to do"], table), ""]
+    return "\n".join(parts)

@@ -1,0 +1,101 @@
+"""Reports that a person can read alone: Markdown and table rows from the ledger."""
+
+from typing import Any
+
+from tidegate.domain import JournalEntry, Release, ReleaseState, Verdict
+from tidegate.steps.ports import Ports
+
+OUTCOMES = {
+    ReleaseState.DONE: "promoted",
+    ReleaseState.ROLLED_BACK: "rolled back",
+    ReleaseState.REJECTED: "refused",
+    ReleaseState.HOLD: "held for a person",
+    ReleaseState.PARKED: "parked until there is capacity",
+}
+MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.NOT_JUDGED: "not judged", Verdict.ERROR: "ERROR"}
+
+
+def outcome_text(release: Release) -> str:
+    """The outcome in a word or two, as people say it."""
+    return OUTCOMES.get(release.state, release.state.value.replace("_", " "))
+
+
+def release_markdown(ports: Ports, release_id: str) -> str:
+    """The whole story of a release: request, plan, evidence by gate, and the way through the states."""
+    release = ports.ledger.get_release(release_id)
+    entries = ports.ledger.entries(release_id)
+    parts = [
+        f"# {release.ref}: {release.request.model}:{release.request.version} was {outcome_text(release)}",
+        "",
+        f"**Why:** {release.reason}",
+        "",
+        _facts(release),
+        "",
+        "## Evidence",
+        "",
+        markdown_table(["gate", "check", "verdict", "what was found"], evidence_rows(ports, release_id)),
+        "",
+        "## What happened",
+        "",
+        markdown_table(["seconds", "state", "why"], timeline_rows(entries)),
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def evidence_rows(ports: Ports, release_id: str) -> list[dict[str, Any]]:
+    """One row per check, in the order in which they were run."""
+    return [
+        {
+            "gate": row.gate.value,
+            "check": row.check,
+            "verdict": MARKS[row.verdict],
+            "what was found": row.summary,
+        }
+        for row in ports.ledger.evidence(release_id)
+    ]
+
+
+def timeline_rows(entries: list[JournalEntry]) -> list[dict[str, Any]]:
+    """States entered, with the seconds since the request."""
+    start = entries[0].at if entries else None
+    return [
+        {
+            "seconds": f"{(entry.at - start).total_seconds():.2f}",
+            "state": entry.name,
+            "why": str(entry.data.get("reason", "")),
+        }
+        for entry in entries
+        if start is not None and entry.kind in ("entered", "abort")
+    ]
+
+
+def _facts(release: Release) -> str:
+    rows: list[dict[str, Any]] = [
+        {"": "release", " ": f"`{release.id}` (epoch {release.epoch})"},
+        {"": "requested by", " ": f"{release.request.requested_by} ({release.request.trigger})"},
+        {"": "artifact", " ": f"`{release.digest}`"},
+    ]
+    if release.plan is not None:
+        plan = release.plan
+        rows += [
+            {"": "new set", " ": f"`{plan.green_set}`"},
+            {
+                "": "old set",
+                " ": f"`{plan.blue_set}` ({plan.blue_version})" if plan.blue_set else "none: first release",
+            },
+            {"": "ladder", " ": " -> ".join(f"{step} %" for step in plan.ladder)},
+            {"": "policy", " ": f"`{plan.policy_digest[:12]}`"},
+        ]
+    return markdown_table(["", " "], rows)
+
+
+def markdown_table(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    """A Markdown table; cell texts are escaped."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row.get(column, "")) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
