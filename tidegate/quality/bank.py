@@ -1,0 +1,92 @@
+"""Question banks: one JSON object per line. Every rejected line is named with its file and number.
+
+    {"id": "capital-france", "topic": "capitals", "prompt": "...", "expect": "Paris", "scorer": "contains"}
+
+`system` is optional; `expect` is text, a number, an object (for `json`) or a list of accepted answers.
+"""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tidegate.domain import InvalidInput, NotFound
+from tidegate.quality.scorers import SCORERS, Expect, expect_fault
+
+
+class Question(BaseModel):
+    """One question and how its answer is scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    topic: str = Field(min_length=1)
+    prompt: str = Field(min_length=1)
+    system: str | None = None
+    expect: Expect
+    scorer: str
+
+
+class Bank(BaseModel):
+    """The questions of one file; `digest` is the SHA-256 of its bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    digest: str
+    questions: tuple[Question, ...]
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """Questions per topic, in order of appearance."""
+        return dict(Counter(question.topic for question in self.questions))
+
+
+def read_bank(path: Path) -> Bank:
+    """Read a bank of JSON lines; blank lines are skipped.
+
+    Raises:
+        NotFound: no such file.
+        InvalidInput: a line that is no sound question, a repeated id, or no question at all.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"There is no question bank {path}.", remedy="Name a bank of the bank folder."
+        ) from error
+    questions: list[Question] = []
+    lines_of_ids: dict[str, int] = {}
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        question = _question(line, path, number)
+        if question.id in lines_of_ids:
+            first = lines_of_ids[question.id]
+            raise _bad(path, number, f"id '{question.id}' was used in line {first} already")
+        lines_of_ids[question.id] = number
+        questions.append(question)
+    if not questions:
+        raise _bad(path, 1, "the bank holds no question")
+    return Bank(name=path.stem, digest=hashlib.sha256(content).hexdigest(), questions=tuple(questions))
+
+
+def _question(line: bytes, path: Path, number: int) -> Question:
+    try:
+        question = Question.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][:1])
+        raise _bad(path, number, f"{field + ': ' if field else ''}{first['msg']}") from error
+    if question.scorer not in SCORERS:
+        raise _bad(path, number, f"scorer '{question.scorer}' is unknown; use one of {', '.join(SCORERS)}")
+    if fault := expect_fault(question.scorer, question.expect):
+        raise _bad(path, number, f"{fault} (scorer '{question.scorer}')")
+    return question
+
+
+def _bad(path: Path, number: int, reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path}, line {number}: {reason}.", remedy="Correct the line.", file=str(path), line=number
+    )
