@@ -1,0 +1,95 @@
+"""Ledgers on both databases, each test with an empty one of its own."""
+
+import importlib.util
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tidegate.ledger import Ledger
+
+
+def _load(name: str) -> ModuleType:
+    """A module beside this file: test folders are no packages."""
+    spec = importlib.util.spec_from_file_location(f"ledger_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = _load("postgres_server").PostgresServer.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ledger") / "template.sqlite3"
+    Ledger.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres) -> str:
+    """Tests take turns with one database, which is far quicker to empty than to make."""
+    url = postgres.create_database("ledger")
+    Ledger.open(url).close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    return itertools.count(1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of a database with the present schema and no rows."""
+    if backend == "sqlite":
+        path = tmp_path / "ledger.sqlite3"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    yield request.getfixturevalue("postgres_url")
+    request.getfixturevalue("postgres").empty("ledger")
+
+
+@pytest.fixture
+def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of a database without any table."""
+    if backend == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new' / 'ledger.sqlite3'}"
+        return
+    server, name = request.getfixturevalue("postgres"), f"ledger_{next(request.getfixturevalue('numbers'))}"
+    yield server.create_database(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def open_ledger(url: str) -> Iterator[Callable[..., Ledger]]:
+    opened: list[Ledger] = []
+
+    def open_one(**options: object) -> Ledger:
+        opened.append(Ledger.open(url, **options))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def ledger(open_ledger: Callable[..., Ledger]) -> Ledger:
+    return open_ledger()

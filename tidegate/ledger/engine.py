@@ -1,0 +1,211 @@
+"""Connections, transactions and the schema of the ledger's database: a SQLite file, or PostgreSQL by URL."""
+
+import json
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from tidegate.domain import InvalidInput, NeedsOperator
+from tidegate.ledger.failures import Place, translate
+from tidegate.ledger.migrations import HEAD
+
+BUSY_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 30
+MIGRATIONS_DIR = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 0x71DE6A7E
+"""Key of PostgreSQL's advisory lock while the schema changes."""
+WRITES = "tidegate_writes"
+
+
+class Database:
+    """Short transactions, with every driver error translated."""
+
+    def __init__(self, engine: Engine, place: Place):
+        self._engine = engine
+        self._place = place
+        self._reads = sessionmaker(engine, expire_on_commit=False)
+        self._writes = sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Connect and bring the schema up to date."""
+        parsed = _parse(url)
+        place = _place(parsed)
+        with _translated(place):
+            engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
+            _migrate(engine, place)
+        return cls(engine, place)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Generator[Session]:
+        """A transaction that only reads; on SQLite it sees one moment."""
+        with _translated(self._place), self._reads.begin() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Generator[Session]:
+        """A transaction that writes: committed at the end, rolled back on any error."""
+        with _translated(self._place), self._writes.begin() as session:
+            yield session
+
+
+def to_json(data: Any) -> Any:
+    """Plain JSON values for whatever a check measured: what comes back from the ledger equals this.
+
+    Not-a-number and infinity become None, because PostgreSQL has no JSON for them.
+    Raises: InvalidInput for values that have no JSON form.
+    """
+    try:
+        return to_jsonable_python(data, inf_nan_mode="null", fallback=_scalar)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidInput(
+            f"The data has no JSON form: {error}.",
+            remedy="Pass numbers, texts, lists and mappings.",
+            field="data",
+        ) from error
+
+
+def _scalar(value: Any) -> Any:
+    """NumPy's numbers, which pydantic does not know."""
+    if not hasattr(value, "tolist"):
+        raise ValueError(f"{type(value).__name__} is not a JSON value")
+    return to_jsonable_python(value.tolist(), inf_nan_mode="null")
+
+
+@contextmanager
+def _translated(place: Place) -> Generator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise translate(error, place) from (None if place.exposes(error) else error)
+
+
+def _parse(url: str) -> URL:
+    remedy = (
+        "Use sqlite:////absolute/path/ledger.sqlite3 or postgresql+psycopg://user:password@host/database."
+    )
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The cause may quote the URL with its password.
+        raise InvalidInput("The ledger's URL cannot be read.", remedy=remedy, field="ledger_url") from None
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise InvalidInput(
+            f"No ledger can be kept in '{parsed.drivername}'.", remedy=remedy, field="ledger_url"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise InvalidInput("A ledger in memory forgets everything.", remedy=remedy, field="ledger_url")
+    return parsed
+
+
+def _place(url: URL) -> Place:
+    if url.get_backend_name() == "sqlite":
+        return Place(str(url.database))
+    port = f":{url.port}" if url.port else ""
+    hidden = [url.password, *(url.normalized_query.get("password", ()))]
+    return Place(
+        f"postgresql://{url.host or 'local'}{port}/{url.database or ''}",
+        tuple(str(one) for one in hidden if one),
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True, json_serializer=_dump
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    """The journal is the controller's only memory, so that each commit reaches the disk (synchronous=FULL)."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the lock at once: one that reads first and upgrades later fails without waiting."""
+    writes = connection.get_execution_options().get(WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgres(url: URL) -> Engine:
+    """The time limits also free a service whose owner was stopped in the middle of a transaction."""
+    limits = (
+        f"-c lock_timeout={BUSY_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s "
+        f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_S}s -c timezone=utc"
+    )
+    own = " ".join(url.normalized_query.get("options", ()))
+    try:
+        return create_engine(
+            url,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{limits} {own}".strip()},
+            pool_pre_ping=True,
+            hide_parameters=True,
+            json_serializer=_dump,
+        )
+    except ModuleNotFoundError as error:
+        raise NeedsOperator(
+            "PostgreSQL needs a driver that is not installed.",
+            remedy="Install tidegate[postgres].",
+            code="TG-3101",
+        ) from error
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _migrate(engine: Engine, place: Place) -> None:
+    """Bring the schema to HEAD in one transaction; whoever comes second waits for it and finds it done."""
+    with engine.connect() as connection:
+        if _revision(connection) == HEAD:
+            return
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        if _revision(connection) != HEAD:
+            _upgrade(connection, place)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _upgrade(connection: Connection, place: Place) -> None:
+    # Alembic takes as long to import as all the rest, and is needed once in the life of a ledger.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS_DIR).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    present = _revision(connection)
+    if present is not None and present not in known:
+        raise NeedsOperator(
+            f"The ledger at {place.text} has schema {present}, which this Tidegate does not know.",
+            remedy="Install the version of Tidegate that wrote it, or a newer one.",
+            code="TG-3102",
+        )
+    command.upgrade(config, "head")

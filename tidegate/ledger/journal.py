@@ -1,0 +1,330 @@
+"""Releases, their journal and evidence, and the lock on a service. Decides nothing; refuses stale writers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from tidegate.domain import (
+    TERMINAL,
+    Evidence,
+    Gate,
+    InvalidInput,
+    JournalEntry,
+    NotFound,
+    Plan,
+    Refused,
+    Release,
+    ReleaseRequest,
+    ReleaseState,
+    ServiceRef,
+    Verdict,
+)
+from tidegate.domain.release import EntryKind
+from tidegate.ledger.engine import to_json
+from tidegate.ledger.part import Part, fenced, lock_service
+from tidegate.ledger.tables import EntryRow, EvidenceRow, ReleaseRow, ServiceRow
+
+OVER = tuple(state.value for state in TERMINAL)
+
+
+class JournalPart(Part):
+    """Implements the port `Journal`, except for its sets."""
+
+    def request_release(self, request: ReleaseRequest, digest: str, *, key: str) -> Release:
+        """Create it in REQUESTED (first journal row included), or return the one that already has `key` and
+        is not over. One transaction; two callers at once get the same release."""
+        at = self._clock()
+        with self._database.write() as session:
+            lock_service(session, request.ref, at)
+            row = session.scalars(select(ReleaseRow).where(ReleaseRow.active_key == key)).one_or_none()
+            if row is None:
+                row = _new_release(request, digest, key=key, release_id=self._new_id(), at=at)
+                session.add(row)
+                _add_entry(session, row, 0, "entered", ReleaseState.REQUESTED, {"key": key}, at)
+        return _release(row)
+
+    def get_release(self, release_id: str) -> Release:
+        """Raises: NotFound."""
+        with self._database.read() as session:
+            return _release(_get(session, release_id))
+
+    def list_releases(
+        self, *, ref: ServiceRef | None = None, only_active: bool = False, limit: int = 50
+    ) -> list[Release]:
+        """Newest first."""
+        wanted = select(ReleaseRow).order_by(ReleaseRow.created_at.desc(), ReleaseRow.id.desc()).limit(limit)
+        if ref is not None:
+            wanted = wanted.where(ReleaseRow.org == ref.org, ReleaseRow.service == ref.service)
+        if only_active:
+            wanted = wanted.where(ReleaseRow.state.not_in(OVER))
+        with self._database.read() as session:
+            return [_release(row) for row in session.scalars(wanted)]
+
+    def active_release(self, ref: ServiceRef) -> Release | None:
+        """The release that holds the service, else the one that has waited longest; None when all are over."""
+        wanted = (
+            select(ReleaseRow)
+            .join(ServiceRow, (ServiceRow.org == ReleaseRow.org) & (ServiceRow.service == ReleaseRow.service))
+            .where(
+                ReleaseRow.org == ref.org, ReleaseRow.service == ref.service, ReleaseRow.state.not_in(OVER)
+            )
+            .order_by(
+                (func.coalesce(ServiceRow.holder, "") != ReleaseRow.id), ReleaseRow.created_at, ReleaseRow.id
+            )
+            .limit(1)
+        )
+        with self._database.read() as session:
+            row = session.scalars(wanted).one_or_none()
+        return _release(row) if row else None
+
+    def acquire_lock(self, ref: ServiceRef, release_id: str) -> int | None:
+        """Take the service for this release and return a new, higher epoch; the same release asking again gets a
+        new epoch too (its former owner is fenced off). None while another release that is not over holds it."""
+        with self._database.write() as session:
+            row, service = _lock_release(session, release_id)
+            if (row.org, row.service) != ref:
+                raise InvalidInput(
+                    f"Release {release_id} is of {row.org}/{row.service}, not of {ref}.",
+                    remedy="Lock the service of the release.",
+                    field="ref",
+                )
+            if service.holder not in (None, release_id) and _get(session, service.holder).state not in OVER:
+                return None
+            service.epoch += 1
+            service.epoch_of = service.holder = release_id
+            row.epoch = service.epoch
+            return service.epoch
+
+    def release_lock(self, ref: ServiceRef, release_id: str, epoch: int) -> None:
+        """No error when it is not held; the epoch counter never falls."""
+        with self._database.write() as session:
+            service = lock_service(session, ref, self._clock())
+            if (service.holder, service.epoch) == (release_id, epoch):
+                service.holder = None
+
+    def current_epoch(self, ref: ServiceRef) -> int:
+        """0 when the service was never locked."""
+        with self._database.read() as session:
+            service = session.get(ServiceRow, (ref.org, ref.service))
+        return service.epoch if service else 0
+
+    def append(
+        self,
+        release_id: str,
+        epoch: int,
+        kind: EntryKind,
+        name: str,
+        data: dict[str, Any] | None = None,
+        *,
+        plan: Plan | None = None,
+    ) -> JournalEntry:
+        """Append one row. `entered` also sets the release's state (to `name`), reason (`data["reason"]`) and, when
+        given, its plan, in the same transaction. `abort` needs no valid epoch. Epoch 0 means "nobody owns it yet"
+        and may only note, or enter `rejected`, while this release does not hold the lock.
+        Raises: Fenced when `epoch` is not the service's current one or belongs to another release, Refused when
+        a release that is over would enter another state."""
+        at = self._clock()
+        content: dict[str, Any] = to_json(data or {})
+        with self._database.write() as session:
+            row, service = _lock_release(session, release_id)
+            _check_owner(service, row, epoch, kind, name)
+            if kind == "entered":
+                _enter(row, name, str(content.get("reason", "")), plan)
+            row.updated_at = at
+            return _add_entry(session, row, epoch, kind, name, content, at)
+
+    def entries(self, release_id: str) -> list[JournalEntry]:
+        """In the order of appending."""
+        wanted = select(EntryRow).where(EntryRow.release_id == release_id).order_by(EntryRow.seq)
+        with self._database.read() as session:
+            return [_entry(row) for row in session.scalars(wanted)]
+
+    def add_evidence(
+        self, release_id: str | None, rows: Sequence[Evidence], *, digest: str, policy_digest: str
+    ) -> None:
+        """Store rows; a row of the same release, gate and check replaces the former in later reads."""
+        at = self._clock()
+        with self._database.write() as session:
+            if release_id is not None:
+                _get(session, release_id)
+            for row in rows:
+                session.add(
+                    EvidenceRow(
+                        release_id=release_id,
+                        digest=digest,
+                        policy_digest=policy_digest,
+                        gate=row.gate.value,
+                        check_id=row.check,
+                        verdict=row.verdict.value,
+                        summary=row.summary,
+                        remedy=row.remedy,
+                        data=to_json(row.data),
+                        taken_at=row.taken_at,
+                        stored_at=at,
+                    )
+                )
+
+    def evidence(self, release_id: str, gate: Gate | None = None) -> list[Evidence]:
+        """Latest row of each (gate, check), in the order of storing."""
+        latest = (
+            select(func.max(EvidenceRow.number))
+            .where(EvidenceRow.release_id == release_id)
+            .group_by(EvidenceRow.gate, EvidenceRow.check_id)
+        )
+        wanted = select(EvidenceRow).where(EvidenceRow.number.in_(latest)).order_by(EvidenceRow.number)
+        if gate is not None:
+            wanted = wanted.where(EvidenceRow.gate == gate.value)
+        with self._database.read() as session:
+            return [_evidence(row) for row in session.scalars(wanted)]
+
+    def heartbeat(self, release_id: str, owner: str) -> None:
+        """Say who drives the release, and that it lives. Raises: NotFound."""
+        seen = (
+            update(ReleaseRow)
+            .where(ReleaseRow.id == release_id)
+            .values(owner=owner, owner_seen_at=self._clock())
+        )
+        with self._database.write() as session:
+            changed = session.scalars(seen.returning(ReleaseRow.id)).one_or_none()
+        if changed is None:
+            raise _unknown_release(release_id)
+
+
+def _check_owner(service: ServiceRow, release: ReleaseRow, epoch: int, kind: EntryKind, name: str) -> None:
+    """Raises Fenced unless this writer may append now (S6)."""
+    if kind == "abort":
+        return
+    if epoch == 0:
+        may = kind == "note" or (kind == "entered" and name == ReleaseState.REJECTED)
+        allowed = may and service.holder != release.id
+    else:
+        allowed = epoch == service.epoch and service.epoch_of == release.id
+    if not allowed:
+        raise fenced(ServiceRef(release.org, release.service), epoch, service.epoch)
+
+
+def _enter(release: ReleaseRow, name: str, reason: str, plan: Plan | None) -> None:
+    try:
+        state = ReleaseState(name)
+    except ValueError as error:
+        raise InvalidInput(
+            f"'{name}' is not a state of a release.",
+            remedy=f"Use one of: {', '.join(ReleaseState)}.",
+            field="name",
+        ) from error
+    if release.state in OVER and release.state != state:
+        raise Refused(
+            f"Release {release.id} is over ({release.state}) and cannot enter {state}.",
+            remedy="Request a new release.",
+            release_id=release.id,
+        )
+    release.state = state.value
+    release.reason = reason
+    release.active_key = None if state in TERMINAL else release.key
+    if plan is not None:
+        release.plan = plan.model_dump(mode="json")
+
+
+def _new_release(
+    request: ReleaseRequest, digest: str, *, key: str, release_id: str, at: datetime
+) -> ReleaseRow:
+    return ReleaseRow(
+        id=release_id,
+        org=request.org,
+        service=request.service,
+        key=key,
+        active_key=key,
+        request=request.model_dump(mode="json"),
+        digest=digest,
+        state=ReleaseState.REQUESTED.value,
+        epoch=0,
+        plan=None,
+        reason="",
+        created_at=at,
+        updated_at=at,
+        owner="",
+        owner_seen_at=None,
+    )
+
+
+def _add_entry(
+    session: Session,
+    release: ReleaseRow,
+    epoch: int,
+    kind: EntryKind,
+    name: str,
+    data: dict[str, Any],
+    at: datetime,
+) -> JournalEntry:
+    """The service is locked, so that the next number is ours."""
+    session.flush()
+    last = select(func.coalesce(func.max(EntryRow.seq), 0)).where(EntryRow.release_id == release.id)
+    values = {"release_id": release.id, "epoch": epoch, "kind": kind, "name": name, "data": data, "at": at}
+    added = insert(EntryRow).values({**values, "seq": last.scalar_subquery() + 1}).returning(EntryRow.seq)
+    return JournalEntry.model_validate(values | {"seq": session.scalars(added).one()})
+
+
+def _lock_release(session: Session, release_id: str) -> tuple[ReleaseRow, ServiceRow]:
+    """A release and its service, both ours until the end of the transaction."""
+    wanted = (
+        select(ReleaseRow, ServiceRow)
+        .join(ServiceRow, (ServiceRow.org == ReleaseRow.org) & (ServiceRow.service == ReleaseRow.service))
+        .where(ReleaseRow.id == release_id)
+        .with_for_update(key_share=True)
+    )
+    found = session.execute(wanted).one_or_none()
+    if found is None:
+        raise _unknown_release(release_id)
+    release, service = found
+    return release, service
+
+
+def _get(session: Session, release_id: str | None) -> ReleaseRow:
+    row = session.get(ReleaseRow, release_id)
+    if row is None:
+        raise _unknown_release(release_id)
+    return row
+
+
+def _unknown_release(release_id: str | None) -> NotFound:
+    return NotFound(
+        f"There is no release {release_id}.",
+        remedy="List the releases to find its id.",
+        release_id=release_id,
+    )
+
+
+def _release(row: ReleaseRow) -> Release:
+    return Release(
+        id=row.id,
+        request=ReleaseRequest.model_validate(row.request),
+        digest=row.digest,
+        state=ReleaseState(row.state),
+        epoch=row.epoch,
+        plan=Plan.model_validate(row.plan) if row.plan else None,
+        reason=row.reason,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        owner=row.owner,
+        owner_seen_at=row.owner_seen_at,
+    )
+
+
+def _entry(row: EntryRow) -> JournalEntry:
+    fields = {name: getattr(row, name) for name in JournalEntry.model_fields}
+    return JournalEntry.model_validate(fields)
+
+
+def _evidence(row: EvidenceRow) -> Evidence:
+    return Evidence(
+        gate=Gate(row.gate),
+        check=row.check_id,
+        verdict=Verdict(row.verdict),
+        summary=row.summary,
+        remedy=row.remedy,
+        data=row.data,
+        taken_at=row.taken_at,
+    )

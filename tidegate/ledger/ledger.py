@@ -1,0 +1,41 @@
+"""`Ledger`: the registry, the journal and the router in one database."""
+
+from types import TracebackType
+from typing import Self
+
+from tidegate.ledger.engine import Database
+from tidegate.ledger.identity import new_release_id, utc_now
+from tidegate.ledger.journal import JournalPart
+from tidegate.ledger.part import Clock, NewId
+from tidegate.ledger.recorded import RecordedPart
+from tidegate.ledger.registry import RegistryPart
+from tidegate.ledger.routes import RoutesPart
+from tidegate.ledger.sets import SetsPart
+
+
+class Ledger(RegistryPart, JournalPart, SetsPart, RoutesPart, RecordedPart):
+    """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
+
+    Every error that leaves it is of `tidegate.domain.errors`: `Transient` when the database is locked or
+    cannot be reached, `NeedsOperator` when its file or schema is not usable.
+    """
+
+    @classmethod
+    def open(cls, url: str, *, clock: Clock = utc_now, new_id: NewId = new_release_id) -> Self:
+        """Connect, and bring the schema up to date when it is not; several processes may do so at once.
+
+        `url` is `sqlite:////absolute/path` or `postgresql+psycopg://user:password@host/database`.
+        """
+        return cls(Database.open(url), clock, new_id)
+
+    def close(self) -> None:
+        """Give all connections back. The ledger must not be used afterwards."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,96 @@
+"""What every part of the ledger stands on: the database, a clock, a source of ids, and the fence of a service.
+
+All fenced writes lock the row of their service first. That row is the only lock of the ledger: holding it
+means that nobody else appends, moves an alias or changes the route of that service before our commit (S6).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from tidegate.domain import Fenced, ServiceRef
+from tidegate.ledger.engine import Database
+from tidegate.ledger.tables import OrganizationRow, Rows, ServiceRow
+
+Clock = Callable[[], datetime]
+NewId = Callable[[], str]
+
+
+class Part:
+    """One face of the ledger; `Ledger` is all of them together."""
+
+    def __init__(self, database: Database, clock: Clock, new_id: NewId):
+        self._database = database
+        self._clock = clock
+        self._new_id = new_id
+
+
+def lock_service(session: Session, ref: ServiceRef, at: datetime) -> ServiceRow:
+    """The row of a service, ours until the end of the transaction; made on first use."""
+    wanted = (
+        select(ServiceRow)
+        .where(ServiceRow.org == ref.org, ServiceRow.service == ref.service)
+        .with_for_update(key_share=True)
+    )
+    found = session.scalars(wanted).one_or_none()
+    if found is not None:
+        return found
+    ensure_organization(session, ref.org, at)
+    upsert(
+        session,
+        ServiceRow,
+        {"org": ref.org, "service": ref.service, "epoch": 0, "created_at": at},
+        ("org", "service"),
+    )
+    return session.scalars(wanted).one()
+
+
+def lock_fenced(session: Session, ref: ServiceRef, epoch: int, at: datetime) -> ServiceRow:
+    """The same, for a writer that claims to hold `epoch`. Raises: Fenced when it is not the current one."""
+    service = lock_service(session, ref, at)
+    if service.epoch != epoch:
+        raise fenced(ref, epoch, service.epoch)
+    return service
+
+
+def fenced(ref: ServiceRef, epoch: int, current: int) -> Fenced:
+    return Fenced(
+        f"Epoch {epoch} of {ref} is not the current one ({current}); nothing was written.",
+        remedy="Stop this process: another owner drives the service now.",
+        service=str(ref),
+        epoch=epoch,
+        current_epoch=current,
+    )
+
+
+def ensure_organization(session: Session, org: str, at: datetime) -> None:
+    upsert(session, OrganizationRow, {"name": org, "created_at": at}, ("name",))
+
+
+def upsert(
+    session: Session,
+    table: type[Rows],
+    values: dict[str, Any],
+    key: Sequence[str],
+    *,
+    overwrite: Sequence[str] = (),
+) -> None:
+    """Insert a row; where `key` exists already, set only the columns of `overwrite`."""
+    statement = insert_into(session, table).values(values)
+    if overwrite:
+        changed = {name: statement.excluded[name] for name in overwrite}
+        statement = statement.on_conflict_do_update(index_elements=key, set_=changed)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    session.execute(statement)
+
+
+def insert_into(session: Session, table: type[Rows]) -> postgresql.Insert | sqlite.Insert:
+    """The database's own INSERT, which knows what to do about a key that exists."""
+    return (
+        postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
+    )
