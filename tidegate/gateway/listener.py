@@ -1,0 +1,241 @@
+"""The frozen part of Envoy's configuration: bootstrap and the one listener.
+
+A release never touches it: changing the listener cuts every stream that outlives the drain time.
+"""
+
+from typing import Any
+
+from tidegate.gateway.config import AUTH, CLUSTERS, LISTENERS, ROUTES, GatewayConfig
+
+Json = dict[str, Any]
+
+TYPE = "type.googleapis.com/envoy"
+AUTH_TYPE = f"{TYPE}.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
+AUTH_FILTER = "api_key_auth"
+ROUTE_TABLE = "services"
+STATS_SCOPE = "gw"
+METADATA = "gw"
+"""Endpoint metadata of ours: `set` and `release`."""
+
+OWNER_READ_WRITE = 0o600
+
+# Every x-tidegate-* header but x-tidegate-pin: the routes look at it, then remove it. RE2 has no look-ahead.
+_FOREIGN_TIDEGATE_HEADERS = "x-tidegate-(|[^p].*|p|p[^i].*|pi|pi[^n].*|pin.+)"
+
+_ERRORS: tuple[tuple[int, str, str, str], ...] = (
+    (401, "authentication_error", "invalid_api_key", "A valid API key is needed: Authorization: Bearer KEY."),
+    (403, "permission_error", "forbidden", "This API key may not do this."),
+    (404, "invalid_request_error", "not_found", "There is no such service or path at this gateway."),
+    (408, "invalid_request_error", "request_timeout", "The request did not arrive in time."),
+    (413, "invalid_request_error", "request_too_large", "The request is too large."),
+    (
+        503,
+        "service_unavailable",
+        "service_unavailable",
+        "No set of this service can answer now. Try again shortly.",
+    ),
+    (504, "service_unavailable", "timeout", "The service did not answer in time."),
+)
+
+
+def bootstrap(config: GatewayConfig) -> Json:
+    """Static start file: admin on a private socket, everything else from files."""
+    return {
+        "node": {"id": config.name, "cluster": "tidegate-gateway"},
+        "admin": {"address": {"pipe": {"path": str(config.admin_socket), "mode": OWNER_READ_WRITE}}},
+        "stats_flush_interval": "0.5s",
+        "stats_config": {
+            "histogram_bucket_settings": [
+                {
+                    "match": {"prefix": f"{STATS_SCOPE}."},
+                    "buckets": [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000],
+                }
+            ]
+        },
+        "dynamic_resources": {
+            "cds_config": _source(config, CLUSTERS),
+            "lds_config": _source(config, LISTENERS),
+        },
+    }
+
+
+def listener(config: GatewayConfig) -> Json:
+    """The listener that clients reach; its routes and keys come from files of their own."""
+    return {
+        "@type": f"{TYPE}.config.listener.v3.Listener",
+        "name": "public",
+        "address": {"socket_address": {"address": config.host, "port_value": config.port}},
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": _connection_manager(config),
+                    }
+                ]
+            }
+        ],
+    }
+
+
+def _connection_manager(config: GatewayConfig) -> Json:
+    return {
+        "@type": f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "edge",
+        "rds": {"route_config_name": ROUTE_TABLE, "config_source": _source(config, ROUTES)},
+        "use_remote_address": True,
+        "skip_xff_append": True,
+        "server_name": "tidegate",
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "always_set_request_id_in_response": True,
+        "request_headers_timeout": "10s",
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "early_header_mutation_extensions": [_strip_foreign_headers()],
+        "local_reply_config": {"mappers": [_error(*error) for error in _ERRORS] + [_other_error()]},
+        "access_log": [_json_log(config), _request_stats(), _latency_stats()],
+        "http_filters": [
+            {
+                "name": AUTH_FILTER,
+                "config_discovery": {"config_source": _source(config, AUTH), "type_urls": [AUTH_TYPE]},
+            },
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {
+                    "@type": f"{TYPE}.extensions.filters.http.router.v3.Router",
+                    "suppress_envoy_headers": True,
+                },
+            },
+        ],
+    }
+
+
+def _source(config: GatewayConfig, file: str) -> Json:
+    return {"path_config_source": {"path": str(config.path(file))}, "resource_api_version": "V3"}
+
+
+def _strip_foreign_headers() -> Json:
+    """Clients on loopback count as internal, so their x-envoy-* would steer retries and timeouts."""
+    matchers: list[Json] = [
+        {"prefix": "x-envoy-"},
+        {"exact": "x-forwarded-for"},
+        {"safe_regex": {"regex": _FOREIGN_TIDEGATE_HEADERS}},
+    ]
+    return {
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [{"remove_on_match": {"key_matcher": matcher}} for matcher in matchers],
+        },
+    }
+
+
+def _error(status: int, kind: str, code: str, message: str) -> Json:
+    """An OpenAI-style body with a fixed text: Envoy's own would name hosts and TLS internals."""
+    text = f'{{"error":{{"message":"{message}","type":"{kind}","param":null,"code":"{code}"}}}}\n'
+    return {
+        "filter": _status_filter("EQ", status),
+        "body_format_override": {
+            "text_format_source": {"inline_string": text},
+            "content_type": "application/json",
+        },
+    }
+
+
+def _other_error() -> Json:
+    mapper = _error(400, "api_error", "gateway_error", "The gateway could not handle this request.")
+    return {**mapper, "filter": _status_filter("GE", 400)}
+
+
+def _status_filter(operator: str, status: int) -> Json:
+    value: Json = {"default_value": status, "runtime_key": "tidegate.unused"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _json_log(config: GatewayConfig) -> Json:
+    """One line a request. Never a header that may hold a key, and no query string."""
+    fields = {
+        "time": "%START_TIME%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "client": "%REQ(X-TIDEGATE-CLIENT)%",
+        "service": "%ROUTE_NAME%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%PATH(NQ:PATH)%",
+        "status": "%RESPONSE_CODE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "set": f"%UPSTREAM_METADATA({METADATA}:set)%",
+        "release": f"%UPSTREAM_METADATA({METADATA}:release)%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "first_byte_ms": "%RESPONSE_DURATION%",
+        "total_ms": "%DURATION%",
+        "request_bytes": "%BYTES_RECEIVED%",
+        "reply_bytes": "%BYTES_SENT%",
+    }
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": str(config.access_log),
+            "log_format": {"json_format": fields},
+        },
+    }
+
+
+_ATTRIBUTION: tuple[tuple[str, str], ...] = (
+    ("set", f"%UPSTREAM_METADATA({METADATA}:set)%"),
+    ("release", f"%UPSTREAM_METADATA({METADATA}:release)%"),
+    ("service", "%ROUTE_NAME%"),
+)
+
+
+def _stat(name: str, *more: tuple[str, str]) -> Json:
+    return {
+        "name": name,
+        "tags": [{"name": tag, "value_format": value} for tag, value in (*_ATTRIBUTION, *more)],
+    }
+
+
+def _stats_logger(content: Json) -> Json:
+    return {
+        "name": "envoy.access_loggers.stats",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.access_loggers.stats.v3.Config",
+            "stats_scope": {"prefix": STATS_SCOPE},
+            **content,
+        },
+    }
+
+
+def _request_stats() -> Json:
+    tags = (("status", "%RESPONSE_CODE%"), ("flags", "%RESPONSE_FLAGS%"))
+    return _stats_logger({"counters": [{"stat": _stat("requests", *tags), "value_fixed": 1}]})
+
+
+def _latency_stats() -> Json:
+    """Only replies that a set completed: for others the operators are not numbers.
+
+    The sum is a counter, because a histogram's own sum is rounded to its bins.
+    """
+    logger = _stats_logger(
+        {
+            "counters": [
+                {"stat": _stat("completed"), "value_fixed": 1},
+                {"stat": _stat("latency_ms"), "value_format": "%DURATION%"},
+            ],
+            "histograms": [
+                {"stat": _stat("ttfb_ms"), "unit": "Milliseconds", "value_format": "%RESPONSE_DURATION%"},
+                {"stat": _stat("total_ms"), "unit": "Milliseconds", "value_format": "%DURATION%"},
+            ],
+        }
+    )
+    completed: Json = {
+        "@type": f"{TYPE}.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        "expression": "response.code_details == 'via_upstream'",
+    }
+    name = "envoy.access_loggers.extension_filters.cel"
+    return {**logger, "filter": {"extension_filter": {"name": name, "typed_config": completed}}}

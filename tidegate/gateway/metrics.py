@@ -1,0 +1,161 @@
+"""What Envoy counted: requests, failures and latency by set, requests in flight, healthy sets."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tidegate.domain import TrafficCounts
+from tidegate.gateway.admin import Admin
+from tidegate.gateway.files import read_json, write_whole
+
+_BROKEN = frozenset({"UC", "UF", "UPE", "UT", "SI", "UMSDR"})
+"""Response flags of a reply that the set broke, whatever its status. A client that left (DC) is none."""
+
+_COUNTER = re.compile(r"^envoy_gw_(requests|completed|latency_ms)\{(.*)\} ([0-9.e+]+)$")
+_LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Members:
+    """State of the sets at this gateway now."""
+
+    healthy: tuple[str, ...]
+    active: dict[str, int]
+    warming: tuple[str, ...]
+
+
+class _Sample(NamedTuple):
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+def read_members(admin: Admin) -> Members:
+    """Health and requests in flight of every set that Envoy knows or still serves."""
+    numbers = admin.numbers(r"^cluster\..*\.(membership_healthy|upstream_rq_active|warming_state)$")
+    by_gauge: dict[str, dict[str, int]] = {}
+    for name, value in numbers.items():
+        _, cluster, gauge = name.split(".", 2)
+        if "_else_" not in cluster:
+            by_gauge.setdefault(gauge, {})[cluster] = value
+    return Members(
+        healthy=tuple(
+            sorted(name for name, value in by_gauge.get("membership_healthy", {}).items() if value)
+        ),
+        active=by_gauge.get("upstream_rq_active", {}),
+        warming=tuple(sorted(name for name, value in by_gauge.get("warming_state", {}).items() if value)),
+    )
+
+
+def read_counts(admin: Admin, at: datetime) -> list[TrafficCounts]:
+    """Counts of each set since this Envoy started."""
+    samples = parse(admin.get("/stats/prometheus", filter=r"^gw\.(requests|completed|latency_ms)\."))
+    return fold_counts(samples, failed_attempts(admin.get_json("/clusters")), at)
+
+
+def parse(text: str) -> Iterator[_Sample]:
+    """Our counters in Prometheus text; everything else is skipped."""
+    for line in text.splitlines():
+        found = _COUNTER.match(line)
+        if found:
+            yield _Sample(found[1], dict(_LABEL.findall(found[2])), float(found[3]))
+
+
+def failed_attempts(clusters: Mapping[str, Any]) -> dict[str, int]:
+    """Failed attempts by set, also those that a retry hid from the client.
+
+    Taken from the hosts: behind a fallback pair the set's own `upstream_rq_completed` stays 0.
+    """
+    failed: dict[str, int] = {}
+    for cluster in clusters.get("cluster_statuses", []):
+        if "_else_" in cluster["name"]:
+            continue
+        for host in cluster.get("host_statuses", []):
+            errors = (int(stat.get("value", 0)) for stat in host["stats"] if stat["name"] == "rq_error")
+            failed[cluster["name"]] = failed.get(cluster["name"], 0) + sum(errors)
+    return failed
+
+
+def fold_counts(samples: Iterable[_Sample], attempts: Mapping[str, int], at: datetime) -> list[TrafficCounts]:
+    """One row a set. Replies that Envoy made by itself belong to no set and are left out."""
+    sums: dict[str, dict[str, float]] = {}
+    for sample in samples:
+        name = sample.labels.get("set", "")
+        if not name:
+            continue
+        row = sums.setdefault(name, {})
+        row[sample.name] = row.get(sample.name, 0) + sample.value
+        if sample.name == "requests" and is_failure(sample.labels):
+            row["failed"] = row.get("failed", 0) + sample.value
+    return [
+        TrafficCounts(
+            set_name=name,
+            requests=int(row.get("requests", 0)),
+            failed=int(row.get("failed", 0)),
+            attempts_failed=attempts.get(name, 0),
+            latency_ms_sum=row.get("latency_ms", 0.0),
+            latency_count=int(row.get("completed", 0)),
+            at=at,
+        )
+        for name in sorted(sums.keys() | {name for name, failed in attempts.items() if failed})
+        for row in [sums.get(name, {})]
+    ]
+
+
+def is_failure(labels: Mapping[str, str]) -> bool:
+    """5xx, or a reply that broke off. 4xx is the client's own doing."""
+    return labels.get("status", "0") >= "500" or bool(
+        _BROKEN.intersection(labels.get("flags", "").split(","))
+    )
+
+
+class Totals:
+    """Counts that only rise, although Envoy's fall to zero when it restarts. Kept on disk.
+
+    Without this, the sum over several gateways would hide what came after a restart of one of them.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._totals: dict[str, TrafficCounts] = {}
+        self._last: dict[str, TrafficCounts] = {}
+        stored: dict[str, Any] = read_json(path) or {}
+        for row in stored.get("totals", []):
+            counts = TrafficCounts.model_validate(row)
+            self._totals[counts.set_name] = counts
+
+    def restarted(self) -> None:
+        """Envoy counts from zero again."""
+        self._last = {}
+
+    def add(self, counts: Iterable[TrafficCounts]) -> list[TrafficCounts]:
+        """Take a sample; returns the totals of the sets that gained something."""
+        changed: list[TrafficCounts] = []
+        for now in counts:
+            gained = now.since(self._last.get(now.set_name))
+            self._last[now.set_name] = now
+            if gained.requests or gained.attempts_failed:
+                self._totals[now.set_name] = _sum(self._totals.get(now.set_name), gained)
+                changed.append(self._totals[now.set_name])
+        if changed:
+            rows = [total.model_dump(mode="json") for total in self._totals.values()]
+            write_whole(self._path, json.dumps({"totals": rows}).encode())
+        return changed
+
+
+def _sum(total: TrafficCounts | None, gained: TrafficCounts) -> TrafficCounts:
+    if total is None:
+        return gained
+    return TrafficCounts(
+        set_name=gained.set_name,
+        requests=total.requests + gained.requests,
+        failed=total.failed + gained.failed,
+        attempts_failed=total.attempts_failed + gained.attempts_failed,
+        latency_ms_sum=total.latency_ms_sum + gained.latency_ms_sum,
+        latency_count=total.latency_count + gained.latency_count,
+        at=gained.at,
+    )

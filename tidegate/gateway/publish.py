@@ -1,0 +1,278 @@
+"""Brings wanted routes and keys into a running Envoy, acknowledged file by file.
+
+Order: keys, added clusters, routes, and much later removed clusters. Whatever Envoy refuses is put back,
+so that the files on disk always start a working Envoy. Only one process may publish into a folder.
+"""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tidegate.domain import Permanent, Route, ServiceRef, Transient, Upstream
+from tidegate.gateway.admin import Admin
+from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, ClientKey, GatewayConfig
+from tidegate.gateway.files import OWNER_ONLY_FOLDER, read_bytes, read_json, write_whole
+from tidegate.gateway.listener import Json
+from tidegate.gateway.metrics import Members, read_members
+from tidegate.gateway.render import encode, fold, render
+
+_ACK_POLL_S = 0.003
+_VALIDATE_TIMEOUT_S = 30.0
+_SETTLE_S = 3.0
+_RETRY_GRACE_S = 2.0
+"""A request that waits for its retry still names the clusters of the former routes."""
+
+
+class Draining(BaseModel):
+    """Sets of one service that lost their route and may still have streams."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upstreams: tuple[Upstream, ...]
+    since: float
+
+
+class Live(BaseModel):
+    """What Envoy acknowledged last; survives a restart of the agent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generation: int = 0
+    routes: tuple[Route, ...] = ()
+    draining: tuple[Draining, ...] = ()
+
+    def route(self, ref: ServiceRef) -> Route | None:
+        return next((route for route in self.routes if (route.org, route.service) == ref), None)
+
+
+@dataclass(frozen=True)
+class Published:
+    """`generation` is live as a whole unless `held` names services that keep their former route."""
+
+    generation: int
+    held: dict[ServiceRef, str] = field(default_factory=dict[ServiceRef, str])
+
+
+class Publisher:
+    """The single writer of a gateway's files."""
+
+    def __init__(
+        self, config: GatewayConfig, admin: Admin, binary: Path, *, clock: Callable[[], float] = time.time
+    ):
+        self._config = config
+        self._admin = admin
+        self._binary = binary
+        self._clock = clock
+        self._state_file = config.path("live.json")
+        self.live = _read_live(self._state_file)
+
+    def prepare(self) -> None:
+        """Files for a start of Envoy: what was live before, or no routes and no keys at all."""
+        self._config.root.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+        for name, content in render((), (), 0, self._config).items():
+            path = self._config.path(name)
+            if name in (BOOTSTRAP, LISTENERS) or read_json(path) is None:
+                write_whole(path, encode(content))
+
+    def publish(self, routes: Sequence[Route], keys: Sequence[ClientKey], generation: int) -> Published:
+        """Make this the live configuration and wait until Envoy says so.
+
+        A service whose traffic would move to a set that is not healthy here, while its present one is,
+        keeps its former route; ask again later.
+
+        Raises:
+            InvalidInput: the values cannot be rendered. Nothing changed.
+            Permanent: Envoy refused a file. The former routes are live.
+            Transient: Envoy did not answer in time.
+        """
+        keep = [
+            *(one.upstreams for one in self.live.draining),
+            *(route.upstreams for route in self.live.routes),
+        ]
+        wanted = render(routes, keys, generation, self._config, keep)
+        if self._is_new(CLUSTERS, wanted) or self._is_new(AUTH, wanted):
+            self._validate(wanted)
+        self._push(AUTH, wanted[AUTH], keys)
+        if self._push(CLUSTERS, wanted[CLUSTERS], keys):
+            self._settle({upstream.set_name for route in routes for upstream in route.upstreams})
+        held = hold_back(routes, self.live, read_members(self._admin))
+        final = [
+            self._former(route) if ServiceRef(route.org, route.service) in held else route for route in routes
+        ]
+        table = render(final, keys, generation, self._config, keep)[ROUTES] if held else wanted[ROUTES]
+        self._push(ROUTES, table, keys)
+        self._remember(final, self.live.generation if held else generation)
+        return Published(generation=self.live.generation, held=held)
+
+    def sweep(self, active: Callable[[], dict[str, int]]) -> list[str]:
+        """Remove clusters that lost their route, once they are idle or their time is over."""
+        now = self._clock()
+        due = [one for one in self.live.draining if now - one.since > _RETRY_GRACE_S]
+        if not due:
+            return []
+        busy = {name for name, count in active().items() if count}
+        routed = _set_names(route.upstreams for route in self.live.routes)
+        gone = [
+            one
+            for one in due
+            if now - one.since > self._config.drain_s or not (_set_names([one.upstreams]) - routed) & busy
+        ]
+        if not gone:
+            return []
+        left = tuple(one for one in self.live.draining if one not in gone)
+        clusters = render(
+            self.live.routes, (), self.live.generation, self._config, [one.upstreams for one in left]
+        )[CLUSTERS]
+        self._push(CLUSTERS, clusters, ())
+        self._save(self.live.model_copy(update={"draining": left}))
+        return sorted(
+            _set_names(one.upstreams for one in gone) - routed - _set_names(one.upstreams for one in left)
+        )
+
+    def _former(self, route: Route) -> Route:
+        former = self.live.route(ServiceRef(route.org, route.service))
+        return route if former is None else former
+
+    def _remember(self, routes: Sequence[Route], generation: int) -> None:
+        routed = _set_names(route.upstreams for route in routes)
+        left = [one for one in self.live.draining if _set_names([one.upstreams]) - routed]
+        left += [
+            Draining(upstreams=former.upstreams, since=self._clock())
+            for former in self.live.routes
+            if _set_names([former.upstreams]) - routed
+        ]
+        self._save(Live(generation=generation, routes=tuple(routes), draining=tuple(left)))
+
+    def _save(self, live: Live) -> None:
+        if live != self.live:
+            write_whole(self._state_file, live.model_dump_json().encode())
+            self.live = live
+
+    def _is_new(self, name: str, wanted: dict[str, Json]) -> bool:
+        current = read_json(self._config.path(name))
+        return current is None or current.get("resources") != wanted[name]["resources"]
+
+    def _validate(self, wanted: dict[str, Json]) -> None:
+        """Ask a second Envoy, offline, about everything at once. Keys are not in what it reads."""
+        with tempfile.TemporaryDirectory(dir=self._config.root) as folder:
+            file = Path(folder) / "check.json"
+            file.write_bytes(encode(fold(wanted)))
+            command = [str(self._binary), "--mode", "validate", "-c", str(file), "--log-level", "critical"]
+            try:
+                checked = subprocess.run(
+                    command, capture_output=True, text=True, timeout=_VALIDATE_TIMEOUT_S, check=False
+                )
+            except subprocess.TimeoutExpired as late:
+                raise Transient(
+                    "Envoy's offline check did not end in time.", remedy="It is tried again."
+                ) from late
+        if checked.returncode != 0:
+            raise Permanent(
+                f"Envoy's offline check refuses the configuration: {checked.stderr.strip()[-500:]}",
+                remedy="The former configuration stays live. Correct the route or report a defect.",
+            )
+
+    def _push(self, name: str, wanted: Json, keys: Sequence[ClientKey]) -> bool:
+        """Bring one file into Envoy; True when it had to change. A refused one is replaced by the former."""
+        path = self._config.path(name)
+        before = read_bytes(path)
+        current = read_json(path)
+        if current is not None and current.get("resources") == wanted["resources"]:
+            if self._admin.version(name) == current.get("version_info"):
+                return False
+            wanted = current
+        refusals = self._admin.refusals(name)
+        log_end = _size(self._config.envoy_log)
+        write_whole(path, encode(wanted))
+        version = str(wanted["version_info"])
+        try:
+            self._await_version(name, version, refusals)
+        except Permanent:
+            self._restore(name, before)
+            reason = _without_keys(_refusal_reason(self._config.envoy_log, log_end), keys)
+            raise Permanent(
+                f"Envoy refused {name} ({version}): {reason}",
+                remedy="The former configuration stays live. Correct the route or report a defect.",
+            ) from None
+        except Transient:
+            self._restore(name, before)
+            raise
+        return True
+
+    def _await_version(self, name: str, version: str, refusals: int) -> None:
+        deadline = time.monotonic() + self._config.acknowledge_s
+        while self._admin.version(name) != version:
+            if self._admin.refusals(name) > refusals:
+                raise Permanent(f"Envoy refused {name}.")
+            if time.monotonic() > deadline:
+                raise Transient(
+                    f"Envoy did not take {name} within {self._config.acknowledge_s:g} s.",
+                    remedy="It is tried again.",
+                )
+            time.sleep(_ACK_POLL_S)
+
+    def _restore(self, name: str, content: bytes | None) -> None:
+        if content is not None:
+            write_whole(self._config.path(name), content)
+
+    def _settle(self, names: set[str]) -> None:
+        """New clusters answer their first health check; a set that hangs costs a bounded wait, no more."""
+        deadline = time.monotonic() + _SETTLE_S
+        while names.intersection(read_members(self._admin).warming) and time.monotonic() < deadline:
+            time.sleep(_ACK_POLL_S)
+
+
+def hold_back(routes: Sequence[Route], live: Live, members: Members) -> dict[ServiceRef, str]:
+    """Services that must keep their route: a set would gain share while it is not healthy at this gateway.
+
+    Not when nothing that serves now is healthy either: then every change can only help.
+    """
+    held: dict[ServiceRef, str] = {}
+    for route in routes:
+        ref = ServiceRef(route.org, route.service)
+        former = live.route(ref)
+        if former is None or not any(former.weights.get(name, 0) for name in members.healthy):
+            continue
+        gaining = [name for name, weight in route.weights.items() if weight > former.weights.get(name, 0)]
+        sick = sorted(set(gaining) - set(members.healthy))
+        if sick:
+            held[ref] = f"{', '.join(sick)} would gain traffic but is not healthy at this gateway"
+    return held
+
+
+def _set_names(groups: Iterable[Sequence[Upstream]]) -> set[str]:
+    return {upstream.set_name for group in groups for upstream in group}
+
+
+def _read_live(path: Path) -> Live:
+    """An unreadable file only costs the memory of what drains: the source is asked again anyway."""
+    try:
+        return Live.model_validate(read_json(path) or {})
+    except ValidationError:
+        return Live()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _refusal_reason(log: Path, start: int) -> str:
+    """Envoy's own words. Only of a rejection: after a failure to read, the log repeats the file's content."""
+    if not log.exists():
+        return "see envoy.log"
+    with log.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").splitlines()
+    reasons = [line.split("rejected:", 1)[1].strip() for line in lines if "rejected:" in line]
+    return reasons[-1][:500] if reasons else "see envoy.log"
+
+
+def _without_keys(text: str, keys: Sequence[ClientKey]) -> str:
+    for key in keys:
+        text = text.replace(key.key.reveal(), "***")
+    return text

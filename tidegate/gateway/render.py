@@ -1,0 +1,140 @@
+"""Envoy's files as a pure function of wanted routes, client keys and a generation. Never touches disk."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidegate.domain import InvalidInput, Route, Secret, Upstream
+from tidegate.domain.names import NAME_PATTERN
+from tidegate.gateway import listener, traffic
+from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, ClientKey, GatewayConfig
+from tidegate.gateway.listener import Json
+
+_SET_PATTERN = r"^[a-z0-9][a-z0-9-]{0,119}$"
+_RELEASE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,119}$"
+_HOST_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$"
+_KEY_PATTERN = r"^[!-~]{8,512}$"
+_CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,119}$"
+
+
+def render(
+    routes: Sequence[Route],
+    keys: Sequence[ClientKey],
+    generation: int,
+    config: GatewayConfig,
+    keep: Sequence[Sequence[Upstream]] = (),
+) -> dict[str, Json]:
+    """All files of the gateway by name.
+
+    Args:
+        keep: further sets (grouped by service) whose clusters must exist although no route names them:
+            those that still drain, and those that are about to get routes.
+
+    Raises:
+        InvalidInput: when a value would make Envoy refuse the files, or mean something else to it.
+    """
+    check(routes, keys)
+    groups = _groups(routes, keep)
+    return {
+        BOOTSTRAP: listener.bootstrap(config),
+        LISTENERS: _response(generation, [listener.listener(config)]),
+        CLUSTERS: _response(generation, traffic.clusters(groups)),
+        ROUTES: _response(generation, [traffic.route_table(routes, keys, config)]),
+        AUTH: _response(generation, [traffic.auth_filter(keys)]),
+    }
+
+
+def encode(content: Json) -> bytes:
+    """The bytes of a file; equal content gives equal bytes."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def fold(rendered: Mapping[str, Json]) -> Json:
+    """One static bootstrap with the same content, for an offline check. Client keys are replaced."""
+    public: Json = json.loads(json.dumps(rendered[LISTENERS]["resources"][0]))
+    public.pop("@type")
+    manager: dict[str, Any] = public["filter_chains"][0]["filters"][0]["typed_config"]
+    manager.pop("rds")
+    manager["route_config"] = _without_type(rendered[ROUTES]["resources"][0])
+    auth: Json = json.loads(json.dumps(rendered[AUTH]["resources"][0]["typed_config"]))
+    for number, credential in enumerate(auth["credentials"]):
+        credential["key"] = f"placeholder-{number}"
+    manager["http_filters"][0] = {"name": listener.AUTH_FILTER, "typed_config": auth}
+    for logger in manager["access_log"]:
+        if "path" in logger["typed_config"]:
+            logger["typed_config"]["path"] = "/dev/null"
+    return {
+        "node": rendered[BOOTSTRAP]["node"],
+        "static_resources": {
+            "listeners": [public],
+            "clusters": [_without_type(cluster) for cluster in rendered[CLUSTERS]["resources"]],
+        },
+    }
+
+
+def check(routes: Sequence[Route], keys: Sequence[ClientKey]) -> None:
+    """Invariants that Envoy would not hold for us, or would complain about by printing a key."""
+    seen: set[tuple[str, str]] = set()
+    for route in routes:
+        _check_route(route)
+        if (route.org, route.service) in seen:
+            raise InvalidInput(f"Two routes for {route.org}/{route.service}.", field="routes")
+        seen.add((route.org, route.service))
+    names = [upstream.set_name for route in routes for upstream in route.upstreams]
+    if len(names) != len(set(names)):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise InvalidInput(f"Sets that stand in more than one place: {', '.join(twice)}.", field="upstreams")
+    owners: dict[Secret, str] = {}
+    for key in keys:
+        _check_key(key)
+        if key.key in owners:
+            raise InvalidInput(
+                f"{key.identity} and {owners[key.key]} carry the same API key.",
+                remedy="Give one of them a new key.",
+                field="keys",
+            )
+        owners[key.key] = key.identity
+
+
+def _check_route(route: Route) -> None:
+    where = f"{route.org}/{route.service}"
+    _match(NAME_PATTERN, route.org, "org", where)
+    _match(NAME_PATTERN, route.service, "service", where)
+    for upstream in route.upstreams:
+        _match(_SET_PATTERN, upstream.set_name, "set_name", where)
+        _match(_RELEASE_PATTERN, upstream.release_id, "release_id", where)
+        _match(_HOST_PATTERN, upstream.host, "host", where)
+
+
+def _check_key(key: ClientKey) -> None:
+    _match(NAME_PATTERN, key.org, "org", "an API key")
+    _match(_CLIENT_PATTERN, key.client, "client", f"an API key of {key.org}")
+    if not re.match(_KEY_PATTERN, key.key.reveal()):
+        raise InvalidInput(
+            f"The API key of {key.identity} is not usable in a header.",
+            remedy="Use 8 to 512 visible ASCII characters without spaces.",
+            field="key",
+        )
+
+
+def _match(pattern: str, value: str, field: str, where: str) -> None:
+    if not re.fullmatch(pattern, value):
+        raise InvalidInput(
+            f"{field} {value!r} of {where} is not usable at a gateway.", field=field, value=value
+        )
+
+
+def _groups(routes: Sequence[Route], keep: Sequence[Sequence[Upstream]]) -> list[Sequence[Upstream]]:
+    return [*keep, *(route.upstreams for route in routes)]
+
+
+def _response(generation: int, resources: list[Json]) -> Json:
+    """A discovery response. The version names its content, so an acknowledgement cannot be mistaken."""
+    digest = hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()[:12]
+    return {"version_info": f"gen-{generation}-{digest}", "resources": resources}
+
+
+def _without_type(resource: Json) -> Json:
+    return {key: value for key, value in resource.items() if key != "@type"}
