@@ -1,0 +1,125 @@
+"""Reading event streams: wherever the network cuts them, the events, stamps and outcomes are the same."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.benchmark.measures import Outcome, sample_of
+from tidegate.benchmark.stream import EventSplitter, Exchange, parse_stream
+
+MS = 1_000_000
+
+
+def chunk(content: str | None = None, finish: str | None = None, **more: Any) -> bytes:
+    delta = {} if content is None else {"content": content}
+    body = {"choices": [{"delta": delta, "finish_reason": finish}], **more}
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+
+
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":null}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def stream(tokens: int, per_chunk: int = 1, ttft_ms: float = 50, gap_ms: float = 10) -> Exchange:
+    """A server that makes one token per gap and sends them `per_chunk` at a time, after an early role chunk."""
+    done = Exchange(sent_ns=1000, status=200)
+    done.pieces.append((done.sent_ns + 1 * MS, ROLE))
+    for last in range(per_chunk, tokens + 1, per_chunk):
+        at = done.sent_ns + int((ttft_ms + (last - per_chunk) * gap_ms) * MS)
+        done.pieces.append((at, chunk("é" * per_chunk)))
+    usage = {"usage": {"completion_tokens": tokens}}
+    done.ended_ns = done.pieces[-1][0]
+    done.pieces.append((done.ended_ns, chunk(finish="length") + chunk(**usage) + DONE))
+    return done
+
+
+@pytest.mark.parametrize("per_chunk", [1, 2, 4, 8])
+def test_figures_are_exact_also_with_several_tokens_per_chunk(per_chunk: int):
+    sample = sample_of(stream(64, per_chunk), block=2, index=9)
+    assert (sample.outcome, sample.block, sample.index, sample.tokens) == (Outcome.OK, 2, 9, 64)
+    assert sample.ttft_ms == pytest.approx(50)
+    assert sample.itl_ms == pytest.approx(10)
+    assert sample.tokens_per_s == pytest.approx(100)
+    assert sample.gaps_ms == pytest.approx([10 * per_chunk] * (64 // per_chunk - 1))
+
+
+def test_an_end_of_text_token_without_text_is_counted_with_its_time():
+    done = Exchange(sent_ns=0, status=200, ended_ns=90 * MS)
+    done.pieces = [(50 * MS, chunk("a")), (60 * MS, chunk("b")), (70 * MS, chunk("c")), (80 * MS, chunk("d"))]
+    done.pieces.append((90 * MS, chunk(finish="stop", timings={"predicted_n": 5}) + DONE))
+    sample = sample_of(done, 0, 0)
+    assert sample.tokens == 5
+    assert sample.itl_ms == pytest.approx(10)
+
+
+def test_a_stall_is_visible_as_a_gap():
+    done = stream(8)
+    done.pieces = [(at + (1500 * MS if n > 4 else 0), piece) for n, (at, piece) in enumerate(done.pieces)]
+    assert max(sample_of(done, 0, 0).gaps_ms) == pytest.approx(1510)
+
+
+def test_tokens_are_never_guessed_from_chunks():
+    done = Exchange(sent_ns=0, status=200, ended_ns=70 * MS)
+    done.pieces = [(50 * MS, chunk("a")), (60 * MS, chunk("b")), (70 * MS, chunk(finish="stop") + DONE)]
+    sample = sample_of(done, 0, 0)
+    assert sample.outcome is Outcome.OK
+    assert (sample.tokens, sample.itl_ms, sample.tokens_per_s) == (None, None, None)
+
+
+def test_a_stream_read_at_once_has_a_speed_that_is_a_lower_bound():
+    done = stream(24)
+    at = done.sent_ns + 12 * MS
+    done.pieces, done.ended_ns = [(at, b"".join(piece for _, piece in done.pieces))], at
+    sample = sample_of(done, 0, 0)
+    assert sample.itl_ms == 0
+    assert sample.tokens_per_s == pytest.approx(2000)
+
+
+def test_the_first_reasoning_counts_as_a_token_and_an_early_role_chunk_does_not():
+    reasoning = b'data: {"choices":[{"delta":{"reasoning_content":"hm"}}]}\n\n'
+    parsed = parse_stream([(1, ROLE), (2, reasoning), (3, chunk("a"))])
+    assert parsed.content_ns == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome", "error"),
+    [
+        (lambda done: setattr(done, "status", 503), Outcome.FAILED, "HTTP 503"),
+        (lambda done: setattr(done, "error", "reset: gone"), Outcome.FAILED, "reset: gone"),
+        (lambda done: done.pieces.pop(), Outcome.TRUNCATED, "ended without a finish reason"),
+        (lambda done: done.pieces.pop() and done.pieces.append((9, chunk(finish="stop"))), Outcome.TRUNCATED, "ended without [DONE]"),
+        (lambda done: done.pieces.insert(2, (5, b'data: {"error": {"code": 500}}\n\n')), Outcome.FAILED, "an error event"),
+        (lambda done: done.pieces.insert(2, (5, b"data: <html>\n\n")), Outcome.FAILED, "a chunk is not a JSON object"),
+        (lambda done: done.pieces.clear(), Outcome.TRUNCATED, "ended without a finish reason"),
+    ],
+)  # fmt: skip
+def test_what_is_not_whole_is_never_ok(change: Any, outcome: Outcome, error: str):
+    done = stream(4)
+    change(done)
+    sample = sample_of(done, 0, 0)
+    assert (sample.outcome, sample.error) == (outcome, error)
+
+
+PAYLOAD = (
+    b": a comment\r\n\r\nevent: x\r\ndata: one\r\n\r\ndata:two\ndata: lines\n\n"
+    b"data: na\xc3\xafve \xf0\x9f\x8c\x8a\r\rdata: last\n\nid: 3\n\ndata: cut off"
+)
+
+
+@given(st.lists(st.integers(0, len(PAYLOAD)), max_size=30))
+def test_cuts_anywhere_give_the_same_events(cuts: list[int]):
+    edges = [0, *sorted(cuts), len(PAYLOAD)]
+    splitter, events = EventSplitter(), list[bytes]()
+    for start, end in itertools.pairwise(edges):
+        events += splitter.feed(PAYLOAD[start:end])
+    assert events == [b"one", b"two\nlines", "naïve 🌊".encode(), b"last"]
+
+
+@given(st.lists(st.binary(max_size=40), max_size=20))
+def test_garbage_is_parsed_without_an_exception_and_is_never_ok(pieces: list[bytes]):
+    done = Exchange(sent_ns=0, ended_ns=1, status=200, pieces=list(enumerate(pieces)))
+    assert sample_of(done, 0, 0).outcome is not Outcome.OK
