@@ -110,10 +110,8 @@ def run_logged(
 def _watch(
     words: list[str], sink: TextIO, progress: Progress, env: Mapping[str, str] | None
 ) -> tuple[int, list[str]]:
-    fraction: float | None = None
-    last_lines: list[str] = []
     # Its own session: whatever the command started ends with it, also when the person presses Ctrl-C.
-    child = subprocess.Popen(
+    with subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -123,26 +121,34 @@ def _watch(
         errors="replace",
         env=None if env is None else dict(env),
         start_new_session=True,
-    )
-    assert child.stdout is not None
-    output = child.stdout
+    ) as child:
+        reader = _Reader(child, sink)
+        reader.start()
+        try:
+            while reader.is_alive():
+                reader.join(DRAWN_EVERY_S)
+                progress.tick(reader.fraction)
+            return child.wait(), reader.last_lines
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGTERM)
 
-    def read() -> None:
-        nonlocal fraction
-        for line in output:
-            sink.write(line)
-            fraction = found if (found := fraction_done(line)) is not None else fraction
-            last_lines.append(line.rstrip())
-            del last_lines[:-TAIL_LINES]
 
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        while reader.is_alive():
-            reader.join(DRAWN_EVERY_S)
-            progress.tick(fraction)
-        return child.wait(), last_lines
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait()
+class _Reader(threading.Thread):
+    """Copies a command's output to the log and remembers its end."""
+
+    def __init__(self, child: subprocess.Popen[str], sink: TextIO) -> None:
+        super().__init__(daemon=True)
+        self._child = child
+        self._sink = sink
+        self.fraction: float | None = None
+        self.last_lines: list[str] = []
+
+    def run(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            self._sink.write(line)
+            found = fraction_done(line)
+            self.fraction = self.fraction if found is None else found
+            self.last_lines.append(line.rstrip())
+            del self.last_lines[:-TAIL_LINES]
