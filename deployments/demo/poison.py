@@ -1,7 +1,7 @@
 """Well-formed files that are wrong in other ways: numbers, chat template, answers, or only speed.
 
-Each loads in llama.cpp. Which gate must notice is said by the kind; the harmless ones must pass every
-gate on the file itself.
+llama.cpp loads each of them, also with NaN. Which gate must notice is said by the kind; the harmless
+ones must pass every gate on the file itself.
 """
 
 from dataclasses import replace
