@@ -76,6 +76,8 @@ def server_command(binary: Path, spec: SetSpec, host: str, port: int) -> list[st
         *("--jinja", "--metrics"),
         # /slots shows the prompts of every user to whoever may call the set.
         *("--no-slots", "--no-webui", "--offline"),
+        # Its default lets every web page that a user of this machine opens call the set.
+        *("--cors-origins", "localhost"),
         *("--log-colors", "off", "--log-timestamps"),
     ]
 
@@ -83,7 +85,13 @@ def server_command(binary: Path, spec: SetSpec, host: str, port: int) -> list[st
 class LlamaServer:
     """One kind of engine: its command line, environment and HTTP interface. Holds no state of any set."""
 
-    def __init__(self, bin_dir: str | None = None, *, environment: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        bin_dir: str | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ):
         """`environment` adds variables that a build needs, such as LD_LIBRARY_PATH or CUDA_VISIBLE_DEVICES."""
         self._bin_dir = bin_dir
         self._extra_environment = dict(environment or {})
@@ -93,6 +101,7 @@ class LlamaServer:
             trust_env=False,
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             limits=httpx.Limits(max_keepalive_connections=0),
+            transport=transport,
         )
 
     def command(self, spec: SetSpec, host: str, port: int) -> list[str]:
@@ -101,7 +110,13 @@ class LlamaServer:
 
     def environment(self, home: Path) -> dict[str, str]:
         """The whole environment of the engine: nothing is inherited, so no secret and no LLAMA_ARG_* slips in."""
-        plain = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"}
+        plain = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            # A crashing engine would start a debugger on itself and hang for seconds before it is gone.
+            "GGML_NO_BACKTRACE": "1",
+        }
         return plain | self._extra_environment
 
     def probe(self, host: str, port: int, timeout_s: float = 1.0) -> EngineReport:

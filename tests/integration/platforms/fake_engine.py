@@ -16,7 +16,7 @@ from pathlib import Path
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    for name in ("--host", "--model", "--alias", "--log-colors", "--fit"):
+    for name in ("--host", "--model", "--alias", "--log-colors", "--fit", "--cors-origins"):
         parser.add_argument(name)
     for name in ("--port", "--ctx-size", "--parallel", "--threads", "--threads-batch", "--cache-ram"):
         parser.add_argument(name, type=int)
@@ -29,6 +29,7 @@ def parse() -> argparse.Namespace:
 class Handler(BaseHTTPRequestHandler):
     alias = ""
     is_ready = True
+    ballast = bytearray()
 
     def do_GET(self) -> None:
         if not self.is_ready:
@@ -59,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the parent class's)
         print(format % args, file=sys.stderr, flush=True)
 
 

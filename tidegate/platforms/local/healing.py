@@ -20,7 +20,7 @@ class HealingPolicy:
         """Wait before the restart that follows the given number of crashes in a row."""
         if crashes <= 1:
             return 0.0
-        return min(self.longest_delay_s, self.first_delay_s * 2.0 ** (crashes - 2))
+        return min(self.longest_delay_s, self.first_delay_s * 2.0 ** min(crashes - 2, 30))
 
 
 class Remedy(Enum):

@@ -7,6 +7,7 @@ when the asker is killed in between. So there is never an engine without a recor
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -69,6 +70,7 @@ def main() -> None:
 
 def _become_engine(order: dict[str, Any]) -> None:
     os.setsid()
+    _forget_signal_habits()
     for lock in order["locks"]:
         os.set_inheritable(lock, False)
     folder = Path(order["folder"])
@@ -93,6 +95,14 @@ def _become_engine(order: dict[str, Any]) -> None:
     except OSError as problem:
         os.write(2, f"cannot run {order['command'][0]}: {problem}\n".encode())
     os._exit(127)
+
+
+def _forget_signal_habits() -> None:
+    """What the asker blocks or ignores must not follow the engine: a shell's background job ignores SIGINT."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _limit(max_data_bytes: int, niceness: int) -> None:

@@ -26,8 +26,9 @@ class Limits:
     stop_grace_s: float = 10.0
     max_log_bytes: int = 8 * 1024**2
     niceness: int = 5
-    # Thread stacks and malloc arenas are reserved, hardly used, and yet counted by the kernel's limit.
-    reserved_data_bytes: int = 1024**3
+    # The kernel's limit counts stacks that are reserved and hardly used: llama-server may make a thread of
+    # 8 MiB for each of 1024 requests, and dies when one is refused. Real use is watched by `heal`.
+    reserved_data_bytes: int = 12 * 1024**3
     ports: range = PORTS
 
 
