@@ -1,0 +1,147 @@
+"""`tidegate agent ...`: the processes of the embedded stack. Started by the supervisor, hidden from people."""
+
+import logging
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Processes of the embedded stack; started by 'tidegate up'.", no_args_is_help=True)
+
+
+class _Announced(threading.Event):
+    """Says that the agent runs when its loop first asks whether to stop: then everything before has worked."""
+
+    def __init__(self, line: str):
+        super().__init__()
+        self._line: str | None = line
+
+    def is_set(self) -> bool:
+        self._announce()
+        return super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._announce()
+        return super().wait(timeout)
+
+    def _announce(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            print(line, flush=True)
+
+
+def _stop_event() -> threading.Event:
+    """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
+    from tidegate.stack.embedded import RUNNING_LINE
+
+    stop = _Announced(RUNNING_LINE)
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop
+
+
+def _log_to_stdout() -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # One line per request of ours would bury what matters.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@app.command()
+def gateway(
+    name: Annotated[str, typer.Option(help="Name of this gateway.")] = "gateway-1",
+    port: Annotated[int, typer.Option(help="Where clients connect.")] = 8080,
+) -> None:
+    """The agent beside one Envoy."""
+    from tidegate import wiring
+    from tidegate.settings import load_settings
+
+    _log_to_stdout()
+    wiring.run_gateway_agent(load_settings(), _stop_event(), name=name, port=port)
+
+
+@app.command()
+def platform() -> None:
+    """The agent that keeps local sets running."""
+    from tidegate import wiring
+    from tidegate.settings import load_settings
+
+    _log_to_stdout()
+    wiring.run_platform_agent(load_settings(), _stop_event())
+
+
+@app.command()
+def bootstrap() -> None:
+    """Work pools, limits and deployments of the embedded Prefect server."""
+    import os
+
+    from tidegate.access import PREFECT_AUTH, SecretStore, load_organizations
+    from tidegate.domain import ServiceRef
+    from tidegate.settings import SOURCE_ROOT, load_settings
+    from tidegate.stack.bootstrap import bootstrap as bring_up_to_date
+    from tidegate.stack.bootstrap import service_limit
+    from tidegate.stack.prefect_api import PrefectApi
+
+    settings = load_settings()
+    organizations = load_organizations(settings.organizations_dir, settings.policies_dir)
+    limits = {
+        service_limit(ServiceRef(org.name, service)): 1
+        for org in organizations.values()
+        for service in org.services
+    }
+    auth = SecretStore(settings.secrets_dir, os.environ).get(PREFECT_AUTH)
+    with PrefectApi(os.environ["PREFECT_API_URL"], auth) as api:
+        bring_up_to_date(
+            api,
+            pools_dir=settings.deployments_dir / "pools",
+            limits=limits,
+            source_root=SOURCE_ROOT,
+            organizations_dir=settings.organizations_dir,
+            stamp_dir=settings.prefect_home,
+            environ=os.environ,
+            report=lambda line: print(line, flush=True),
+        )
+
+
+@app.command("stop-sets")
+def stop_sets() -> None:
+    """Suspend the sets of the local platform; they run again after the next 'tidegate up'."""
+    from tidegate import wiring
+    from tidegate.platforms.local import LocalPlatform
+
+    for name, found in wiring.load().platforms.items():
+        if isinstance(found, LocalPlatform):
+            found.stop_all()
+            print(f"{name}: sets are suspended", flush=True)
+
+
+@app.command()
+def supervisor() -> None:
+    """The supervisor of this home, in the foreground."""
+    supervise()
+
+
+def supervise() -> None:
+    """Hold the home's lock, choose ports, make the secrets, and keep the stack until told to stop."""
+    import os
+
+    from tidegate.access import PREFECT_AUTH, SecretStore
+    from tidegate.settings import LOOPBACK, load_settings
+    from tidegate.stack.embedded import PREFERRED_PORTS, embedded_stack
+    from tidegate.stack.port_choice import choose_ports
+    from tidegate.stack.supervisor import Supervisor, only_one, print_report
+
+    settings = load_settings()
+    with only_one(settings.home):
+        settings.prefect_home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        auth = SecretStore(settings.secrets_dir, os.environ).ensure(PREFECT_AUTH)
+        ports = choose_ports(settings.home, PREFERRED_PORTS, LOOPBACK)
+        Supervisor(embedded_stack(settings, os.environ, ports, auth), print_report).run()

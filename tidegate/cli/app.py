@@ -1,0 +1,77 @@
+"""Puts the commands together and turns every error into one short answer."""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tidegate.cli import agents, diagnosis, keys, logs, models, releases, running, services, trying
+from tidegate.cli.output import INTERRUPTED, JSON_KEY, render_error
+
+HELP = """A gate between training and users for GGUF language models.
+
+Nothing carries traffic until evidence says that it may.
+
+Start here:  tidegate up,  tidegate demo,  tidegate status,  tidegate doctor.
+"""
+
+
+class Commands(TyperGroup):
+    """The root: one path for everything that goes wrong below it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader (`head`, a pager) has seen enough; nothing may be flushed into its pipe at exit.
+            sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+            raise typer.Exit(0) from None
+        except Exception as error:
+            # Typer's own exceptions end the command in Typer's way: usage errors with exit code 2.
+            if type(error).__module__.startswith(("typer", "click")):
+                raise
+            raise typer.Exit(render_error(error, as_json=bool(ctx.meta.get(JSON_KEY)))) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    # Help in plain text: Rich takes three times as long to import as everything else together.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (running.up, running.down, services.status, diagnosis.doctor, logs.logs, trying.demo):
+    app.command()(command)
+for command in (trying.validate, releases.release, releases.rollback):
+    app.command()(command)
+app.add_typer(releases.app, name="releases")
+app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.add_typer(agents.app, name="agent", hidden=True)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from tidegate import __version__
+
+        typer.echo(f"tidegate {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP)
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Everything before the command."""
+
+
+def main() -> None:
+    """The console script."""
+    app()

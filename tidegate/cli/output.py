@@ -1,0 +1,150 @@
+"""How commands speak: tables and lines for people, JSON for programs, errors as a message and a remedy."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+OK, FAILED, BAD_INPUT, NEEDS_PERSON = 0, 1, 2, 3
+JSON_KEY = "tidegate.json"
+INTERRUPTED = 130
+
+
+def _remember_json(context: typer.Context, value: bool) -> bool:
+    """Errors are rendered at the root, which must know how its subcommand was asked to speak."""
+    context.meta[JSON_KEY] = value
+    return value
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", callback=_remember_json)]
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Where people read. No line is wrapped when a program reads instead."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return made
+
+
+def say(text: str) -> None:
+    """One line with Rich markup."""
+    console().print(text)
+
+
+def escape(text: object) -> str:
+    """Text of others, shown as it is: brackets in it are no markup."""
+    from rich.markup import escape as rich_escape
+
+    return rich_escape(str(text))
+
+
+def print_json(data: object) -> None:
+    """The same data as people see, with stable keys."""
+    sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table; long cells are wrapped, never cut."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        *columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, str) else escape(cell) for cell in row), end_section=False)
+    Console(highlight=False).print(table)
+
+
+def ago(seconds_since_epoch: float, now: float | None = None) -> str:
+    """`3 s ago`, `5 min ago`, `2 h ago`, `4 d ago`."""
+    gone = max(0.0, (time.time() if now is None else now) - seconds_since_epoch)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if gone >= size:
+            return f"{gone / size:.0f} {unit} ago"
+    return f"{gone:.0f} s ago"
+
+
+def render_error(error: Exception, *, as_json: bool) -> int:
+    """Tell what happened and what to do; returns the exit code."""
+    from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Refused, TidegateError
+
+    if not isinstance(error, TidegateError):
+        return _render_unexpected(error, as_json=as_json)
+    if as_json:
+        print_json({"error": error.as_dict()})
+    else:
+        target = console(stderr=True)
+        target.print(f"[red]{escape(error.message)}[/red]")
+        if error.remedy:
+            target.print(escape(error.remedy))
+        target.print(f"[dim]{error.code}[/dim]")
+    if isinstance(error, InvalidInput | NotFound | Refused):
+        return BAD_INPUT
+    return NEEDS_PERSON if isinstance(error, NeedsOperator) and error.context.get("asks") else FAILED
+
+
+def _render_unexpected(error: Exception, *, as_json: bool) -> int:
+    """A defect of ours: one line for the person, the traceback for the log."""
+    where = _log_traceback(error)
+    text = f"Unexpected error: {type(error).__name__}: {error}".splitlines()[0]
+    if as_json:
+        print_json(
+            {"error": {"code": "TG-0000", "message": text, "remedy": f"Details: {where}", "context": {}}}
+        )
+    else:
+        console(stderr=True).print(f"[red]{escape(text)}[/red] Details: {escape(where)}")
+    return FAILED
+
+
+def _log_traceback(error: Exception) -> str:
+    import traceback
+
+    from tidegate.settings import load_settings
+    from tidegate.stack.log_files import open_log
+
+    path = load_settings().logs_dir / "cli.log"
+    details = "".join(traceback.format_exception(error))
+    try:
+        with open_log(path) as log:
+            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {' '.join(sys.argv[:3])}\n{details}".encode())
+    except OSError as problem:
+        return f"not logged ({path}: {problem.strerror})"
+    return str(path)
+
+
+def pairs(values: Sequence[str] | None) -> dict[str, str]:
+    """`key=value` options as a mapping.
+
+    Raises:
+        InvalidInput: when one has no `=` or no key.
+    """
+    from tidegate.domain import InvalidInput
+
+    found: dict[str, str] = {}
+    for text in values or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InvalidInput(
+                f"'{text}' is not KEY=VALUE.", remedy="For example: --provenance run=2026-11-20."
+            )
+        found[key] = value
+    return found
+
+
+def as_data(value: Any) -> Any:
+    """A pydantic value, or a mapping or list of them, as plain data."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): as_data(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list | tuple):
+        return [as_data(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value

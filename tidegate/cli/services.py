@@ -1,0 +1,189 @@
+"""`tidegate status`: the processes of the stack and what each service serves now."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.output import JsonFlag, ago, console, escape, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tidegate.settings import Settings
+    from tidegate.stack.record import ProcessRecord
+    from tidegate.steps import Ports
+
+WATCH_S = 1.0
+COLOURS = {"ready": "green", "done": "green", "starting": "yellow", "waiting": "yellow", "pending": "yellow"}
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again every second, until Ctrl-C.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what runs and what each service serves.
+
+    Examples:
+
+      tidegate status
+
+      tidegate status --watch
+    """
+    from tidegate import wiring
+    from tidegate.settings import load_settings
+
+    settings = load_settings()
+    ports = wiring.load(settings)
+    while True:
+        seen = observe(settings, ports)
+        if as_json:
+            print_json(seen)
+        else:
+            if watch:
+                console().clear()
+            _print(seen, settings)
+        if not watch:
+            return
+        time.sleep(WATCH_S)
+
+
+def observe(settings: "Settings", ports: "Ports") -> dict[str, Any]:
+    """Everything that `status` shows, as data."""
+    from tidegate.stack.launching import running_stack
+
+    record = running_stack(settings.home)
+    return {
+        "home": str(settings.home),
+        "stack": {"state": record.state, "urls": record.urls, "started_at": record.started_at}
+        if record
+        else None,
+        "processes": [_process(process) for process in record.processes] if record else [],
+        "gateways": [_gateway(gateway, ports.ledger.generation()) for gateway in ports.ledger.gateways()],
+        "services": services(ports),
+    }
+
+
+def services(ports: "Ports") -> list[dict[str, Any]]:
+    """Each configured service with its champion, its sets, and the release under way."""
+    from tidegate.domain import ServiceRef
+
+    found: list[dict[str, Any]] = []
+    for org in ports.organizations.values():
+        for name in org.services:
+            ref = ServiceRef(org.name, name)
+            champion = ports.ledger.get_alias(ref, "champion")
+            active = ports.ledger.active_release(ref)
+            found.append(
+                {
+                    "service": str(ref),
+                    "champion": champion.label if champion else None,
+                    "release": {"id": active.id, "state": active.state.value} if active else None,
+                    "sets": _sets(ports, ref),
+                }
+            )
+    return found
+
+
+def _sets(ports: "Ports", ref: Any) -> list[dict[str, Any]]:
+    from tidegate.domain import SetStatus
+
+    route = ports.ledger.get_route(ref)
+    platform = ports.platform(ref)
+    rows: list[dict[str, Any]] = []
+    for upstream in route.upstreams if route else ():
+        now: SetStatus = platform.status(upstream.set_name)
+        rows.append(
+            {
+                "set": upstream.set_name,
+                "digest": upstream.digest,
+                "weight": route.weights[upstream.set_name] if route else 0,
+                "state": now.state.value,
+                "restarts": now.restarts,
+                "memory_bytes": now.memory_bytes,
+            }
+        )
+    return rows
+
+
+def _process(process: "ProcessRecord") -> dict[str, Any]:
+    return {
+        "name": process.name,
+        "status": process.status.value,
+        "pid": process.identity.pid if process.identity else None,
+        "restarts": process.restarts,
+        "since": process.since,
+        "ready_s": process.ready_s,
+        "last_exit": process.last_exit,
+        "memory_bytes": _memory(process),
+    }
+
+
+def _memory(process: "ProcessRecord") -> int | None:
+    """Resident memory of the process and its children."""
+    import psutil
+
+    if process.identity is None:
+        return None
+    try:
+        leader = psutil.Process(process.identity.pid)
+        return sum(member.memory_info().rss for member in (leader, *leader.children(recursive=True)))
+    except psutil.Error:
+        return None
+
+
+def _gateway(gateway: Any, wanted: int) -> dict[str, Any]:
+    return {
+        "name": gateway.gateway,
+        "observed_generation": gateway.observed_generation,
+        "wanted_generation": wanted,
+        "seen_at": gateway.seen_at.timestamp(),
+        "error": gateway.error,
+    }
+
+
+def _print(seen: dict[str, Any], settings: "Settings") -> None:
+    if seen["stack"] is None:
+        say("The stack is not up. Start it with: tidegate up")
+    else:
+        say(
+            f"[bold]{_coloured(seen['stack']['state'])}[/bold]  gateway {seen['stack']['urls']['gateway']}  prefect {seen['stack']['urls']['prefect']}"
+        )
+        rows = [
+            (
+                item["name"],
+                _coloured(item["status"]),
+                item["pid"] or "",
+                _mebibytes(item["memory_bytes"]),
+                ago(item["since"]),
+                item["restarts"] or "",
+                item["last_exit"],
+            )
+            for item in seen["processes"]
+        ]
+        print_table("", ("PROCESS", "STATUS", "PID", "MEMORY", "SINCE", "RESTARTS", "LAST EXIT"), rows)
+    for item in seen["gateways"]:
+        behind = item["wanted_generation"] - item["observed_generation"]
+        note = f"[red]{behind} generations behind[/red]" if behind else "[green]up to date[/green]"
+        say(
+            f"{escape(item['name'])}: generation {item['observed_generation']}, {note}, seen {ago(item['seen_at'])} {escape(item['error'])}"
+        )
+    say("")
+    rows: list[tuple[str, ...]] = []
+    for item in seen["services"]:
+        release = f"{item['release']['id']} {item['release']['state']}" if item["release"] else ""
+        first = (item["service"], item["champion"] or "[dim]nothing yet[/dim]", release)
+        sets = [
+            (f"{one['weight']} %", _coloured(one["state"]), _mebibytes(one["memory_bytes"]), one["set"])
+            for one in item["sets"]
+        ]
+        for number, cells in enumerate(sets or [("", "", "", "")]):
+            rows.append((*(first if number == 0 else ("", "", "")), *cells))
+    print_table("", ("SERVICE", "CHAMPION", "RELEASE", "TRAFFIC", "STATE", "MEMORY", "SET"), rows)
+
+
+def _coloured(state: str) -> str:
+    colour = COLOURS.get(state, "red")
+    return f"[{colour}]{escape(state)}[/{colour}]"
+
+
+def _mebibytes(size_bytes: int | None) -> str:
+    return f"{size_bytes / 1024**2:.0f} MiB" if size_bytes else ""

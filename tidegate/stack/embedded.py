@@ -1,0 +1,192 @@
+"""What `tidegate up` runs, as data: Prefect on SQLite, two workers, one gateway, the local platform's agent."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tidegate.domain import Secret
+from tidegate.settings import LOOPBACK, SOURCE_ROOT, Settings
+from tidegate.stack.processes import MARK
+from tidegate.stack.specification import HttpProbe, LogProbe, ProcessSpec, RestartPolicy, TcpProbe
+from tidegate.stack.supervisor import Blueprint
+
+PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200}
+RUNNING_LINE = "agent is running"
+GATEWAY_NAME = "gateway-1"
+SECRET_VARIABLES = "TIDEGATE_SECRET_"
+
+# Nothing leaves the machine, nothing asks questions, and a missing URL must not start a private server.
+QUIET_PREFECT = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+}
+# Results are small values that we return ourselves; JSON, because unpickling a result runs code.
+CLIENT_PREFECT = {
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "tidegate",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_WORKER_QUERY_SECONDS": "0.5",
+}
+
+
+def prefect_api_url(ports: Mapping[str, int]) -> str:
+    return f"http://{LOOPBACK}:{ports['prefect']}/api"
+
+
+def embedded_stack(
+    settings: Settings, environ: Mapping[str, str], ports: Mapping[str, int], auth: Secret
+) -> Blueprint:
+    """Everything that one home runs, with its environment and its order."""
+    shared = _shared_environment(settings, environ, ports)
+    client = {**shared, **CLIENT_PREFECT, **_client_access(ports, auth)}
+    server = _server_environment(settings, shared, ports, auth)
+    specs = (
+        _prefect_server(settings, server, ports),
+        _gateway(settings, shared, ports),
+        _platform(settings, shared),
+        _bootstrap(settings, client),
+        _worker(settings, client, "control"),
+        _worker(settings, {**client, "TIDEGATE_GPU_SLOT": "0"}, "gpu", "--limit", "1"),
+    )
+    return Blueprint(
+        home=settings.home,
+        specs=specs,
+        teardown=(replace(_agent(settings, shared, "stop-sets"), kind="task", ready_timeout_s=30.0),),
+        urls={
+            "gateway": f"http://{LOOPBACK}:{ports['gateway']}",
+            "prefect": f"http://{LOOPBACK}:{ports['prefect']}",
+        },
+        ports=dict(ports),
+    )
+
+
+def _shared_environment(
+    settings: Settings, environ: Mapping[str, str], ports: Mapping[str, int]
+) -> dict[str, str]:
+    """The caller's environment without its own Prefect settings, which belong to another installation."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("PREFECT_")}
+    # Not resolved: the `python` of a virtual environment is a link, and its folder is what must come first.
+    scripts = str(Path(sys.executable).parent)
+    return kept | {
+        MARK: str(settings.home),
+        "TIDEGATE_HOME": str(settings.home),
+        "TIDEGATE_DEPLOYMENTS_DIR": str(settings.deployments_dir.resolve()),
+        "TIDEGATE_GATEWAY_URL": f"http://{LOOPBACK}:{ports['gateway']}",
+        "PATH": os.pathsep.join([scripts, environ.get("PATH", os.defpath)]),
+        # Flows are found by module name from wherever a worker runs them.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(SOURCE_ROOT), environ.get("PYTHONPATH", "")])),
+        "PYTHONUNBUFFERED": "1",
+        "PREFECT_HOME": str(settings.prefect_home),
+        **QUIET_PREFECT,
+    }
+
+
+def _client_access(ports: Mapping[str, int], auth: Secret) -> dict[str, str]:
+    return {"PREFECT_API_URL": prefect_api_url(ports), "PREFECT_API_AUTH_STRING": auth.reveal()}
+
+
+def _server_environment(
+    settings: Settings, shared: Mapping[str, str], ports: Mapping[str, int], auth: Secret
+) -> dict[str, str]:
+    """The server gets its own secret and no other: whoever may call its API must not find ours in its process."""
+    port = ports["prefect"]
+    plain = {name: value for name, value in shared.items() if not name.startswith(SECRET_VARIABLES)}
+    return plain | {
+        "PREFECT_SERVER_API_AUTH_STRING": auth.reveal(),
+        "PREFECT_SERVER_API_HOST": LOOPBACK,
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_UI_API_URL": prefect_api_url(ports),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{settings.prefect_home / 'prefect.db'}",
+        # In memory (the default) a slot that is held while the server restarts is never free again.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }
+
+
+def _prefect_server(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:
+    port = str(ports["prefect"])
+    return ProcessSpec(
+        name="prefect",
+        argv=(sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", port),
+        env=env,
+        # Not the source tree: Prefect reads settings from files of its working directory.
+        cwd=settings.prefect_home,
+        log_path=settings.logs_dir / "prefect.log",
+        ready=HttpProbe(f"{prefect_api_url(ports)}/health"),
+        ready_timeout_s=120.0,
+    )
+
+
+def _gateway(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:
+    port = ports["gateway"]
+    return replace(
+        _agent(settings, env, "gateway", f"--name={GATEWAY_NAME}", f"--port={port}"),
+        ready=TcpProbe(LOOPBACK, port),
+        # It waits for requests in flight, at most 30 s.
+        stop_timeout_s=35.0,
+        # Envoy goes on serving while its agent is away.
+        orphans="keep",
+    )
+
+
+def _platform(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
+    return replace(_agent(settings, env, "platform"), ready=LogProbe(RUNNING_LINE), orphans="keep")
+
+
+def _bootstrap(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
+    return replace(
+        _agent(settings, env, "bootstrap"),
+        kind="task",
+        after=("prefect",),
+        ready_timeout_s=200.0,
+        restart=RestartPolicy(first_delay_s=1.0, give_up_after=2),
+    )
+
+
+def _worker(settings: Settings, env: Mapping[str, str], pool: str, *more: str) -> ProcessSpec:
+    name = f"{pool}-1"
+    argv = (
+        sys.executable,
+        "-m",
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        pool,
+        "--type",
+        "process",
+        "--name",
+        name,
+    )
+    # A worker must never make a pool: it would be one with the open template, in which any client runs commands.
+    locked = ("--no-create-pool-if-not-found", "--install-policy", "never")
+    return ProcessSpec(
+        name=f"worker-{pool}",
+        argv=(*argv, *locked, *more),
+        env=env,
+        cwd=SOURCE_ROOT,
+        log_path=settings.logs_dir / f"worker-{pool}.log",
+        ready=LogProbe(f"Worker '{name}' started!"),
+        after=("bootstrap",),
+        ready_timeout_s=90.0,
+        # Runs whose worker died finish by themselves.
+        orphans="keep",
+    )
+
+
+def _agent(settings: Settings, env: Mapping[str, str], name: str, *arguments: str) -> ProcessSpec:
+    """One of our own processes: `tidegate agent NAME`."""
+    return ProcessSpec(
+        name=name,
+        argv=(sys.executable, "-m", "tidegate.cli", "agent", name, *arguments),
+        env=env,
+        cwd=settings.home,
+        log_path=settings.logs_dir / f"{name}.log",
+    )
