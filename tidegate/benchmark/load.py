@@ -9,7 +9,7 @@ import aiohttp
 
 from tidegate.benchmark.measures import ArmResult, Sample, sample_of
 from tidegate.benchmark.plan import Arm, LoadPlan
-from tidegate.benchmark.stream import Exchange, exchange
+from tidegate.benchmark.stream import Exchange, exchange, open_session
 from tidegate.statistics import percentile
 
 LAG_INTERVAL_S = 0.02
@@ -30,7 +30,7 @@ async def measure(
     lags: dict[str, list[float]] = {arm.name: [] for arm in arms}
     deadline = time.monotonic() + plan.deadline_s
     async with AsyncExitStack() as stack:
-        sessions = [await stack.enter_async_context(_session()) for _ in arms]
+        sessions = [await stack.enter_async_context(open_session(keep_alive=False)) for _ in arms]
         for block in range(plan.blocks):
             for position in plan.arm_order(block, len(arms)):
                 arm = arms[position]
@@ -48,11 +48,6 @@ async def measure(
         )
         for arm in arms
     }
-
-
-def _session() -> aiohttp.ClientSession:
-    # aiohttp's own limit of 100 connections would quietly become the concurrency.
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False)
 
 
 async def _run_block(

@@ -1,6 +1,6 @@
 """What was measured: one sample per request, one result per arm, and its summary.
 
-Definitions. TTFT: sending to the first chunk that carries text, reasoning or a tool call. ITL: mean time per
+Definitions. TTFT: from sending on an open connection to the first chunk that carries text, reasoning or a tool call. ITL: mean time per
 token after the first chunk, (finish - first chunk) / (tokens - tokens in the first chunk), the latter taken
 as tokens per chunk rounded. Gap: time between two chunks that carry content. Speed: tokens per second of one
 stream after its first chunk.

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -36,14 +37,36 @@ class Exchange:
         return (self.ended_ns - self.sent_ns) / 1e6
 
 
+def open_session(*, keep_alive: bool) -> aiohttp.ClientSession:
+    """A session without a limit of its own on connections; aiohttp's 100 would quietly be the concurrency.
+
+    llama-server closes the connection after each stream while its headers promise to keep it, so whoever
+    keeps connections to it open loses every few requests to a reset. A gateway keeps its promise.
+    """
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(_stamp_sending)
+    connector = aiohttp.TCPConnector(limit=0, force_close=not keep_alive)
+    return aiohttp.ClientSession(connector=connector, trace_configs=[trace], trust_env=False)
+
+
+async def _stamp_sending(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    """Count from the sending, not from the making of a connection."""
+    context.trace_request_ctx.sent_ns = time.monotonic_ns()
+
+
 async def exchange(
     session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
 ) -> Exchange:
-    """POST and read to the end, stamping every read. A broken connection is a result, not an exception."""
+    """POST and read to the end, stamping every read. A broken connection is a result, not an exception.
+
+    The session must be one of `open_session`.
+    """
     result = Exchange(sent_ns=time.monotonic_ns())
     try:
         limit = aiohttp.ClientTimeout(total=timeout_s)
-        async with session.post(url, data=body, headers=headers, timeout=limit) as response:
+        async with session.post(
+            url, data=body, headers=headers, timeout=limit, trace_request_ctx=result
+        ) as response:
             result.status = response.status
             result.headers = response.headers
             async for piece in response.content.iter_any():

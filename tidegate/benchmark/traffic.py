@@ -1,6 +1,7 @@
 """Continuous client traffic for demonstrations and tests: what users of a service would see, counted honestly."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from tidegate.benchmark.stream import (
     exchange,
     first_choice,
     json_object,
+    open_session,
     parse_stream,
 )
 from tidegate.benchmark.tally import Counts, Ended, Tally, TrafficSnapshot
@@ -30,7 +32,7 @@ MAX_BEHIND_S = 0.5
 
 
 class TrafficClient:
-    """Workers that keep asking at a bounded rate, in a thread of their own.
+    """Workers that keep asking a gateway at a bounded rate, in a thread of their own.
 
     `short_workers` ask for whole answers, `stream_workers` for streams; together they send at most
     `rate_per_s` requests. `snapshot()` may be called from any thread at any time.
@@ -100,8 +102,7 @@ class TrafficClient:
     async def _main(self, is_running: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._next_at = self._loop.time()
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
+        async with open_session(keep_alive=True) as session:
             tasks = [
                 asyncio.create_task(self._work(session, is_stream, number))
                 for number, is_stream in enumerate(self._workers)
@@ -135,11 +136,11 @@ class TrafficClient:
         loop = asyncio.get_running_loop()
         # After a stall of the server the lost requests are not sent all at once.
         self._next_at = max(self._next_at + self._interval_s, loop.time() - MAX_BEHIND_S)
-        try:
-            await asyncio.wait_for(self._stopping.wait(), max(0.0, self._next_at - loop.time()))
-        except TimeoutError:
-            return True
-        return False
+        delay_s = self._next_at - loop.time()
+        if delay_s > 0 and not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_s)
+        return not self._stopping.is_set()
 
 
 def _bodies(prompts: Sequence[str], model: str, max_tokens: int, is_stream: bool) -> list[bytes]:

@@ -35,8 +35,14 @@ class Caller:
     def __init__(self, target: ProbeTarget, timeout_s: float, transport: httpx.BaseTransport | None = None):
         self._target = target
         self._timeout_s = timeout_s
-        # A proxy named in the environment must not come between us and the gateway.
-        self._client = httpx.Client(timeout=timeout_s, transport=transport, trust_env=False)
+        self._client = httpx.Client(
+            timeout=timeout_s,
+            transport=transport,
+            # A proxy named in the environment must not come between us and the gateway.
+            trust_env=False,
+            # llama-server closes the connection after a stream that promised to keep it.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,129 @@
+"""The load generator against a server with known truth."""
+
+import asyncio
+import socket
+from statistics import median
+
+import pytest
+
+from tests.integration.benchmark.truth import Behaviour, TruthServer, truth_server
+from tidegate.benchmark import (
+    PERFORMANCE_CHECKS,
+    Arm,
+    ArmResult,
+    LoadPlan,
+    Outcome,
+    judge_performance,
+    measure,
+    summarise,
+)
+from tidegate.domain import Gate, Secret, Verdict, fold
+from tidegate.domain.policy import PerformancePolicy
+
+PLAN = LoadPlan(prompts=("a", "b", "c"), requests=12, blocks=4, warmup_requests=1, max_tokens=16)
+
+
+def arm(server: TruthServer, name: str) -> Arm:
+    return Arm(name, server.url(name), Secret("k"), {}, "m")
+
+
+def run(plan: LoadPlan, *arms: Arm) -> dict[str, ArmResult]:
+    return asyncio.run(measure(arms, plan))
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(ttft_ms=40, gap_ms=8),
+        Behaviour(ttft_ms=40, gap_ms=8, per_chunk=4),
+        Behaviour(ttft_ms=40, gap_ms=8, line_end="\r\n", slice_bytes=7),
+    ],
+    ids=["token by token", "four tokens in a chunk", "cut inside characters and CRLF"],
+)
+def test_figures_agree_with_what_the_server_wrote(behaviour: Behaviour):
+    with truth_server(a=behaviour) as server:
+        found = run(PLAN, arm(server, "a"))["a"]
+        counted = [entry for entry in server.seen("a") if entry.was_whole]
+    summary = summarise(found)
+    assert (summary.sent, summary.ok, summary.tokens) == (12, 12, 12 * 16)
+    assert summary.ttft_p50_ms == pytest.approx(median(entry.ttft_ms for entry in counted), abs=10)
+    assert summary.itl_p50_ms == pytest.approx(
+        median(entry.itl_ms(behaviour.per_chunk) for entry in counted), rel=0.15
+    )
+    assert {sample.set_name for sample in found.samples} == {"set-a"}
+    assert {sample.release for sample in found.samples} == {"rel-a"}
+
+
+def test_warm_up_is_sent_but_not_counted_and_both_arms_get_the_same_requests_in_alternating_blocks():
+    with truth_server(a=Behaviour(2, 1), b=Behaviour(2, 1)) as server:
+        found = run(PLAN, arm(server, "a"), arm(server, "b"))
+        log = [(entry.path, entry.seed) for entry in server.log]
+    assert [len(result.samples) for result in found.values()] == [12, 12]
+    assert len(log) == 2 * (12 + 4)
+    assert sorted(seed for path, seed in log if path == "a") == sorted(
+        seed for path, seed in log if path == "b"
+    )
+    blocks = [log[start][0] for start in range(0, len(log), 4)]
+    assert blocks == ["a", "b", "b", "a", "a", "b", "b", "a"]
+
+
+def test_a_stall_is_visible():
+    with truth_server(a=Behaviour(5, 1, stall_ms=400)) as server:
+        summary = summarise(run(PLAN, arm(server, "a"))["a"])
+    assert summary.gap_max_ms is not None
+    assert summary.gap_max_ms >= 395
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "error"),
+    [
+        (Behaviour(2, 1, status=503), Outcome.FAILED, "HTTP 503"),
+        (Behaviour(2, 1, reset_after=3), Outcome.FAILED, "reset"),
+        (Behaviour(2, 1, reset_after=0), Outcome.FAILED, "reset"),
+        (Behaviour(2, 1, stop_after=3), Outcome.TRUNCATED, "finish reason"),
+    ],
+    ids=["status", "reset in the middle", "reset before text", "quiet end"],
+)
+def test_broken_answers_are_counted_as_what_they_are(behaviour: Behaviour, outcome: Outcome, error: str):
+    with truth_server(a=behaviour) as server:
+        found = run(PLAN, arm(server, "a"))["a"]
+    assert {sample.outcome for sample in found.samples} == {outcome}
+    assert all(error in sample.error for sample in found.samples)
+    rows = judge_performance(found, None, PerformancePolicy())
+    assert fold(Gate.PERFORMANCE, rows, PERFORMANCE_CHECKS).verdict is Verdict.FAIL
+
+
+def test_a_server_that_is_not_there_fails_every_request():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    found = run(PLAN, Arm("a", f"http://127.0.0.1:{port}/v1", Secret("k")))["a"]
+    assert {sample.outcome for sample in found.samples} == {Outcome.FAILED}
+
+
+def test_a_hanging_server_ends_at_the_deadline_and_is_not_judged():
+    plan = LoadPlan(prompts=("a",), requests=12, blocks=4, deadline_s=0.5)
+    with truth_server(a=Behaviour(hangs=True)) as server:
+        found = run(plan, arm(server, "a"))["a"]
+    assert found.samples == ()
+    assert {row.verdict for row in judge_performance(found, None, PerformancePolicy())} == {
+        Verdict.NOT_JUDGED
+    }
+
+
+def test_a_candidate_ten_times_slower_fails_and_an_equal_one_passes():
+    policy = PerformancePolicy(requests=24, max_tokens=8)
+    plan = LoadPlan.from_policy(policy, ["a", "b"])
+    with truth_server(live=Behaviour(8, 2), same=Behaviour(8, 2), slow=Behaviour(80, 20)) as server:
+        found = run(plan, *(arm(server, name) for name in ("live", "same", "slow")))
+    same = judge_performance(found["same"], found["live"], policy)
+    slow = judge_performance(found["slow"], found["live"], policy)
+    assert fold(Gate.PERFORMANCE, same, PERFORMANCE_CHECKS).verdict is Verdict.PASS
+    failed = {row.check for row in slow if row.verdict is Verdict.FAIL}
+    assert {"performance.ttft", "performance.itl"} <= failed
+
+
+def test_progress_is_told_up_to_the_end():
+    told: list[tuple[int, int]] = []
+    with truth_server(a=Behaviour(1, 1)) as server:
+        asyncio.run(measure([arm(server, "a")], PLAN, lambda done, planned: told.append((done, planned))))
+    assert told[-1] == (12, 12)
