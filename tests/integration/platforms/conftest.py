@@ -76,10 +76,12 @@ def root(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "platform"
     folder.mkdir()
     yield folder
-    LocalPlatform(folder, engine=LlamaServer(), limits=Limits(stop_grace_s=2)).stop_all()
-    left = engine_processes(folder)
-    for process in left:
-        process.kill()
+    try:
+        LocalPlatform(folder, engine=LlamaServer(), limits=Limits(stop_grace_s=2)).stop_all()
+    finally:
+        left = engine_processes(folder)
+        for process in left:
+            process.kill()
     assert left == [], "the test left engines behind"
 
 

@@ -23,7 +23,9 @@ class Limits:
     """What the machine gives to sets."""
 
     max_sets: int = 8
-    stop_grace_s: float = 10.0
+    # Short, since it buys nothing: told to end, llama-server stops all output at once, and then waits for the
+    # readers of open streams to leave. Drain a set before stopping it.
+    stop_grace_s: float = 2.0
     max_log_bytes: int = 8 * 1024**2
     niceness: int = 5
     # The kernel's limit counts stacks that are reserved and hardly used: llama-server may make a thread of
