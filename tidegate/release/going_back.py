@@ -21,6 +21,8 @@ State = ReleaseState
 def rolling_back(view: View, seen: Observation, policy: Policy) -> Step:
     """Traffic first, then alias, then the new set. Never to a set that is not ready now (S3)."""
     blue = view.plan.blue_set
+    if not seen.route_confirmed and age_s(view, seen) > policy.deadlines.rollback_wait_s:
+        return _ask_person(view, "no gateway confirms the rollback")
     if blue is None:
         return _withdraw(view, seen, policy)
     if seen.weight(blue) != 100:
@@ -41,14 +43,18 @@ def _withdraw(view: View, seen: Observation, policy: Policy) -> Step:
     """A first release has nothing to go back to: with live traffic on a ready set a person decides (S1)."""
     serves = seen.weight(view.plan.green_set) > 0 and seen.green.is_ready
     if serves and view.data.get("trigger") != "abort":
-        return Enter(State.HOLD, f"{view.release.reason}; there is no earlier version to go back to",
-                     {"from": State.ROLLING_BACK.value, "step": -1})  # fmt: skip
+        return _ask_person(view, "there is no earlier version to go back to")
     return _clean_up_green(view, seen, policy)
+
+
+def _ask_person(view: View, why: str) -> Step:
+    data = {"from": State.ROLLING_BACK.value, "step": -1, "trigger": view.data.get("trigger", "")}
+    return Enter(State.HOLD, f"{view.release.reason}; {why}", data)
 
 
 def _clean_up_green(view: View, seen: Observation, policy: Policy) -> Step:
     green, blue = view.plan.green_set, view.plan.blue_set
-    if seen.is_routed(green) or seen.green.state is not SetState.ABSENT:
+    if seen.is_routed(green) or seen.green.state is not SetState.ABSENT or green in seen.recorded_sets:
         return take_out(view, seen, policy, green)
     if blue is not None and (seen.blue is None or seen.blue.digest != view.plan.blue_digest):
         return Wait("the old set must prove which file it serves", 0.2)
@@ -62,8 +68,7 @@ def _await_target(view: View, seen: Observation, policy: Policy) -> Step:
     blue = view.plan.blue_set
     assert blue is not None
     if age_s(view, seen) > policy.deadlines.rollback_wait_s:
-        return Enter(State.HOLD, f"{view.release.reason}; the rollback target {blue} is not ready",
-                     {"from": State.ROLLING_BACK.value, "step": -1})  # fmt: skip
+        return _ask_person(view, f"the rollback target {blue} is not ready")
     if seen.blue is not None and seen.blue.state in (SetState.STOPPED, SetState.FAILED):
         return StartSet(blue)
     return Wait("the rollback target is not ready yet")
@@ -73,8 +78,10 @@ def hold(view: View, seen: Observation, policy: Policy) -> Step:
     """A person decides. Traffic stays where it is unless the new set is lost."""
     origin = State(view.data.get("from", State.JUDGING.value))
     if origin is State.ROLLING_BACK:
-        if seen.blue is not None and seen.blue.is_ready:
-            return begin_rollback(view.release.reason, "abort")
+        has_target = view.plan.blue_set is not None and seen.blue is not None and seen.blue.is_ready
+        may_go_on = has_target or (view.plan.blue_set is None and seen.weight(view.plan.green_set) == 0)
+        if may_go_on and seen.route_confirmed:
+            return begin_rollback(view.release.reason, str(view.data.get("trigger", "")))
         return Stop(view.release.reason)
     lost = green_lost(view, seen)
     if lost is not None:

@@ -235,8 +235,13 @@ def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
     if seen.route is None or dict(seen.route.weights) != wanted:
         return PutWeights(wanted)
     if not seen.route_confirmed:
-        return Wait("gateways are confirming the final weights")
-    for name in seen.extra_sets:
+        late = age_s(view, seen) > policy.shift.step_deadline_s
+        return (
+            Stop("no gateway confirms; reconcile goes on later")
+            if late
+            else Wait("gateways confirm final weights")
+        )
+    for name in seen.recorded_sets:
         if name in (green, *kept):
             continue
         return take_out(view, seen, policy, name)

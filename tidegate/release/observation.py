@@ -50,7 +50,7 @@ class Observation:
     healthy_sets: frozenset[str] = frozenset()
     active_requests: Mapping[str, int] = field(default_factory=dict[str, int])
     window: Window | None = None
-    extra_sets: tuple[str, ...] = ()
+    recorded_sets: tuple[str, ...] = ()
     already_live: bool = False
 
     def weight(self, set_name: str | None) -> int:

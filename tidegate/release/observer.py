@@ -39,7 +39,7 @@ class Observer:
             healthy_sets=self._healthy(),
             active_requests=self._active(),
             window=self._window(view),
-            extra_sets=tuple(
+            recorded_sets=tuple(
                 spec.name for spec, state in self.ledger.list_sets(release.ref) if state != "deleted"
             ),
             already_live=self._is_live(release, route, champion.digest if champion else None),
