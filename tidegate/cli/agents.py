@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
+from tidegate.cli.output import TRACEBACK_KEY
+
 app = typer.Typer(help="Processes of the embedded stack; started by 'tidegate up'.", no_args_is_help=True)
+
+
+@app.callback()
+def agent(context: typer.Context) -> None:
+    """Their output is their log: what goes wrong is told there in full."""
+    context.meta[TRACEBACK_KEY] = True
 
 
 class _Announced(threading.Event):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 OK, FAILED, BAD_INPUT, NEEDS_PERSON = 0, 1, 2, 3
 JSON_KEY = "tidegate.json"
+TRACEBACK_KEY = "tidegate.traceback"
 INTERRUPTED = 130
 
 

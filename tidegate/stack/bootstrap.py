@@ -47,7 +47,7 @@ def bootstrap(
         api.upsert_concurrency_limit(name, limit)
         report(f"concurrency limit {name} = {limit}")
     source = source_digest(source_root, organizations_dir)
-    deploy_if_changed(api, source, source_root, stamp_dir, environ, report)
+    deploy_if_changed(api, source, stamp_dir, lambda: prefect_deploy(source_root, environ), report)
 
 
 def read_pools(folder: Path) -> list[dict[str, Any]]:
@@ -69,20 +69,17 @@ def read_pools(folder: Path) -> list[dict[str, Any]]:
 
 
 def deploy_if_changed(
-    api: PrefectApi,
-    source_root: Path,
-    stamp_dir: Path,
-    environ: Mapping[str, str],
-    report: Callable[[str], None],
+    api: PrefectApi, source: str, stamp_dir: Path, deploy: Callable[[], None], report: Callable[[str], None]
 ) -> bool:
     """Deploy all flows unless this very source is deployed in this very database. True when it deployed."""
     stamp = read_json(stamp_dir / STAMP_FILE) or {}
     known = set(api.deployments())
-    if stamp.get("source") == source and known and known.issuperset(stamp.get("deployments", ["?"])):
+    # The stamp alone proves nothing: the database may have been removed since.
+    if stamp.get("source") == source and known and known.issuperset(stamp.get("deployments", [])):
         report("deployments are up to date")
         return False
     started = time.monotonic()
-    _prefect_deploy(source_root, environ)
+    deploy()
     deployed = api.deployments()
     write_json(stamp_dir / STAMP_FILE, {"source": source, "deployments": deployed})
     report(f"{len(deployed)} deployments in {time.monotonic() - started:.1f} s")
@@ -105,7 +102,8 @@ def _sources(root: Path, organizations_dir: Path) -> Iterable[Path]:
     yield from sorted(organizations_dir.glob("*.yaml"))
 
 
-def _prefect_deploy(source_root: Path, environ: Mapping[str, str]) -> None:
+def prefect_deploy(source_root: Path, environ: Mapping[str, str]) -> None:
+    """Run `prefect deploy --all`; its output is shown only when it fails."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     try:
         done = subprocess.run(

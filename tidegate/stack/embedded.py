@@ -121,6 +121,8 @@ def _prefect_server(settings: Settings, env: Mapping[str, str], ports: Mapping[s
         log_path=settings.logs_dir / "prefect.log",
         ready=HttpProbe(f"{prefect_api_url(ports)}/health"),
         ready_timeout_s=120.0,
+        # It finishes its services' loops first, which takes long on a busy machine.
+        stop_timeout_s=20.0,
     )
 
 

@@ -49,14 +49,21 @@ class WorkerSeen:
 class PrefectApi:
     """One Prefect server. `url` ends in `/api`; every method raises the domain's errors only."""
 
-    def __init__(self, url: str, auth: Secret | None = None, *, timeout_s: float = REQUEST_TIMEOUT_S):
+    def __init__(
+        self,
+        url: str,
+        auth: Secret | None = None,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        transport: httpx.BaseTransport | None = None,
+    ):
         self.url = url.rstrip("/")
         credentials: httpx.BasicAuth | None = None
         if auth is not None:
             user, _, password = auth.reveal().partition(":")
             credentials = httpx.BasicAuth(user, password)
         # Never through a proxy of the environment: the server is ours, and the address loopback or private.
-        self._client = httpx.Client(auth=credentials, timeout=timeout_s, trust_env=False)
+        self._client = httpx.Client(auth=credentials, timeout=timeout_s, trust_env=False, transport=transport)
 
     def __enter__(self) -> "PrefectApi":
         return self

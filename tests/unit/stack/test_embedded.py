@@ -1,0 +1,101 @@
+"""The declared stack: who gets which secret, and the switches that must never be lost."""
+
+from pathlib import Path
+
+import pytest
+
+from tidegate.domain import Secret
+from tidegate.settings import load_settings
+from tidegate.stack.embedded import embedded_stack
+from tidegate.stack.processes import MARK
+from tidegate.stack.specification import ProcessSpec
+from tidegate.stack.supervisor import Blueprint
+
+PORTS = {"gateway": 18080, "prefect": 14200}
+AUTH = "tidegate:hush-hush"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Blueprint:
+    environ = {
+        "PATH": "/usr/bin",
+        "TIDEGATE_HOME": str(tmp_path),
+        "TIDEGATE_SECRET_RUNPOD": "paid-key",
+        "PREFECT_API_URL": "https://somebody.else/api",
+        "PREFECT_API_KEY": "pnu_foreign",
+    }
+    return embedded_stack(load_settings(environ), environ, PORTS, Secret(AUTH))
+
+
+def process(stack: Blueprint, name: str) -> ProcessSpec:
+    return next(spec for spec in stack.specs if spec.name == name)
+
+
+def test_no_secret_is_on_a_command_line(stack: Blueprint):
+    for spec in (*stack.specs, *stack.teardown):
+        assert "hush" not in " ".join(spec.argv)
+        assert "paid-key" not in " ".join(spec.argv)
+
+
+def test_the_prefect_server_gets_only_its_own_secret(stack: Blueprint):
+    env = process(stack, "prefect").env
+
+    assert env["PREFECT_SERVER_API_AUTH_STRING"] == AUTH
+    assert "paid-key" not in env.values()
+
+
+def test_only_those_who_call_prefect_may(stack: Blueprint):
+    holders = {spec.name for spec in stack.specs if "PREFECT_API_AUTH_STRING" in spec.env}
+
+    assert holders == {"bootstrap", "worker-control", "worker-gpu"}
+
+
+def test_prefect_settings_of_the_caller_never_reach_the_stack(stack: Blueprint):
+    for spec in stack.specs:
+        assert "PREFECT_API_KEY" not in spec.env
+        assert spec.env.get("PREFECT_API_URL", "http://127.0.0.1:14200/api") == "http://127.0.0.1:14200/api"
+
+
+def test_prefect_listens_on_loopback_stays_quiet_and_never_starts_a_private_server(stack: Blueprint):
+    server = process(stack, "prefect")
+
+    assert server.argv[-4:] == ("--host", "127.0.0.1", "--port", "14200")
+    assert (
+        server.env["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:14200,http://localhost:14200"
+    )
+    assert server.env["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith("filesystem")
+    for spec in stack.specs:
+        assert spec.env["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] == "false"
+        assert spec.env["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+        assert spec.env["DO_NOT_TRACK"] == "1"
+
+
+@pytest.mark.parametrize("pool", ["control", "gpu"])
+def test_workers_never_make_pools_or_install_packages(stack: Blueprint, pool: str):
+    argv = process(stack, f"worker-{pool}").argv
+
+    assert "--no-create-pool-if-not-found" in argv
+    assert argv[argv.index("--install-policy") + 1] == "never"
+    assert argv[argv.index("--pool") + 1] == pool
+
+
+def test_the_gpu_worker_declares_one_slot_and_takes_one_run(stack: Blueprint):
+    gpu, control = process(stack, "worker-gpu"), process(stack, "worker-control")
+
+    assert gpu.argv[-2:] == ("--limit", "1")
+    assert gpu.env["TIDEGATE_GPU_SLOT"] == "0"
+    assert "TIDEGATE_GPU_SLOT" not in control.env
+
+
+def test_workers_wait_for_pools_and_deployments_and_nothing_waits_for_the_gateway(stack: Blueprint):
+    assert process(stack, "worker-control").after == ("bootstrap",)
+    assert process(stack, "bootstrap").after == ("prefect",)
+    assert process(stack, "gateway").after == process(stack, "platform").after == ()
+
+
+def test_everything_carries_the_mark_of_its_home(stack: Blueprint, tmp_path: Path):
+    assert {spec.env[MARK] for spec in (*stack.specs, *stack.teardown)} == {str(tmp_path)}
+
+
+def test_sets_are_suspended_at_the_end(stack: Blueprint):
+    assert [spec.argv[-1] for spec in stack.teardown] == ["stop-sets"]
