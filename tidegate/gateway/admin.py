@@ -1,10 +1,12 @@
 """Envoy's admin interface over its private Unix socket. Never reachable over the network."""
 
+import http.client
+import json
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-import httpx
+from urllib.parse import urlencode
 
 from tidegate.domain import Transient
 from tidegate.gateway.config import AUTH, CLUSTERS, LISTENERS, ROUTES
@@ -20,14 +22,25 @@ SUBSCRIPTIONS = {
 """Prefix of the statistics about each file."""
 
 
-class Admin:
-    """A connection to the admin socket; it survives restarts of Envoy. Close it."""
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket. (httpx leaves a socket open after each refused connection.)"""
 
-    def __init__(self, socket: Path):
-        self.socket = socket
-        self._client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://envoy", timeout=_TIMEOUT_S
-        )
+    def __init__(self, path: Path):
+        super().__init__("envoy", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Admin:
+    """A connection to the admin socket; it survives restarts of Envoy. For one thread; close it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._connection = _SocketConnection(path)
 
     def __enter__(self) -> Self:
         return self
@@ -38,15 +51,15 @@ class Admin:
         self.close()
 
     def close(self) -> None:
-        self._client.close()
+        self._connection.close()
 
     def get(self, path: str, **query: str) -> str:
         """Raises: Transient when Envoy does not answer."""
-        return self._ask("GET", path, query).text
+        return self._ask("GET", path, query)
 
     def get_json(self, path: str, **query: str) -> Any:
         """Raises: Transient when Envoy does not answer."""
-        return self._ask("GET", path, {**query, "format": "json"}).json()
+        return json.loads(self._ask("GET", path, {**query, "format": "json"}))
 
     def post(self, path: str) -> None:
         """Raises: Transient when Envoy does not answer."""
@@ -82,16 +95,26 @@ class Admin:
         """Requests in flight from all clients."""
         return self.numbers(r"^http\.edge\.downstream_rq_active$").get("http.edge.downstream_rq_active", 0)
 
-    def _ask(self, method: str, path: str, query: dict[str, str]) -> httpx.Response:
+    def _ask(self, method: str, path: str, query: dict[str, str]) -> str:
+        target = f"{path}?{urlencode(query)}" if query else path
         try:
-            reply = self._client.request(method, path, params=query)
-        except httpx.HTTPError as error:
+            return self._once(method, target)
+        except (OSError, http.client.HTTPException):
+            # Envoy may have restarted since the last question: ask once more on a new connection.
+            self._connection.close()
+        try:
+            return self._once(method, target)
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
             raise Transient(
                 "Envoy's admin socket does not answer.",
                 remedy="The agent starts Envoy again by itself; see envoy.log if this stays.",
                 cause=type(error).__name__,
             ) from error
-        return reply
+
+    def _once(self, method: str, target: str) -> str:
+        self._connection.request(method, target)
+        return self._connection.getresponse().read().decode()
 
 
 def _escape(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tidegate.domain import Secret
 
 PROBE_CLIENT = "tidegate-probe"
-"""Client name of our own probes: it may call every service and pin a set. Never give it to a person."""
+"""Our own probes: they may call every service and pin a set. A name of ours, not of an organization."""
 
 BOOTSTRAP = "bootstrap.json"
 LISTENERS = "xds/lds.json"
@@ -17,7 +17,11 @@ AUTH = "xds/ecds-auth.json"
 
 @dataclass(frozen=True)
 class ClientKey:
-    """One API key of one client of an organization. Several keys of a client make rotation possible."""
+    """One API key of one client of an organization. Several keys of a client make rotation possible.
+
+    The internal probe is the client `tidegate-probe` of the organization of that name: a client that an
+    organization happens to call so gains nothing.
+    """
 
     org: str
     client: str
@@ -26,7 +30,8 @@ class ClientKey:
     @property
     def identity(self) -> str:
         """How Envoy's routes and logs name the owner of the key."""
-        return PROBE_CLIENT if self.client == PROBE_CLIENT else f"{self.org}/{self.client}"
+        is_probe = self.org == self.client == PROBE_CLIENT
+        return PROBE_CLIENT if is_probe else f"{self.org}/{self.client}"
 
 
 @dataclass(frozen=True)

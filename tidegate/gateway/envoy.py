@@ -27,6 +27,7 @@ from tidegate.gateway.files import OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, read_json
 MAX_SOCKET_PATH_BYTES = 100
 _POLL_S = 0.02
 _TERM_S = 5.0
+_DEAF_S = 2.0
 _STABLE_S = 10.0
 _MAX_BACKOFF_S = 2.0
 
@@ -112,6 +113,7 @@ class Envoy:
         self.wait_ready(self._config.start_timeout_s)
         if self._leaving is not None:
             _begin_drain(self._leaving.admin)
+            self._await_deaf(self._leaving.process)
 
     def tend(self) -> None:
         """Start it again when it died, at once the first time. Also ends a former Envoy that is idle.
@@ -173,6 +175,8 @@ class Envoy:
     def _spawn(self) -> None:
         if self._child is not None:
             self._child.wait()
+        # A connection that is still open leads to the former Envoy, which would answer for the new one.
+        self._admin.close()
         command = [
             *(str(self._binary), "-c", str(self._config.path(BOOTSTRAP))),
             *("--concurrency", str(self._config.concurrency)),
@@ -217,6 +221,12 @@ class Envoy:
             os.replace(self._config.admin_socket, aside)
         self._leaving = _Leaving(process, Admin(aside), self._now() + self._config.drain_s)
 
+    def _await_deaf(self, process: psutil.Process) -> None:
+        """Envoy answers before its workers have closed their sockets; wait until new connections are all ours."""
+        deadline = self._now() + _DEAF_S
+        while _listens(process, self._config.port) and self._now() < deadline:
+            time.sleep(_POLL_S)
+
     def _tend_leaving(self) -> None:
         leaving = self._leaving
         if leaving is None:
@@ -228,7 +238,7 @@ class Envoy:
     def _forget_leaving(self) -> None:
         if self._leaving is not None:
             self._leaving.admin.close()
-            self._leaving.admin.socket.unlink(missing_ok=True)
+            self._leaving.admin.path.unlink(missing_ok=True)
             self._leaving = None
 
 
@@ -251,6 +261,14 @@ def _is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        sockets = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr and one.laddr[1] == port for one in sockets)
 
 
 def _begin_drain(admin: Admin) -> None:

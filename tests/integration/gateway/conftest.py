@@ -1,0 +1,389 @@
+"""One real Envoy with its agent for the whole session; tests are kept apart by organization."""
+
+import asyncio
+import itertools
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import httpx
+import pytest
+
+from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Transient, Upstream
+from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, find_envoy, serve
+from tidegate.gateway.admin import Admin
+from tidegate.gateway.envoy import Envoy
+from tidegate.gateway.publish import Publisher
+
+FAKE_UPSTREAM = Path(__file__).with_name("fake_upstream.py")
+PROBE_KEY = "probe-key-of-the-tests"
+DEADLINE_S = 10.0
+T = TypeVar("T")
+
+
+def eventually(
+    look: Callable[[], T], holds: Callable[[T], bool], what: str, deadline_s: float = DEADLINE_S
+) -> T:
+    """Wait for a condition; on failure tell what was seen last."""
+    end = time.monotonic() + deadline_s
+    while True:
+        seen = look()
+        if holds(seen):
+            return seen
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not happen within {deadline_s} s; last seen: {seen!r}")
+        time.sleep(0.01)
+
+
+@dataclass
+class MemoryRoutes:
+    """A route source in memory that can be behind, unreachable, or lie about generations."""
+
+    routes: dict[tuple[str, str], Route] = field(default_factory=dict)
+    number: int = 0
+    is_down: bool = False
+    status: GatewayStatus | None = None
+    totals: dict[str, TrafficCounts] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, route: Route, *, epoch: int = 1) -> int:
+        with self.lock:
+            self.number += 1
+            self.routes[route.org, route.service] = route.model_copy(
+                update={"generation": self.number, "epoch": epoch}
+            )
+            return self.number
+
+    def remove(self, org: str) -> int:
+        with self.lock:
+            self.routes = {key: route for key, route in self.routes.items() if key[0] != org}
+            self.number += 1
+            return self.number
+
+    def list_routes(self) -> list[Route]:
+        self._answer()
+        return list(self.routes.values())
+
+    def generation(self) -> int:
+        self._answer()
+        return self.number
+
+    def report_gateway(self, status: GatewayStatus) -> None:
+        self._answer()
+        self.status = status
+
+    def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
+        self._answer()
+        self.totals.update({one.set_name: one for one in counts})
+
+    def _answer(self) -> None:
+        if self.is_down:
+            raise Transient("The ledger does not answer.")
+
+
+@dataclass(frozen=True, eq=False)
+class FakeSet:
+    """A process that plays one set."""
+
+    name: str
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def upstream(self) -> Upstream:
+        return Upstream(
+            set_name=self.name,
+            host="127.0.0.1",
+            port=self.port,
+            digest="a" * 64,
+            release_id=f"rel-{self.name}",
+        )
+
+    def behave(self, mode: str) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control?mode={mode}", data=b"") as reply:
+            assert reply.status == 200
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.end()
+
+    def end(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait(DEADLINE_S)
+
+
+def start_fake_set(name: str, port: int = 0) -> FakeSet:
+    process = subprocess.Popen(
+        [sys.executable, str(FAKE_UPSTREAM), name, str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return FakeSet(name, process, int(process.stdout.readline()))
+
+
+@dataclass
+class Tally:
+    """What clients saw."""
+
+    sets: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        return sum(self.sets.values())
+
+
+@dataclass
+class Service:
+    """One service of one organization at the gateway, as a client and as a release see it."""
+
+    gateway: "RunningGateway"
+    org: str
+    key: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.gateway.url}/{self.org}/chat/v1/chat/completions"
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
+
+    def route(self, weights: dict[FakeSet, int] | dict[str, int], sets: Sequence[FakeSet] = ()) -> Route:
+        by_name = {one.name if isinstance(one, FakeSet) else one: weight for one, weight in weights.items()}
+        upstreams = [one for one in weights if isinstance(one, FakeSet)] or list(sets)
+        return Route(
+            org=self.org,
+            service="chat",
+            upstreams=tuple(one.upstream for one in upstreams),
+            weights=by_name,
+            newest=next(reversed(by_name), None),
+        )
+
+    def want(self, weights: dict[FakeSet, int], *, epoch: int = 1) -> int:
+        """Ask for weights, the newest set last, without waiting."""
+        return self.gateway.source.put(self.route(weights), epoch=epoch)
+
+    def switch(self, weights: dict[FakeSet, int], *, epoch: int = 1) -> int:
+        """Ask for weights and wait until the gateway confirmed them."""
+        generation = self.want(weights, epoch=epoch)
+        self.gateway.await_generation(generation)
+        return generation
+
+    def ask(self, body: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.gateway.client.post(self.url, json=body or {}, headers={**self.auth, **named})
+
+    def load(
+        self, requests: int, *, workers: int = 8, stream_every: int = 0, until: threading.Event | None = None
+    ) -> Tally:
+        """At least `requests` requests, and on until the event is set; every n-th one is a stream."""
+        return asyncio.run(self._load(requests, workers, stream_every, until))
+
+    async def _load(
+        self, requests: int, workers: int, stream_every: int, until: threading.Event | None
+    ) -> Tally:
+        tally = Tally()
+        numbers = itertools.count()
+
+        async def work(session: aiohttp.ClientSession) -> None:
+            for number in numbers:
+                if number >= requests and (until is None or until.is_set()):
+                    return
+                await self._one(session, tally, is_stream=stream_every > 0 and number % stream_every == 0)
+
+        async with aiohttp.ClientSession(headers=self.auth) as session:
+            await asyncio.gather(*(work(session) for _ in range(workers)))
+        return tally
+
+    async def _one(self, session: aiohttp.ClientSession, tally: Tally, *, is_stream: bool) -> None:
+        try:
+            async with session.post(self.url, json={"stream": is_stream}) as reply:
+                text = await reply.text()
+        except aiohttp.ClientError as error:
+            tally.failures.append(repr(error))
+            return
+        if reply.status != 200 or (is_stream and not text.endswith("data: [DONE]\n\n")):
+            tally.failures.append(f"{reply.status} {text[:200]}")
+        else:
+            tally.sets[reply.headers["x-tidegate-set"]] += 1
+
+
+@dataclass
+class RunningGateway:
+    """An Envoy with its agent in a thread."""
+
+    config: GatewayConfig
+    source: MemoryRoutes
+    keys: list[ClientKey]
+    client: httpx.Client
+    stop: threading.Event = field(default_factory=threading.Event)
+    errors: list[BaseException] = field(default_factory=list)
+    thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.config.port}"
+
+    @property
+    def envoy_pid(self) -> int:
+        return int(re.findall(r'"pid": (\d+)', self.config.path("envoy.pid").read_text())[0])
+
+    def start(self) -> None:
+        self.thread = threading.Thread(target=self._run, name=self.config.name)
+        self.thread.start()
+        eventually(
+            lambda: (self.source.status, self.errors), lambda seen: bool(seen[0] or seen[1]), "a first report"
+        )
+        assert not self.errors
+
+    def end(self) -> None:
+        self.stop.set()
+        if self.thread is not None:
+            self.thread.join(30)
+            assert not self.thread.is_alive()
+        assert not self.errors
+
+    def _run(self) -> None:
+        try:
+            serve(self.config, self.source, lambda: list(self.keys), self.stop)
+        except BaseException as error:  # noqa: BLE001 - told by the test that waits
+            self.errors.append(error)
+
+    def await_generation(self, generation: int) -> GatewayStatus:
+        status = eventually(
+            lambda: self.source.status,
+            lambda seen: seen is not None and seen.observed_generation >= generation,
+            f"generation {generation}",
+        )
+        assert status is not None
+        return status
+
+    def service(self, org: str) -> Service:
+        """A service of an organization that nobody else uses, with a key that the gateway already knows."""
+        key = f"key-of-{org}"
+        self.keys.append(ClientKey(org, "app", Secret(key)))
+        auth = self.config.path("xds/ecds-auth.json")
+        eventually(auth.read_text, lambda text: key in text, f"the key of {org}")
+        return Service(self, org, key)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_config(root: Path, sockets: Path, name: str) -> GatewayConfig:
+    return GatewayConfig(
+        name=name,
+        root=root / name,
+        port=free_port(),
+        admin_socket=sockets / f"{name}.sock",
+        drain_s=30,
+        shutdown_s=5,
+        report_s=0.2,
+        sample_s=0.2,
+        keys_s=0.1,
+    )
+
+
+@pytest.fixture(scope="session")
+def sockets() -> Generator[Path]:
+    """A folder with a short path: socket names are limited to about 100 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tg-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def client() -> Generator[httpx.Client]:
+    """Plain HTTP for all tests; making one for each request would load certificates each time."""
+    with httpx.Client(verify=False, timeout=DEADLINE_S) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, sockets: Path, client: httpx.Client
+) -> Generator[RunningGateway]:
+    config = make_config(tmp_path_factory.mktemp("gateway"), sockets, "shared")
+    probe = ClientKey(PROBE_CLIENT, PROBE_CLIENT, Secret(PROBE_KEY))
+    running = RunningGateway(config, MemoryRoutes(), [probe], client)
+    running.start()
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="session")
+def old_and_new() -> Generator[tuple[FakeSet, FakeSet]]:
+    """Two healthy sets that tests share and never harm."""
+    pair = (start_fake_set("set-old"), start_fake_set("set-new"))
+    yield pair
+    for one in pair:
+        one.end()
+
+
+_orgs = itertools.count(1)
+
+
+@pytest.fixture
+def service(gateway: RunningGateway) -> Generator[Service]:
+    made = gateway.service(f"org-{next(_orgs)}")
+    yield made
+    gateway.await_generation(gateway.source.remove(made.org))
+
+
+@pytest.fixture
+def fresh_set() -> Generator[Callable[[str], FakeSet]]:
+    """Makes sets that a test may harm."""
+    made: list[FakeSet] = []
+
+    def make(name: str, port: int = 0) -> FakeSet:
+        made.append(start_fake_set(name, port))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+@dataclass
+class BareGateway:
+    """Publisher and Envoy without the agent's loop."""
+
+    config: GatewayConfig
+    admin: Admin
+    publisher: Publisher
+    envoy: Envoy
+
+
+@pytest.fixture
+def bare(tmp_path: Path, sockets: Path) -> Generator[BareGateway]:
+    config = make_config(tmp_path, sockets, "bare")
+    with Admin(config.admin_socket) as admin:
+        publisher = Publisher(config, admin, find_envoy())
+        publisher.prepare()
+        envoy = Envoy(config, admin, find_envoy())
+        envoy.start()
+        yield BareGateway(config, admin, publisher, envoy)
+        envoy.stop()
+
+
+@pytest.fixture(name="eventually", scope="session")
+def eventually_fixture() -> Callable[..., Any]:
+    return eventually

@@ -1,0 +1,196 @@
+"""Files as a function of routes, keys and a generation."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.domain import InvalidInput, Route, Secret, Upstream
+from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, render
+from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES
+from tidegate.gateway.render import encode, fold
+
+
+def service_entries(files, prefix="/acme/chat/v1/"):
+    table = files[ROUTES]["resources"][0]["virtual_hosts"][0]["routes"]
+    return [entry for entry in table if entry["match"]["prefix"] == prefix]
+
+
+def weighted(files):
+    return service_entries(files)[-1]["route"]["weighted_clusters"]["clusters"]
+
+
+def allowed(entry):
+    return entry["typed_per_filter_config"]["api_key_auth"]["allowed_clients"]
+
+
+def test_nothing_wanted_still_gives_all_files_and_a_404(config):
+    files = render((), (), 0, config)
+
+    assert set(files) == {BOOTSTRAP, LISTENERS, CLUSTERS, ROUTES, AUTH}
+    (only,) = files[ROUTES]["resources"][0]["virtual_hosts"][0]["routes"]
+    assert only["direct_response"]["status"] == 404
+
+
+def test_the_newest_set_comes_first_and_each_falls_back_to_the_other(config, make_route, keys):
+    clusters = weighted(render([make_route({"old": 95, "new": 5})], keys, 1, config))
+
+    assert clusters == [{"name": "new_else_old", "weight": 5}, {"name": "old_else_new", "weight": 95}]
+
+
+def test_a_set_without_weight_is_never_a_fallback(config, make_route, keys):
+    clusters = weighted(render([make_route({"old": 100, "new": 0})], keys, 1, config))
+
+    assert clusters == [{"name": "old", "weight": 100}]
+
+
+def test_a_change_of_weights_changes_the_routes_only(config, make_route, keys):
+    before = render([make_route({"old": 100, "new": 0})], keys, 1, config)
+    after = render([make_route({"old": 0, "new": 100})], keys, 2, config)
+
+    changed = [name for name in before if before[name].get("resources") != after[name].get("resources")]
+    assert changed == [ROUTES]
+
+
+def test_the_listener_never_depends_on_routes_keys_or_generation(config, make_route, keys):
+    busy = render([make_route({"old": 100})], keys, 9, config)[LISTENERS]["resources"]
+
+    assert busy == render((), (), 0, config)[LISTENERS]["resources"]
+
+
+def test_only_the_probe_may_use_pinned_entries(config, make_route, keys):
+    *pinned, plain = service_entries(render([make_route({"old": 100, "new": 0})], keys, 1, config))
+
+    assert len(pinned) == 3
+    assert all(entry["match"]["headers"][0]["name"] == "x-tidegate-pin" for entry in pinned)
+    assert all(allowed(entry) == [PROBE_CLIENT] for entry in pinned)
+    assert allowed(plain) == ["acme/app", PROBE_CLIENT]
+
+
+def test_a_service_without_keys_admits_nobody_but_the_probe(config, make_route):
+    assert allowed(service_entries(render([make_route({"old": 100})], [], 1, config))[-1]) == [PROBE_CLIENT]
+
+
+def test_every_entry_of_a_service_hides_the_key(config, make_route, keys):
+    for entry in service_entries(render([make_route({"old": 50, "new": 50})], keys, 1, config)):
+        assert entry["typed_per_filter_config"]["api_key_auth"]["forwarding"]["hide_credentials"] is True
+
+
+def test_a_client_that_an_organization_calls_like_the_probe_is_no_probe():
+    assert ClientKey("acme", PROBE_CLIENT, Secret("some-long-key")).identity == f"acme/{PROBE_CLIENT}"
+
+
+def test_keys_stand_in_one_file_only_and_not_in_the_offline_check(config, make_route, keys):
+    files = render([make_route({"old": 100})], keys, 1, config)
+
+    for key in keys:
+        text = key.key.reveal()
+        assert [name for name, content in files.items() if text in json.dumps(content)] == [AUTH]
+        assert text not in json.dumps(fold(files))
+
+
+def test_the_version_names_generation_and_content(config, make_route, keys):
+    first = render([make_route({"old": 100})], keys, 7, config)[ROUTES]["version_info"]
+    second = render([make_route({"old": 0})], keys, 7, config)[ROUTES]["version_info"]
+
+    assert first.startswith("gen-7-")
+    assert first != second
+
+
+def test_sets_that_still_drain_keep_their_clusters(config, make_route, keys):
+    former = make_route({"old": 100}).upstreams
+
+    files = render([make_route({"new": 100})], keys, 2, config, keep=[former])
+
+    assert {cluster["name"] for cluster in files[CLUSTERS]["resources"]} == {"old", "new"}
+
+
+def test_a_host_name_is_resolved_by_envoy(config, keys):
+    upstream = Upstream(set_name="remote", host="gpu.example.org", port=80, digest="a" * 64, release_id="r-1")
+    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"remote": 100})
+
+    (cluster,) = render([route], keys, 1, config)[CLUSTERS]["resources"]
+
+    assert cluster["type"] == "STRICT_DNS"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("set_name", "with.dot"),
+        ("set_name", "two words"),
+        ("set_name", "a_else_b"),
+        ("release_id", "line\r\nbreak"),
+        ("release_id", "%REQ(authorization)%"),
+        ("host", "with space"),
+        ("host", ""),
+    ],
+)
+def test_a_value_that_envoy_would_misread_is_refused_by_name(config, keys, make_route, field, value):
+    route = make_route({"old": 100})
+    upstream = route.upstreams[0].model_copy(update={field: value})
+    bad = route.model_copy(update={"upstreams": (upstream,), "weights": {upstream.set_name: 100}})
+
+    with pytest.raises(InvalidInput, match=field):
+        render([bad], keys, 1, config)
+
+
+@pytest.mark.parametrize(
+    ("org", "service"), [("../x", "chat"), ("acme", "a/b"), ("ACME", "chat"), ("acme", "")]
+)
+def test_a_name_that_is_no_path_segment_is_refused(config, keys, make_route, org, service):
+    with pytest.raises(InvalidInput):
+        render([make_route({"old": 100}, org=org, service=service)], keys, 1, config)
+
+
+def test_two_routes_for_one_service_are_refused(config, keys, make_route):
+    with pytest.raises(InvalidInput, match="acme/chat"):
+        render([make_route({"old": 100}), make_route({"new": 100})], keys, 1, config)
+
+
+def test_one_set_in_two_services_is_refused(config, keys, make_route):
+    with pytest.raises(InvalidInput, match="shared"):
+        render([make_route({"shared": 100}), make_route({"shared": 100}, service="other")], keys, 1, config)
+
+
+def test_a_key_that_two_clients_carry_is_refused_without_being_printed(config):
+    twice = [
+        ClientKey("acme", "app", Secret("same-secret")),
+        ClientKey("other", "app", Secret("same-secret")),
+    ]
+
+    with pytest.raises(InvalidInput, match="acme/app") as raised:
+        render((), twice, 1, config)
+
+    assert "same-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "short", "with space in it", "line\nbreak-here", "ümlauts-in-key"])
+def test_a_key_that_fits_no_header_is_refused_without_being_printed(config, text):
+    with pytest.raises(InvalidInput, match="acme/app") as raised:
+        render((), [ClientKey("acme", "app", Secret(text))], 1, config)
+
+    assert not text or text not in str(raised.value)
+
+
+@given(st.dictionaries(st.sampled_from(["aa", "bb", "cc", "dd"]), st.integers(1, 100), min_size=1))
+def test_every_cluster_that_a_route_names_exists(tmp_path_factory, shares):
+    total = sum(shares.values())
+    weights = {name: share * 100 // total for name, share in shares.items()}
+    weights[min(weights)] += 100 - sum(weights.values())
+    upstreams = tuple(
+        Upstream(set_name=name, host="127.0.0.1", port=9000, digest="a" * 64, release_id="r-1")
+        for name in weights
+    )
+    route = Route(org="acme", service="chat", upstreams=upstreams, weights=weights, newest="aa")
+    root = tmp_path_factory.getbasetemp()
+    config = GatewayConfig(name="gateway-1", root=root, port=8080, admin_socket=root / "a.sock")
+
+    files = render([route], (), 1, config)
+
+    known = {cluster["name"] for cluster in files[CLUSTERS]["resources"]}
+    entries = weighted(files)
+    assert {entry["name"] for entry in entries} <= known
+    assert sum(entry["weight"] for entry in entries) == 100
+    assert encode(files[ROUTES]) == encode(render([route], (), 1, config)[ROUTES])
