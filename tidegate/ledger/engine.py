@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,11 @@ class Database:
         place = _place(parsed)
         with _translated(place):
             engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
-            _migrate(engine, place)
+            try:
+                _migrate(engine, place)
+            except BaseException:
+                engine.dispose()
+                raise
         return cls(engine, place)
 
     def close(self) -> None:
@@ -123,10 +128,17 @@ def _place(url: URL) -> Place:
 
 
 def _sqlite(url: URL) -> Engine:
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True, json_serializer=_dump
-    )
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NeedsOperator(
+            f"The ledger's folder {folder} cannot be made: {error.strerror}.",
+            remedy="Make the folder, or choose another one with TIDEGATE_HOME or TIDEGATE_LEDGER_URL.",
+            code="TG-3100",
+        ) from error
+    timeout = {} if "timeout" in url.query else {"timeout": BUSY_TIMEOUT_S}
+    engine = create_engine(url, connect_args=timeout, hide_parameters=True, json_serializer=_dump)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -137,8 +149,22 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode=WAL")
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while not _tried_wal(connection, is_last=time.monotonic() > deadline):
+        time.sleep(0.01)
+
+
+def _tried_wal(connection: sqlite3.Connection, *, is_last: bool) -> bool:
+    """Readers beside one writer, where the file system can do it. Only a new file is switched, and SQLite's own
+    timeout does not cover the switch: of several first openers all but one are told at once that it is busy."""
+    try:
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if is_last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -12,12 +13,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_release_id() -> str:
+def new_release_id(now_ns: Callable[[], int] = time.time_ns) -> str:
     """`r-` + milliseconds since 1970 (9 digits, good until the year 3084) + 35 random bits (7 digits).
 
     Ids of later milliseconds sort higher. No dots, because names of sets and clusters are made from it.
     """
-    return f"r-{_base32(time.time_ns() // 1_000_000, 9)}{_base32(secrets.randbits(35), 7)}"
+    return f"r-{_base32(now_ns() // 1_000_000, 9)}{_base32(secrets.randbits(35), 7)}"
 
 
 def _base32(value: int, digits: int) -> str:

@@ -25,9 +25,11 @@ class RoutesPart(Part):
             row = session.get(RouteRow, (ref.org, ref.service))
         return _route(row) if row else None
 
-    def put_route(self, route: Route, *, epoch: int) -> int:
+    def put_route(self, route: Route, *, epoch: int, expected_generation: int | None = None) -> int:
         """Store wanted upstreams and weights as a new generation, higher than every earlier one of any service,
-        and return it. The same content again returns the present generation. Raises: Fenced."""
+        and return it. The same content again returns the present generation. With `expected_generation`
+        nothing is written, and the present generation returned, when somebody else wrote meanwhile.
+        Raises: Fenced."""
         at = self._clock()
         key = {"org": route.org, "service": route.service}
         with self._database.write() as session:
@@ -35,6 +37,9 @@ class RoutesPart(Part):
             present = session.get(RouteRow, (route.org, route.service))
             if present is not None and _content(_route(present)) == _content(route):
                 return present.generation
+            found = present.generation if present is not None else 0
+            if expected_generation is not None and found != expected_generation:
+                return found
             values: dict[str, Any] = {
                 "generation": _next_generation(session),
                 "epoch": epoch,

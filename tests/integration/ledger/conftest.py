@@ -2,13 +2,20 @@
 
 import importlib.util
 import itertools
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
+import tidegate
 from tidegate.ledger import Ledger
 
 
@@ -93,3 +100,57 @@ def open_ledger(url: str) -> Iterator[Callable[..., Ledger]]:
 @pytest.fixture
 def ledger(open_ledger: Callable[..., Ledger]) -> Ledger:
     return open_ledger()
+
+
+class Rivals:
+    """Runs jobs of `rivals.py` in processes that all start at one moment."""
+
+    def __init__(self) -> None:
+        program = str(Path(__file__).with_name("rivals.py"))
+        self._process = subprocess.Popen(
+            [sys.executable, program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path(tidegate.__file__).parents[1])},
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def run(self, url: str, *jobs: list[Any], kill: tuple[int, float] | None = None) -> list[dict[str, Any]]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        command = {"url": url, "jobs": jobs, "kill": kill}
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def results(self, url: str, *jobs: list[Any]) -> list[Any]:
+        """What each job returned; none may fail."""
+        told = self.run(url, *jobs)
+        assert all("result" in one for one in told), told
+        return [one["result"] for one in told]
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def rivals() -> Iterator[Rivals]:
+    started = Rivals()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def revision_of() -> Callable[[str], str]:
+    """The schema that a database says it has."""
+
+    def read(url: str) -> str:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        engine.dispose()
+        return revision
+
+    return read
