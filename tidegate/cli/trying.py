@@ -1,5 +1,6 @@
 """`tidegate demo` and `tidegate validate`: try the product, try a file. Neither touches live traffic unasked."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,9 @@ from tidegate.cli.output import BAD_INPUT, JsonFlag, as_data, escape, print_json
 
 if TYPE_CHECKING:
     from tidegate.domain import Evidence, ServiceConfig
+    from tidegate.validation import ValidationReport
 
+DIGEST_CHECK = "file.digest"
 PROMPTS = ("Hello.", "What is two plus two?")
 
 
@@ -31,37 +34,74 @@ def demo(
     raise typer.Exit(run_demo(as_json=as_json))
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What is known about one file: the report on its structure, and rows of loading it."""
+
+    path: Path
+    report: "ValidationReport"
+    inference: "tuple[Evidence, ...]"
+
+    @property
+    def rows(self) -> "list[Evidence]":
+        """What counts. Without an expected digest, nobody asked whether the file is the right one."""
+        structure = [
+            row for row in self.report.evidence if self.report.expected_digest or row.check != DIGEST_CHECK
+        ]
+        return [*structure, *self.inference]
+
+    @property
+    def may_be_deployed(self) -> bool:
+        """Without rows nothing passed (S7)."""
+        return bool(self.rows) and all(row.verdict.value == "pass" for row in self.rows)
+
+    def as_dict(self) -> dict[str, object]:
+        report = as_data(self.report)
+        return {
+            "may_be_deployed": self.may_be_deployed,
+            "report": report,
+            "inference": as_data(self.inference),
+        }
+
+
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="GGUF files.")],
     service: Annotated[
         str,
         typer.Option("--service", metavar="ORG/SERVICE", help="Whose limits apply; else the built-in ones."),
     ] = "",
+    digest: Annotated[str, typer.Option(metavar="SHA256", help="What the one file must be.")] = "",
     load: Annotated[
         bool, typer.Option("--load/--no-load", help="Also load each file in a child and ask it.")
     ] = True,
+    reports: Annotated[
+        Path | None,
+        typer.Option("--reports", metavar="FOLDER", help="Write NAME.json and NAME.md for each file there."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Check files; nothing is deployed.
 
-    Nothing is registered either, and no stack is needed.
-
-    Exit code 2 when a file must not be deployed.
+    Nothing is registered either, and no stack is needed. Exit code 2 when a file must not be deployed.
 
     Examples:
 
       tidegate validate out/pipit-v2.gguf --service swaggystacks/support-chat
 
-      tidegate validate *.gguf --no-load --json
+      tidegate validate a.gguf b.gguf --no-load --reports out/reports --json
     """
     config = _service_config(service)
-    results = [(path, _check(path, config, load=load)) for path in files]
+    expected = _expected_digest(digest, files)
+    results = [_check(path, config, expected, load=load) for path in files]
+    if reports is not None:
+        for result in results:
+            _write_reports(reports, result)
     if as_json:
-        print_json([_as_json(path, rows) for path, rows in results])
+        print_json([result.as_dict() for result in results])
     else:
-        for path, rows in results:
-            _print_one(path, rows)
-    if not all(_may_be_deployed(rows) for _, rows in results):
+        for result in results:
+            _print_one(result)
+    if not all(result.may_be_deployed for result in results):
         raise typer.Exit(BAD_INPUT)
 
 
@@ -83,45 +123,61 @@ def _service_config(service: str) -> "ServiceConfig":
     return organizations[ref.org].service(ref)
 
 
-def _check(path: Path, config: "ServiceConfig", *, load: bool) -> "list[Evidence]":
+def _expected_digest(digest: str, files: list[Path]) -> str | None:
+    from tidegate.domain import InvalidInput
+
+    if digest and len(files) != 1:
+        raise InvalidInput(
+            "--digest is for one file.", remedy="Validate the files one by one.", field="digest"
+        )
+    return digest.lower() or None
+
+
+def _check(path: Path, config: "ServiceConfig", expected: str | None, *, load: bool) -> Checked:
     from tidegate.domain import Verdict
     from tidegate.validation import check_inference, validate_artifact
 
     report = validate_artifact(
-        str(path), config.policy, context_tokens=config.context_tokens, parallel=config.parallel
+        path,
+        config.policy,
+        expected_digest=expected,
+        context_tokens=config.context_tokens,
+        parallel=config.parallel,
     )
-    rows = list(report.evidence)
+    structure = Checked(path, report, ())
     # What structure refuses is not loaded: a broken file may crash what loads it.
-    if load and all(row.verdict is Verdict.PASS for row in rows):
-        rows += check_inference(
-            str(path),
-            report.digest,
-            prompts=list(PROMPTS),
-            context_tokens=config.context_tokens,
-            max_memory_bytes=config.max_memory_bytes,
-        )
-    return rows
+    if not load or any(row.verdict is not Verdict.PASS for row in structure.rows):
+        return structure
+    inference = check_inference(
+        str(path),
+        report.digest,
+        prompts=list(PROMPTS),
+        context_tokens=config.context_tokens,
+        max_memory_bytes=config.max_memory_bytes,
+    )
+    return Checked(path, report, tuple(inference))
 
 
-def _may_be_deployed(rows: "list[Evidence]") -> bool:
-    """Without rows nothing passed (S7)."""
-    from tidegate.domain import Verdict
+def _write_reports(folder: Path, result: Checked) -> None:
+    import json
 
-    return bool(rows) and all(row.verdict is Verdict.PASS for row in rows)
+    from tidegate.validation import to_markdown
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{result.path.stem}.json").write_text(
+        json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8"
+    )
+    (folder / f"{result.path.stem}.md").write_text(to_markdown(result.report), encoding="utf-8")
 
 
-def _as_json(path: Path, rows: "list[Evidence]") -> dict[str, object]:
-    return {"file": str(path), "may_be_deployed": _may_be_deployed(rows), "evidence": as_data(rows)}
-
-
-def _print_one(path: Path, rows: "list[Evidence]") -> None:
+def _print_one(result: Checked) -> None:
     from tidegate.domain import Verdict
 
     verdict = (
-        "[green]may be deployed[/green]" if _may_be_deployed(rows) else "[red]must not be deployed[/red]"
+        "[green]may be deployed[/green]" if result.may_be_deployed else "[red]must not be deployed[/red]"
     )
-    say(f"[bold]{escape(path)}[/bold] {verdict}")
-    for row in rows:
+    say(f"[bold]{escape(result.path)}[/bold] {verdict}")
+    for row in result.rows:
         colour = "green" if row.verdict is Verdict.PASS else "red"
         say(f"  [{colour}]{row.verdict.value:<10}[/{colour}] {escape(row.check):<24} {escape(row.summary)}")
         if row.remedy and row.verdict is not Verdict.PASS:

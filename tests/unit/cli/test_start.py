@@ -1,0 +1,41 @@
+"""The command answers at once: what help imports is counted, never timed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("prefect", "sqlalchemy", "numpy", "scipy", "httpx", "aiohttp", "yaml", "psutil", "rich")
+PROGRAM = """
+import json, sys
+sys.argv = ["tidegate", *sys.argv[1:]]
+from tidegate.cli import main
+try:
+    main()
+except SystemExit as end:
+    code = end.code
+print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["release", "--help"], ["models", "register", "-h"], ["--version"], ["no-such-command"]],
+)
+def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, timeout=120
+    )
+
+    seen = json.loads(done.stderr.splitlines()[-1])
+    assert [name for name in HEAVY if name in seen["modules"]] == []
+    assert seen["code"] == (2 if arguments == ["no-such-command"] else 0)
+
+
+def test_the_command_never_imports_prefect():
+    program = "import sys, tidegate.cli.checkup, tidegate.cli.following, tidegate.stack.bootstrap; print('prefect' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+
+    assert done.stdout.strip() == "False", done.stderr
