@@ -1,7 +1,6 @@
 """Parameters of the flows: forms in the Prefect UI. Choices come from the configured organizations."""
 
-from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -13,18 +12,18 @@ _SETTINGS = load_settings()
 _ORGANIZATIONS: dict[str, Organization] = load_organizations(
     _SETTINGS.organizations_dir, _SETTINGS.policies_dir
 )
-_SERVICES = sorted({service for org in _ORGANIZATIONS.values() for service in org.services})
+_SERVICES: list[str] = sorted({service for org in _ORGANIZATIONS.values() for service in org.services})
 
-# Enums, because the UI shows them as choices; their members are whatever is configured when the flow is deployed.
-OrgChoice = StrEnum("OrgChoice", {name: name for name in sorted(_ORGANIZATIONS)})
-ServiceChoice = StrEnum("ServiceChoice", {name: name for name in _SERVICES})
+# In the schema as `enum`, which the UI shows as choices and the server enforces: whatever is configured at deploy time.
+OrgChoice = Annotated[str, Field(title="Organization", json_schema_extra={"enum": [*sorted(_ORGANIZATIONS)]})]
+ServiceChoice = Annotated[str, Field(title="Service", json_schema_extra={"enum": [*_SERVICES]})]
 
 
 class ReleaseForm(BaseModel):
     """Release a registered model version to a service."""
 
-    org: OrgChoice = Field(title="Organization", description="Who owns the service and the model.")
-    service: ServiceChoice = Field(title="Service", description="The name that clients call.")
+    org: OrgChoice = Field(description="Who owns the service and the model.")
+    service: ServiceChoice = Field(description="The name that clients call.")
     model: str = Field(title="Model", description="Registered model name.", examples=["pipit"], min_length=1)
     version: str = Field(
         default="latest",
@@ -48,14 +47,14 @@ class ReleaseForm(BaseModel):
     )
 
     def to_request(self) -> ReleaseRequest:
-        return ReleaseRequest(**self.model_dump(mode="json"))
+        return ReleaseRequest.model_validate(self.model_dump())
 
 
 class RollbackForm(BaseModel):
     """Bring a service back: stop the release under way, or return to the previous version."""
 
-    org: OrgChoice = Field(title="Organization", description="Who owns the service.")
-    service: ServiceChoice = Field(title="Service", description="The service to bring back.")
+    org: OrgChoice = Field(description="Who owns the service.")
+    service: ServiceChoice = Field(description="The service to bring back.")
     reason: str = Field(
         title="Reason",
         description="Why; the version that is left is quarantined with it.",
@@ -70,8 +69,8 @@ class RollbackForm(BaseModel):
 class ValidateForm(BaseModel):
     """Check artifacts; nothing is deployed."""
 
-    org: OrgChoice = Field(title="Organization", description="Whose policy is applied.")
-    service: ServiceChoice = Field(title="Service", description="Whose limits are applied.")
+    org: OrgChoice = Field(description="Whose policy is applied.")
+    service: ServiceChoice = Field(description="Whose limits are applied.")
     paths: list[str] = Field(
         title="Files",
         description="GGUF files on the worker's disk.",
@@ -83,8 +82,8 @@ class ValidateForm(BaseModel):
 class TrainedForm(BaseModel):
     """A training run finished: register its artifact and release it."""
 
-    org: OrgChoice = Field(title="Organization", description="Who owns the service and the model.")
-    service: ServiceChoice = Field(title="Service", description="The service that should get the model.")
+    org: OrgChoice = Field(description="Who owns the service and the model.")
+    service: ServiceChoice = Field(description="The service that should get the model.")
     model: str = Field(title="Model", description="Model name.", examples=["pipit"], min_length=1)
     version: str = Field(
         title="Version", description="New version; never reused.", examples=["v2"], min_length=1

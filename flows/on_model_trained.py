@@ -15,13 +15,13 @@ from tasks.start_release import start_release
 def on_model_trained(request: TrainedForm) -> State[None]:
     """Call it by API with an idempotency key, or emit the event `tidegate.model.trained`."""
     version = register_model(
-        request.org.value,
+        request.org,
         request.model,
         request.version,
         request.path,
-        {str(k): v for k, v in request.provenance.items()},
+        request.provenance,
     )
-    run = start_release(request.org.value, request.service.value, version, request.requested_by)
+    run = start_release(request.org, request.service, version, request.requested_by)
     return Completed(
         message=f"{version.label} registered ({version.digest[:12]}); release run '{run}' started"
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prefect import flow
+from prefect import Flow, flow
 from prefect.client.schemas.objects import FlowRun, State
 
 from flows.endings import ending
@@ -21,9 +21,9 @@ from tasks.verify_org_auth import verify_org_auth
 FORWARD = (verify_org_auth, validate_artifact, deploy, probe_endpoints, benchmark, promote)
 
 
-def bring_back(flow: Any, run: FlowRun, state: State[Any]) -> None:
+def bring_back(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A person cancelled the run in the UI: the release is told to stop, and reconcile brings its traffic back."""
-    stop_cancelled(ReleaseForm.model_validate(run.parameters["request"]).to_request())
+    stop_cancelled(ReleaseForm.model_validate(flow_run.parameters["request"]).to_request())
 
 
 @flow(

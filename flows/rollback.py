@@ -12,6 +12,6 @@ from tasks.publish_report import publish_report
 @flow(name="rollback", flow_run_name="{request.org}/{request.service} back")
 def rollback(request: RollbackForm) -> State[None]:
     """Stop the release under way, or return to the previous version; verified before it is called done."""
-    outcome = bring_back(request.org.value, request.service.value, request.requested_by, request.reason)
+    outcome = bring_back(request.org, request.service, request.requested_by, request.reason)
     publish_report(outcome)
     return ending(outcome)

@@ -13,9 +13,9 @@ from tidegate.steps.files import files_markdown
 @flow(name="validate", flow_run_name="{request.org}/{request.service} files")
 def validate(request: ValidateForm) -> State[None]:
     """Structure on this worker, inference on the GPU pool, one report for all files."""
-    results = [check_file(request.org.value, request.service.value, path) for path in request.paths]
+    results = [check_file(request.org, request.service, path) for path in request.paths]
     publish_summary(
-        f"validation-{request.org.value}-{request.service.value}",
+        f"validation-{request.org}-{request.service}",
         files_markdown(results),
         "Validation of artifacts",
     )

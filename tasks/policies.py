@@ -25,15 +25,15 @@ STEP: dict[str, Any] = _ALWAYS | {
     "retry_condition_fn": is_worth_retrying,
 }
 # Time limits are backstops far above what each step's own deadlines allow (policy.deadlines, policy.shift).
-SHORT = STEP | {"timeout_seconds": 600}
-LONG = STEP | {"timeout_seconds": 4 * 3600}
+SHORT: dict[str, Any] = STEP | {"timeout_seconds": 600}
+LONG: dict[str, Any] = STEP | {"timeout_seconds": 4 * 3600}
 # The way back has more tries than the way forward: nothing is worse than half a rollback.
-ROLL_BACK = STEP | {
+ROLL_BACK: dict[str, Any] = STEP | {
     "retries": 8,
     "retry_delay_seconds": [0.5, 1, 2, 5, 10, 15, 30, 60],
     "timeout_seconds": 3600,
 }
-REPORT = _ALWAYS | {"retries": 1, "timeout_seconds": 60}
+REPORT: dict[str, Any] = _ALWAYS | {"retries": 1, "timeout_seconds": 60}
 
 GPU_POLL_S = 0.05
 GPU_STATE_POLL_S = 2.0

@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
@@ -41,10 +40,10 @@ def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | N
 
 
 def _local_platform(settings: Settings) -> Any:
+    from tidegate.engines.llama_server import LlamaServer
     from tidegate.platforms.local import LocalPlatform
 
-    binary = Path(settings.engine_bin_dir) / "llama-server" if settings.engine_bin_dir else None
-    return LocalPlatform(settings.local_platform_dir, binary=binary)
+    return LocalPlatform(settings.local_platform_dir, engine=LlamaServer(settings.engine_bin_dir))
 
 
 def gateway_url(settings: Settings) -> str:
@@ -108,7 +107,9 @@ def provision_secrets(ports: Ports) -> None:
         for name, platform in ports.platforms.items():
             grant = getattr(platform, "grant", None)
             if grant is not None:
-                grant(org.name, ports.secrets.ensure(org.credentials.get(name, credential_name(name, org.name))))
+                grant(
+                    org.name, ports.secrets.ensure(org.credentials.get(name, credential_name(name, org.name)))
+                )
 
 
 def client_keys(organizations: dict[str, Organization], secrets: SecretStore) -> list[Any]:
@@ -124,7 +125,9 @@ def client_keys(organizations: dict[str, Organization], secrets: SecretStore) ->
     return keys + ([ClientKey(org=PROBE_CLIENT, client=PROBE_CLIENT, key=probe)] if probe else [])
 
 
-def run_gateway_agent(settings: Settings, stop: threading.Event, *, name: str = "gateway-1", port: int = 8080) -> None:
+def run_gateway_agent(
+    settings: Settings, stop: threading.Event, *, name: str = "gateway-1", port: int = 8080
+) -> None:
     """The agent beside one Envoy, until `stop` is set."""
     from tidegate.gateway import GatewayConfig, serve
 
@@ -146,7 +149,7 @@ def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
     import logging
 
     from tidegate.domain import ServiceRef
-    from tidegate.platforms.local import run_agent
+    from tidegate.platforms.local import LocalPlatform, run_agent
     from tidegate.steps.reconcile import assert_addresses
 
     ports = load(settings)
@@ -158,9 +161,13 @@ def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
                 try:
                     assert_addresses(ports, ServiceRef(route.org, route.service))
                 except TidegateError as error:
-                    logging.getLogger(__name__).warning("addresses of %s/%s: %s", route.org, route.service, error)
+                    logging.getLogger(__name__).warning(
+                        "addresses of %s/%s: %s", route.org, route.service, error
+                    )
 
     thread = threading.Thread(target=publish_addresses, name="addresses", daemon=True)
     thread.start()
-    run_agent(ports.platforms["local"], stop)
+    local = ports.platforms["local"]
+    assert isinstance(local, LocalPlatform), "load() makes it"
+    run_agent(local, stop)
     thread.join()

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from tidegate.domain import GatewayStatus, Route, ServiceRef, TrafficCounts, Upstream
-from tidegate.ledger.part import Part, insert_into, lock_fenced, upsert
+from tidegate.ledger.part import Part, lock_fenced, upsert
 from tidegate.ledger.tables import CounterRow, GatewayRow, RouteRow, SampleRow
 
 GENERATION = "generation"
@@ -31,25 +30,24 @@ class RoutesPart(Part):
         nothing is written, and the present generation returned, when somebody else wrote meanwhile.
         Raises: Fenced."""
         at = self._clock()
-        key = {"org": route.org, "service": route.service}
         with self._database.write() as session:
             lock_fenced(session, ServiceRef(route.org, route.service), epoch, at)
-            present = session.get(RouteRow, (route.org, route.service))
-            if present is not None and _content(_route(present)) == _content(route):
-                return present.generation
-            found = present.generation if present is not None else 0
-            if expected_generation is not None and found != expected_generation:
-                return found
-            values: dict[str, Any] = {
-                "generation": _next_generation(session),
-                "epoch": epoch,
-                "upstreams": [upstream.model_dump(mode="json") for upstream in route.upstreams],
-                "weights": route.weights,
-                "newest": route.newest,
-                "updated_at": at,
-            }
-            upsert(session, RouteRow, key | values, tuple(key), overwrite=tuple(values))
-            return int(values["generation"])
+            row = session.get(RouteRow, (route.org, route.service))
+            if row is not None and _content(_route(row)) == _content(route):
+                return row.generation
+            present = row.generation if row is not None else 0
+            if expected_generation not in (None, present):
+                return present
+            if row is None:
+                row = RouteRow(org=route.org, service=route.service)
+            row.generation = _next_generation(session)
+            row.epoch = epoch
+            row.upstreams = [upstream.model_dump(mode="json") for upstream in route.upstreams]
+            row.weights = dict(route.weights)
+            row.newest = route.newest
+            row.updated_at = at
+            session.add(row)
+            return row.generation
 
     def list_routes(self) -> list[Route]:
         """By name of organization and service."""
@@ -83,9 +81,8 @@ class RoutesPart(Part):
         """Store cumulative counts by set as sampled at one gateway; old samples are pruned."""
         with self._database.write() as session:
             for one in counts:
-                values = one.model_dump(exclude={"set_name", "at"})
-                key = {"set_name": one.set_name, "gateway": gateway, "at": one.at}
-                upsert(session, SampleRow, key | values, tuple(key), overwrite=tuple(values))
+                session.merge(SampleRow(gateway=gateway, **one.model_dump()))
+            session.flush()
             _delete_old_samples(session, self._clock())
 
     def counts(self, set_name: str, at: datetime | None = None) -> TrafficCounts | None:
@@ -108,8 +105,11 @@ class RoutesPart(Part):
 
 def _next_generation(session: Session) -> int:
     """The row stays locked until the commit, so that generations become visible in their order."""
-    first = insert_into(session, CounterRow).values(name=GENERATION, value=1)
-    risen = first.on_conflict_do_update(index_elements=("name",), set_={"value": CounterRow.value + 1})
+    risen = update(CounterRow).where(CounterRow.name == GENERATION).values(value=CounterRow.value + 1)
+    value = session.scalars(risen.returning(CounterRow.value)).one_or_none()
+    if value is not None:
+        return value
+    upsert(session, CounterRow, {"name": GENERATION, "value": 0}, ("name",))
     return session.scalars(risen.returning(CounterRow.value)).one()
 
 

@@ -189,8 +189,10 @@ class SetPlatform(Protocol):
 class Checks(Protocol):
     """Runs checks and returns their rows. A failed check is a row; raises Transient when it could not be run."""
 
-    required: Mapping[Gate, frozenset[str]]
-    """Checks without which a gate is not judged."""
+    @property
+    def required(self) -> Mapping[Gate, frozenset[str]]:
+        """Checks without which a gate is not judged."""
+        ...
 
     def run(self, gates: Sequence[Gate], release: Release) -> list[Evidence]: ...
 

@@ -1,7 +1,7 @@
 """Checks of an artifact by digest, for a release or for `validate`: structure here, inference where GPUs are."""
 
 from tidegate.domain import Evidence, Gate, InvalidInput, ServiceRef, Transient, Verdict
-from tidegate.quality import load_bank
+from tidegate.quality import Bank, read_bank
 from tidegate.steps.ports import Ports
 from tidegate.validation import STRUCTURE_CHECKS, ValidationReport, check_inference, validate_artifact
 
@@ -64,7 +64,7 @@ def check_file_inference(ports: Ports, ref: ServiceRef, digest: str) -> list[Evi
             )
         ]
     service = ports.service(ref)
-    bank = load_bank(ports.settings.banks_dir, service.policy.quality.bank)
+    bank = service_bank(ports, ref)
     return check_inference(
         artifact_path(ports, digest),
         digest,
@@ -72,6 +72,11 @@ def check_file_inference(ports: Ports, ref: ServiceRef, digest: str) -> list[Evi
         context_tokens=service.context_tokens,
         max_memory_bytes=service.max_memory_bytes,
     )
+
+
+def service_bank(ports: Ports, ref: ServiceRef) -> Bank:
+    """The question bank that the service's policy names. Raises: NotFound, InvalidInput."""
+    return read_bank(ports.settings.banks_dir / f"{ports.service(ref).policy.quality.bank}.jsonl")
 
 
 def _structure_key(ports: Ports, ref: ServiceRef, digest: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, judge_performance, measure
 from tidegate.domain import Evidence, Gate, Release
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
-from tidegate.quality import QUALITY_CHECKS, load_bank
-from tidegate.steps.artifacts import check_structure, file_subject
+from tidegate.quality import QUALITY_CHECKS
+from tidegate.steps.artifacts import check_structure, file_subject, service_bank
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 from tidegate.steps.targets import arm, probe_target
@@ -30,7 +30,7 @@ BLOCKS = 6
 class ReleaseChecks:
     """The `Checks` port of the controller."""
 
-    required = REQUIRED
+    required: Mapping[Gate, frozenset[str]] = REQUIRED
 
     def __init__(self, ports: Ports, gpu: GpuRunner):
         self._ports = ports
@@ -101,8 +101,7 @@ class ReleaseChecks:
         return judge_performance(measured["candidate"], measured.get("live"), policy)
 
     def _prompts(self, release: Release) -> tuple[str, ...]:
-        bank = load_bank(self._ports.settings.banks_dir, self._ports.service(release.ref).policy.quality.bank)
-        return tuple(question.prompt for question in bank.questions)
+        return tuple(question.prompt for question in service_bank(self._ports, release.ref).questions)
 
 
 def evidence_of(result: dict[str, Any]) -> list[Evidence]:

@@ -4,8 +4,8 @@ import hashlib
 from typing import Any
 
 from tidegate.domain import Evidence, NotFound, ServiceRef
-from tidegate.quality import BankResult, Endpoint, QuestionBank, judge_quality, load_bank, run_bank
-from tidegate.steps.artifacts import check_file_inference, parse_file_subject
+from tidegate.quality import Bank, BankResult, EndpointAsker, judge_quality, run_bank
+from tidegate.steps.artifacts import check_file_inference, parse_file_subject, service_bank
 from tidegate.steps.ports import GpuWork, Ports
 from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
 
@@ -78,7 +78,7 @@ def live_set(ports: Ports, ref: ServiceRef) -> tuple[str, str]:
 
 
 def ask_set(
-    ports: Ports, ref: ServiceRef, set_name: str, digest: str, bank: QuestionBank, *, fresh: bool = False
+    ports: Ports, ref: ServiceRef, set_name: str, digest: str, bank: Bank, *, fresh: bool = False
 ) -> BankResult:
     """Answers of one set to a bank; kept by digest + bank, since greedy answers of a file do not change.
 
@@ -88,18 +88,9 @@ def ask_set(
     kept = None if fresh else ports.ledger.result("bank", key)
     if kept is not None:
         return BankResult.model_validate(kept)
-    endpoint = Endpoint(
-        base_url=service_url(ports, ref),
-        key=probe_key(ports),
-        headers={PIN_HEADER: set_name},
-        model=digest,
-    )
-    result = run_bank(bank, endpoint, model_digest=digest)
-    if result.is_complete:
+    pin = {PIN_HEADER: set_name}
+    with EndpointAsker(service_url(ports, ref), probe_key(ports), digest, headers=pin) as ask:
+        result = run_bank(bank, ask, taken_at=ports.clock())
+    if result.missing == 0:
         ports.ledger.record_result("bank", key, result.model_dump(mode="json"))
     return result
-
-
-def service_bank(ports: Ports, ref: ServiceRef) -> QuestionBank:
-    """The question bank that the service's policy names."""
-    return load_bank(ports.settings.banks_dir, ports.service(ref).policy.quality.bank)

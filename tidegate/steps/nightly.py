@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tidegate.benchmark import ArmResult, LoadPlan, arm_result_from_data, judge_performance, measure
+from pydantic import TypeAdapter
+
+from tidegate.benchmark import ArmResult, LoadPlan, judge_performance, measure
 from tidegate.domain import Evidence, NotFound, ServiceRef, Verdict
 from tidegate.quality import BankResult, judge_quality
+from tidegate.steps.artifacts import service_bank
 from tidegate.steps.checks import BLOCKS
-from tidegate.steps.evaluation import live_set, service_bank
+from tidegate.steps.evaluation import live_set
 from tidegate.steps.ports import Ports
 from tidegate.steps.reporting import MARKS, markdown_table
 from tidegate.steps.targets import arm
 
 BASELINE = "nightly"
+_ARM = TypeAdapter(ArmResult)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def _judge(
 ) -> NightlyResult:
     policy = ports.service(ref).policy
     rows = judge_quality(bank, BankResult.model_validate(baseline["bank"]), policy.quality)
-    rows += judge_performance(measured, arm_result_from_data(baseline["performance"]), policy.performance)
+    rows += judge_performance(measured, _ARM.validate_python(baseline["performance"]), policy.performance)
     verdict = Verdict.PASS
     for candidate in (Verdict.NOT_JUDGED, Verdict.ERROR, Verdict.FAIL):
         if any(row.verdict is candidate for row in rows):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tidegate.domain import Fenced, Release, ReleaseState, Route, ServiceRef, TidegateError
+from tidegate.domain import Fenced, Release, ReleaseState, Route, ServiceRef, TidegateError, Upstream
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
 from tidegate.steps.rollback import is_owner_alive
@@ -65,7 +65,7 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
     if route is None or not route.upstreams:
         return False
     platform = ports.platform(ref)
-    fresh = []
+    fresh: list[Upstream] = []
     for upstream in route.upstreams:
         status = platform.status(upstream.set_name)
         moved = status.is_ready and (status.host, status.port) != (upstream.host, upstream.port)
