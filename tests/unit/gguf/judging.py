@@ -1,0 +1,24 @@
+"""Short ways to run the whole judgement over bytes in tests."""
+
+import tempfile
+
+from tidegate.gguf import Inspection, Severity, inspect_file
+from tests.unit.gguf.writer import File
+
+
+def inspect(content: bytes | File) -> Inspection:
+    """Everything that is checked, through a real file."""
+    raw = content.encode() if isinstance(content, File) else content
+    with tempfile.TemporaryFile() as stream:
+        stream.write(raw)
+        stream.seek(0)
+        return inspect_file(stream.fileno())
+
+
+def errors(content: bytes | File) -> set[str]:
+    """Ids of the rules broken as errors."""
+    return {found.check for found in inspect(content).findings if found.severity is Severity.ERROR}
+
+
+def warnings(content: bytes | File) -> set[str]:
+    return {found.check for found in inspect(content).findings if found.severity is Severity.WARNING}

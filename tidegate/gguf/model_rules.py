@@ -1,0 +1,231 @@
+"""Rules about hyper-parameters: present, of the type that the engine reads, in range, fitting together."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from tidegate.gguf.architecture import (
+    GENERAL_TYPES,
+    LANGUAGE_MODELS,
+    MODEL_TYPES,
+    OTHER_MODELS,
+    RECURRENT,
+    REQUIRED_EXTRA,
+    REQUIRED_FOR_ALL,
+    ROPE_SCALINGS,
+)
+from tidegate.gguf.findings import Finding, Severity, quote
+from tidegate.gguf.header import ArrayValue, Header, Value, ValueType
+from tidegate.gguf.limits import LIMITS
+from tidegate.gguf.rules import finding
+
+LARGEST_CONTEXT = 2**26
+LARGEST_WIDTH = 2**20
+LARGEST_EPSILON = 0.1
+
+
+def check_model(header: Header) -> Iterator[Finding]:
+    """Everything about metadata that is no tokenizer and no template."""
+    yield from _split(header)
+    yield from _key_types(header)
+    yield from _finite(header)
+    architecture = header.text("general.architecture")
+    if architecture is None:
+        yield finding("S-REQKEY", "general.architecture is missing.", subject="general.architecture")
+        return
+    at = header.metadata["general.architecture"].offset
+    if architecture in OTHER_MODELS:
+        text = f"The architecture is {quote(architecture)}: {OTHER_MODELS[architecture]}, not a chat model."
+        yield finding("S-ARCH", text, offset=at, subject=architecture)
+        return
+    if architecture not in LANGUAGE_MODELS:
+        text = f"The architecture {quote(architecture)} is unknown."
+        yield finding("S-ARCH", text, offset=at, subject=architecture)
+        return
+    yield from _required(header)
+    yield from _ranges(header)
+    yield from _experts(header)
+    yield from _rope(header)
+    if architecture not in RECURRENT:
+        yield from _heads(header)
+
+
+def _split(header: Header) -> Iterator[Finding]:
+    for key in ("split.count", "split.no", "split.tensors.count"):
+        value = header.metadata.get(key)
+        if value is None:
+            continue
+        expected = ValueType.I32 if key == "split.tensors.count" else ValueType.U16
+        if value.type is not expected:
+            text = f"{key} is {value.type.name} instead of {expected.name}; the engine aborts."
+            yield finding("P-SPLIT", text, offset=value.offset, subject=key)
+    count, number = header.integer("split.count"), header.integer("split.no")
+    if (count is not None and count > 1) or (number or 0) > 0:
+        text = f"The file is part {(number or 0) + 1} of {count if count is not None else 'several'}."
+        yield finding("P-SPLIT", text, subject="split.count")
+
+
+def _key_types(header: Header) -> Iterator[Finding]:
+    for key, expected in GENERAL_TYPES.items():
+        value = header.metadata.get(key)
+        if value is not None and value.type is not expected:
+            yield _wrong_type(key, value, (expected,))
+    prefix = header.architecture + "."
+    for suffix, allowed in MODEL_TYPES.items():
+        value = header.metadata.get(prefix + suffix)
+        if value is not None and value.type not in allowed:
+            yield _wrong_type(prefix + suffix, value, allowed)
+        elif value is not None and not _is_integer_array(value):
+            yield _wrong_type(prefix + suffix, value, (ValueType.U32,))
+
+
+def _is_integer_array(value: Value) -> bool:
+    content = value.content
+    if isinstance(content, (int, float, bool, str)):
+        return True
+    return content.item_type in (ValueType.U32, ValueType.I32)
+
+
+def _wrong_type(key: str, value: Value, allowed: tuple[ValueType, ...]) -> Finding:
+    names = " or ".join(kind.name for kind in allowed)
+    text = f"{key} is {value.type.name}; the engine reads {names}."
+    return finding("S-KEYTYPE", text, offset=value.offset, subject=key)
+
+
+def _finite(header: Header) -> Iterator[Finding]:
+    """No NaN anywhere; no infinity among the model's own settings."""
+    prefix = header.architecture + "."
+    for key, value in header.metadata.items():
+        content = value.content
+        if isinstance(content, float) and not math.isfinite(content):
+            is_ours = key.startswith(prefix) or math.isnan(content)
+            level = Severity.ERROR if is_ours else Severity.WARNING
+            text = f"{quote(key)} is {content}."
+            yield finding("K-NAN", text, offset=value.offset, subject=key, severity=level)
+        elif isinstance(content, ArrayValue) and _holds_nan(content):
+            yield finding("K-NAN", f"{quote(key)} holds NaN.", offset=value.offset, subject=key)
+
+
+def _holds_nan(array: ArrayValue) -> bool:
+    form = {ValueType.F32: "<f4", ValueType.F64: "<f8"}.get(array.item_type)
+    return form is not None and bool(np.isnan(np.frombuffer(array.raw, dtype=form)).any())
+
+
+def _required(header: Header) -> Iterator[Finding]:
+    architecture = header.architecture
+    for suffix in (*REQUIRED_FOR_ALL, *REQUIRED_EXTRA.get(architecture, ())):
+        key = f"{architecture}.{suffix}"
+        if key not in header.metadata:
+            yield finding("S-REQKEY", f"{key} is missing.", subject=key)
+
+
+def _ranges(header: Header) -> Iterator[Finding]:
+    yield from _between(header, "block_count", 1, LIMITS.max_blocks)
+    yield from _between(header, "context_length", 1, LARGEST_CONTEXT)
+    yield from _between(header, "embedding_length", 1, LARGEST_WIDTH)
+    for suffix in ("feed_forward_length", "attention.key_length", "attention.value_length"):
+        yield from _between(header, suffix, 0, LARGEST_WIDTH)
+    for suffix in ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"):
+        key = f"{header.architecture}.{suffix}"
+        epsilon = header.real(key)
+        if epsilon is not None and not 0 < epsilon <= LARGEST_EPSILON:
+            at = header.metadata[key].offset
+            yield finding("S-RANGE", f"{key} is {epsilon}; about 1e-5 is usual.", offset=at, subject=key)
+    vocabulary, tokens = header.of_model("vocab_size"), header.array("tokenizer.ggml.tokens")
+    if vocabulary is not None and tokens is not None and vocabulary != tokens.count:
+        key = f"{header.architecture}.vocab_size"
+        text = f"{key} is {vocabulary}; the tokenizer has {tokens.count} tokens."
+        at = header.metadata[key].offset
+        yield finding("V-SIZE", text, offset=at, subject=key, severity=Severity.WARNING)
+
+
+def _between(header: Header, suffix: str, low: int, high: int) -> Iterator[Finding]:
+    key = f"{header.architecture}.{suffix}"
+    number = header.integer(key)
+    if number is not None and not low <= number <= high:
+        at = header.metadata[key].offset
+        yield finding("S-RANGE", f"{key} is {number}, not {low} to {high}.", offset=at, subject=key)
+
+
+def _experts(header: Header) -> Iterator[Finding]:
+    count = header.of_model("expert_count") or 0
+    used_values = header.per_block("expert_used_count", 0)
+    used = max(used_values, default=0) if used_values else 0
+    key = f"{header.architecture}.expert_count"
+    if not 0 <= count <= LIMITS.max_experts:
+        yield finding("S-RANGE", f"{key} is {count}, not 0 to {LIMITS.max_experts}.", subject=key)
+    elif used > count or (count > 0 and used < 1 and not header.architecture.startswith("hunyuan")):
+        yield finding("S-RANGE", f"{used} of {count} experts are used; the engine aborts.", subject=key)
+
+
+def _rope(header: Header) -> Iterator[Finding]:
+    prefix = header.architecture + ".rope."
+    base = header.real(prefix + "freq_base")
+    if base is not None and not base > 0:
+        at = header.metadata[prefix + "freq_base"].offset
+        yield finding("S-ROPE", f"{prefix}freq_base is {base}.", offset=at, subject=prefix + "freq_base")
+    scaling = header.text(prefix + "scaling.type")
+    if scaling is not None and scaling not in ROPE_SCALINGS:
+        at = header.metadata[prefix + "scaling.type"].offset
+        text = f"{prefix}scaling.type is {quote(scaling)}; the engine aborts."
+        yield finding("S-ROPE", text, offset=at, subject=prefix + "scaling.type")
+    for suffix in ("scaling.factor", "scale_linear"):
+        factor = header.real(prefix + suffix)
+        if factor is not None and factor < 0:
+            text = f"{prefix}{suffix} is {factor}."
+            yield finding(
+                "S-ROPE", text, offset=header.metadata[prefix + suffix].offset, subject=prefix + suffix
+            )
+
+
+def _heads(header: Header) -> Iterator[Finding]:
+    heads, blocks = header.per_block("attention.head_count"), header.of_model("block_count") or 0
+    key = f"{header.architecture}.attention.head_count"
+    if heads is None:
+        if key in header.metadata:
+            text = f"{key} has not one number for each of {blocks} blocks."
+            yield finding("S-HEADS", text, offset=header.metadata[key].offset, subject=key)
+        else:
+            yield finding("S-REQKEY", f"{key} is missing.", subject=key)
+        return
+    kv_heads = header.per_block("attention.head_count_kv", heads[0] if heads else 0)
+    if kv_heads is None:
+        yield finding(
+            "S-HEADS", f"{key}_kv has not one number for each of {blocks} blocks.", subject=key + "_kv"
+        )
+        return
+    is_single = header.array(key) is None
+    for block, (all_heads, shared) in enumerate(zip(heads, kv_heads, strict=True)):
+        if all_heads < 1 and is_single:
+            yield finding(
+                "S-HEADS", f"{key} is {all_heads}.", offset=header.metadata[key].offset, subject=key
+            )
+            return
+        if all_heads > 0 and shared > 0 and (shared > all_heads or all_heads % shared):
+            text = f"{all_heads} heads cannot share {shared} key-value heads (block {block})."
+            yield finding("S-HEADS", text, subject=key)
+            return
+        if all_heads < 0 or shared < 0:
+            yield finding("S-HEADS", f"Negative head count in block {block}.", subject=key)
+            return
+    yield from _head_sizes(header, max(heads, default=0))
+
+
+def _head_sizes(header: Header, heads: int) -> Iterator[Finding]:
+    width = header.of_model("embedding_length") or 0
+    key_length = header.of_model("attention.key_length")
+    if heads and key_length is None and width % heads:
+        text = f"embedding_length {width} is no multiple of {heads} heads, and key_length is not given."
+        yield finding("S-HEADS", text, subject=f"{header.architecture}.attention.head_count")
+        return
+    size = key_length if key_length is not None else (width // heads if heads else 0)
+    turned = header.of_model("rope.dimension_count")
+    key = f"{header.architecture}.rope.dimension_count"
+    if turned is None or not size:
+        return
+    at = header.metadata[key].offset
+    if header.architecture in ("llama", "deci", "falcon") and turned != size:
+        yield finding("S-ROPE", f"{key} is {turned}; heads have {size}.", offset=at, subject=key)
+    elif turned % 2:
+        yield finding("S-ROPE", f"{key} is {turned}, not even.", offset=at, subject=key)

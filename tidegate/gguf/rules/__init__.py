@@ -1,0 +1,33 @@
+"""Every rule as data, by stable id."""
+
+from tidegate.gguf.findings import Finding, Rule, Severity, quote
+from tidegate.gguf.rules.container import CONTAINER_RULES
+from tidegate.gguf.rules.model import MODEL_RULES
+from tidegate.gguf.rules.template import TEMPLATE_RULES
+
+RULES: dict[str, Rule] = {rule.id: rule for rule in (*CONTAINER_RULES, *MODEL_RULES, *TEMPLATE_RULES)}
+
+
+def finding(
+    check: str,
+    message: str,
+    *,
+    offset: int | None = None,
+    subject: str = "",
+    severity: Severity | None = None,
+) -> Finding:
+    """A finding of the rule `check`; its severity can be lowered or raised for a milder or worse case."""
+    rule = RULES[check]
+    return Finding(
+        check=check,
+        severity=severity or rule.severity,
+        category=rule.category,
+        message=message,
+        explanation=rule.explanation,
+        remedy=rule.remedy,
+        offset=offset,
+        subject=quote(subject) if subject else "",
+    )
+
+
+__all__ = ["RULES", "finding"]
