@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 from tidegate.domain import (
@@ -150,20 +149,22 @@ class Agent:
         self._guard("report", self._report)
         self._guard("log", self._rotate_log)
 
-    def _guard(self, name: str, action: Callable[[], None]) -> None:
+    def _guard(self, name: str, action: Callable[[], bool]) -> None:
         """Nothing that one part of the agent meets may end the others: clients depend on them.
 
-        Sources and key stores are foreign code, so every exception is taken, told once and reported.
+        Sources and key stores are foreign code, so every exception is taken, told once and reported until
+        the part worked again; False says that it had nothing to do and proves nothing.
         """
         try:
-            action()
+            is_proof = action()
         except TidegateError as error:
             self._fail(name, error.message)
         except Exception as error:  # noqa: BLE001
             self._fail(name, f"{type(error).__name__} in the agent's '{name}' part")
             _LOG.debug("gateway %s: %s failed", self._config.name, name, exc_info=True)
         else:
-            self._errors.pop(name, None)
+            if is_proof:
+                self._errors.pop(name, None)
 
     def _fail(self, name: str, message: str) -> None:
         if self._errors.get(name) != message:
@@ -171,24 +172,26 @@ class Agent:
             self._errors[name] = message
             self._report_timer.make_due()
 
-    def _tend_envoy(self) -> None:
+    def _tend_envoy(self) -> bool:
         self._envoy.tend()
         if self._envoy.pid != self._envoy_pid:
             _LOG.warning("gateway %s: Envoy had died and was started again", self._config.name)
             self._envoy_pid = self._envoy.pid
             self._totals.restarted()
             self._report_timer.make_due()
+        return self._envoy_pid is not None
 
-    def _take_keys(self) -> None:
+    def _take_keys(self) -> bool:
         if not self._key_timer.is_due():
-            return
+            return False
         keys = tuple(sorted(self._ask_keys(), key=lambda key: (key.identity, key.key.reveal())))
         if keys != self._keys:
             self._keys = keys
             self._is_complete = False
             self._retry_timer.make_due()
+        return True
 
-    def _follow(self) -> None:
+    def _follow(self) -> bool:
         generation = self._source.generation()
         self._fence.check_generation(generation)
         if generation > self._observed:
@@ -196,7 +199,7 @@ class Agent:
             if generation > self._fence.generation:
                 self._retry_timer.make_due()
         if self._is_complete or self._keys is None or not self._retry_timer.is_due():
-            return
+            return self._is_complete
         routes, refused = self._fenced(self._source.list_routes(), generation)
         try:
             published = self._publisher.publish(routes, self._keys, generation)
@@ -204,6 +207,7 @@ class Agent:
             self._retry_timer.postpone(_REFUSED_RETRY_S)
             raise
         self._note(published, refused, generation)
+        return True
 
     def _fenced(self, routes: Sequence[Route], generation: int) -> tuple[list[Route], dict[ServiceRef, str]]:
         """Routes that are not older than seen before; an older one is replaced by what is live."""
@@ -228,29 +232,32 @@ class Agent:
         self._observed = generation
         self._report_timer.make_due()
 
-    def _look_at_members(self) -> None:
-        if self._member_timer.is_due() and self._members().healthy != self._healthy:
+    def _look_at_members(self) -> bool:
+        if not self._member_timer.is_due():
+            return False
+        if self._members().healthy != self._healthy:
             self._report_timer.make_due()
+        return True
 
     def _members(self) -> Members:
         return read_members(self._admin)
 
-    def _sample(self) -> None:
+    def _sample(self) -> bool:
         if not self._sample_timer.is_due():
-            return
+            return False
         changed = self._totals.add(read_counts(self._admin, datetime.now(UTC)))
         if changed:
             self._source.record_counts(self._config.name, changed)
+        return True
 
-    def _sweep(self) -> None:
-        if not self._publisher.live.draining:
-            return
+    def _sweep(self) -> bool:
         for name in self._publisher.sweep(lambda: self._members().active):
             _LOG.info("gateway %s: removed the cluster of %s", self._config.name, name)
+        return True
 
-    def _report(self) -> None:
+    def _report(self) -> bool:
         if not self._report_timer.is_due():
-            return
+            return False
         members = self._members()
         self._healthy = members.healthy
         self._source.report_gateway(
@@ -263,16 +270,14 @@ class Agent:
                 error="; ".join(f"{name}: {message}" for name, message in sorted(self._errors.items())),
             )
         )
+        return True
 
-    def _rotate_log(self) -> None:
+    def _rotate_log(self) -> bool:
         """Keep one former access log; Envoy goes on writing to the old file until it is told."""
         if not self._rotate_timer.is_due():
-            return
+            return False
         log = self._config.access_log
         if log.exists() and log.stat().st_size > self._config.max_access_log_bytes:
-            log.replace(_former_log(log))
+            log.replace(log.with_name(f"{log.name}.1"))
             self._admin.post("/reopen_logs")
-
-
-def _former_log(log: Path) -> Path:
-    return log.with_name(f"{log.name}.1")
+        return True

@@ -14,15 +14,20 @@ OWNER_ONLY_FILE = 0o600
 OWNER_ONLY_FOLDER = 0o700
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace the file by rename, the only change that Envoy notices; readable by its owner only."""
+def write_whole(path: Path, content: bytes, *, is_durable: bool = True) -> None:
+    """Replace the file by rename, the only change that Envoy notices; readable by its owner only.
+
+    Args:
+        is_durable: whether it must survive a loss of power; waiting for the disk takes about 10 ms.
+    """
     path.parent.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY_FILE)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if is_durable:
+            os.fsync(file.fileno())
     os.replace(fresh, path)
 
 

@@ -143,7 +143,7 @@ class Totals:
                 changed.append(self._totals[now.set_name])
         if changed:
             rows = [total.model_dump(mode="json") for total in self._totals.values()]
-            write_whole(self._path, json.dumps({"totals": rows}).encode())
+            write_whole(self._path, json.dumps({"totals": rows}).encode(), is_durable=False)
         return changed
 
 

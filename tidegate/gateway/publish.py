@@ -150,7 +150,7 @@ class Publisher:
 
     def _save(self, live: Live) -> None:
         if live != self.live:
-            write_whole(self._state_file, live.model_dump_json().encode())
+            write_whole(self._state_file, live.model_dump_json().encode(), is_durable=False)
             self.live = live
 
     def _is_new(self, name: str, wanted: dict[str, Json]) -> bool:

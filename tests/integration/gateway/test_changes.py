@@ -12,6 +12,7 @@ import pytest
 
 from tidegate.domain import InvalidInput, Permanent, Refused, Secret
 from tidegate.gateway import ClientKey, find_envoy, serve
+from tidegate.gateway.agent import Agent
 from tidegate.gateway.envoy import Envoy
 from tidegate.gateway.publish import Publisher
 
@@ -336,3 +337,25 @@ def test_a_socket_path_that_is_too_long_is_named(bare):
 
     with pytest.raises(InvalidInput, match="admin socket"):
         Envoy(config, bare.admin, find_envoy()).start()
+
+
+def test_a_long_access_log_is_set_aside_and_writing_goes_on(client, bare, eventually):
+    config = replace(bare.config, max_access_log_bytes=1)
+    agent = Agent(config, NoSource(), list, admin=bare.admin, envoy=bare.envoy, publisher=bare.publisher)
+    url = f"http://127.0.0.1:{bare.config.port}/"
+    client.get(f"{url}first")
+    eventually(config.access_log.read_text, lambda text: "/first" in text, "the first line")
+
+    agent.step()
+    client.get(f"{url}second")
+
+    eventually(config.access_log.read_text, lambda text: "/second" in text, "the second line")
+    assert "/first" in config.access_log.with_name("access.log.1").read_text()
+    assert "/first" not in config.access_log.read_text()
+
+
+class NoSource:
+    """A source that never answers."""
+
+    def __getattr__(self, name):
+        raise ConnectionError("no ledger")
