@@ -80,17 +80,11 @@ def upsert(
     overwrite: Sequence[str] = (),
 ) -> None:
     """Insert a row; where `key` exists already, set only the columns of `overwrite`."""
-    statement = insert_into(session, table).values(values)
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(values)
     if overwrite:
         changed = {name: statement.excluded[name] for name in overwrite}
         statement = statement.on_conflict_do_update(index_elements=key, set_=changed)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     session.execute(statement)
-
-
-def insert_into(session: Session, table: type[Rows]) -> postgresql.Insert | sqlite.Insert:
-    """The database's own INSERT, which knows what to do about a key that exists."""
-    return (
-        postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
-    )

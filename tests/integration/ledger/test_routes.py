@@ -59,6 +59,15 @@ def test_any_other_content_is_a_new_generation(ledger, changed):
     assert ledger.put_route(changed, epoch=0) == 2
 
 
+def test_a_route_that_somebody_else_changed_meanwhile_is_left_alone(ledger):
+    assert ledger.put_route(route(blue=100), epoch=0, expected_generation=0) == 1
+    ledger.put_route(route("draft", blue=100), epoch=0)
+    assert ledger.put_route(route(blue=50, green=50), epoch=0, expected_generation=0) == 1
+    assert ledger.get_route(REF).weights == {"blue": 100}
+    assert ledger.put_route(route(blue=50, green=50), epoch=0, expected_generation=1) == 3
+    assert ledger.put_route(route(blue=50, green=50), epoch=0, expected_generation=1) == 3
+
+
 def test_a_service_without_upstreams_keeps_its_row(ledger):
     ledger.put_route(route(blue=100), epoch=0)
     ledger.put_route(route(), epoch=0)
