@@ -283,7 +283,7 @@ def test_the_offline_check_stops_bad_clusters_before_envoy_sees_them(bare, old_a
 
 
 def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
-    client, bare, old_and_new, gateway, pool, eventually
+    client, bare, old_and_new, gateway, pool, eventually, request
 ):
     service = gateway.service("org-orphan")
     keys = [ClientKey("org-orphan", "app", Secret(service.key))]
@@ -295,6 +295,7 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
     orphan = bare.envoy.pid
 
     successor = Envoy(bare.config, bare.admin, find_envoy())
+    request.addfinalizer(successor.stop)
     successor.start()
 
     assert successor.pid != orphan
@@ -307,7 +308,6 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
     )
     bare.admin.close()
     assert successor.is_ready()
-    successor.stop()
 
 
 def test_a_stop_lets_requests_in_flight_finish(client, bare, old_and_new, gateway, pool, eventually):
