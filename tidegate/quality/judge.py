@@ -65,10 +65,15 @@ def judge_quality(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Both results side by side; `missing` are pairs of which one answer is absent."""
+    """Both results side by side."""
 
     both: tuple[tuple[QuestionResult, QuestionResult], ...]
-    missing: int
+    missing_topics: tuple[str, ...]
+    """Topic of each pair of which an answer is absent."""
+
+    @property
+    def missing(self) -> int:
+        return len(self.missing_topics)
 
     @property
     def losses(self) -> list[str]:
@@ -83,7 +88,8 @@ def _pair(candidate: BankResult, baseline: BankResult) -> _Pairs:
     theirs = {result.id: result for result in baseline.results}
     pairs = [(ours, theirs[ours.id]) for ours in candidate.results]
     both = tuple(pair for pair in pairs if all(result.is_right is not None for result in pair))
-    return _Pairs(both, len(pairs) - len(both))
+    absent = (ours.topic for ours, theirs in pairs if ours.is_right is None or theirs.is_right is None)
+    return _Pairs(both, tuple(absent))
 
 
 def _unusable(candidate: BankResult, baseline: BankResult | None) -> str:
@@ -160,8 +166,7 @@ def _topics(pairs: _Pairs, policy: QualityPolicy) -> Evidence:
     failed = [
         topic
         for topic, (before, after, total) in topics.items()
-        if before - after >= MIN_TOPIC_LOSSES
-        and (before - after) / (total + pairs.missing) > policy.max_topic_drop
+        if _is_lost(before - after, total, pairs.missing_topics.count(topic), policy.max_topic_drop)
     ]
     data = {"topics": told, "failed": failed, "max_topic_drop": policy.max_topic_drop}
     if failed:
@@ -172,6 +177,12 @@ def _topics(pairs: _Pairs, policy: QualityPolicy) -> Evidence:
         text = f"{pairs.missing} questions have no answer ({listed})."
         return _row("topics", Verdict.NOT_JUDGED, text, data)
     return _row("topics", Verdict.PASS, f"No topic was lost: {listed}.", data)
+
+
+def _is_lost(net_losses: int, answered: int, missing: int, max_drop: float) -> bool:
+    """Whether a topic is lost even if every missing answer were a win."""
+    certain = net_losses - missing
+    return certain >= MIN_TOPIC_LOSSES and certain / (answered + missing) > max_drop
 
 
 def _data(result: BankResult) -> dict[str, Any]:
