@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from tidegate.cli import agents, diagnosis, keys, logs, models, releases, running, services, trying
-from tidegate.cli.output import INTERRUPTED, JSON_KEY, TRACEBACK_KEY, render_error
+from tidegate.cli.output import INTERRUPTED, JSON_KEY, TRACEBACK_KEY, is_ours, render_error
 
 HELP = """A gate between training and users for GGUF language models.
 
@@ -33,7 +33,7 @@ class Commands(TyperGroup):
             # Typer's own exceptions end the command in Typer's way: usage errors with exit code 2.
             if type(error).__module__.startswith(("typer", "click")):
                 raise
-            if ctx.meta.get(TRACEBACK_KEY):
+            if ctx.meta.get(TRACEBACK_KEY) and not is_ours(error):
                 raise
             raise typer.Exit(render_error(error, as_json=bool(ctx.meta.get(JSON_KEY)))) from None
 

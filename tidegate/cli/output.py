@@ -73,9 +73,16 @@ def ago(seconds_since_epoch: float, now: float | None = None) -> str:
     return f"{gone:.0f} s ago"
 
 
+def is_ours(error: Exception) -> bool:
+    """An error that was foreseen: it tells what to do."""
+    from tidegate.domain import TidegateError
+
+    return isinstance(error, TidegateError)
+
+
 def render_error(error: Exception, *, as_json: bool) -> int:
     """Tell what happened and what to do; returns the exit code."""
-    from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Refused, TidegateError
+    from tidegate.domain import InvalidInput, NotFound, Refused, TidegateError
 
     if not isinstance(error, TidegateError):
         return _render_unexpected(error, as_json=as_json)
@@ -89,7 +96,7 @@ def render_error(error: Exception, *, as_json: bool) -> int:
         target.print(f"[dim]{error.code}[/dim]")
     if isinstance(error, InvalidInput | NotFound | Refused):
         return BAD_INPUT
-    return NEEDS_PERSON if isinstance(error, NeedsOperator) and error.context.get("asks") else FAILED
+    return FAILED
 
 
 def _render_unexpected(error: Exception, *, as_json: bool) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tidegate.settings import Settings
     from tidegate.stack.record import StackRecord
 
-READY_TIMEOUT_S = 240.0
+READY_TIMEOUT_S = 480.0
 
 
 def up(

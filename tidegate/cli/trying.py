@@ -135,7 +135,7 @@ def _expected_digest(digest: str, files: list[Path]) -> str | None:
 
 def _check(path: Path, config: "ServiceConfig", expected: str | None, *, load: bool) -> Checked:
     from tidegate.domain import Verdict
-    from tidegate.validation import check_inference, validate_artifact
+    from tidegate.validation import validate_artifact
 
     report = validate_artifact(
         path,
@@ -148,6 +148,8 @@ def _check(path: Path, config: "ServiceConfig", expected: str | None, *, load: b
     # What structure refuses is not loaded: a broken file may crash what loads it.
     if not load or any(row.verdict is not Verdict.PASS for row in structure.rows):
         return structure
+    from tidegate.validation import check_inference
+
     inference = check_inference(
         str(path),
         report.digest,

@@ -13,7 +13,7 @@ from tidegate.stack.prefect_api import PrefectApi
 from tidegate.stack.record import read_json, write_json
 
 STAMP_FILE = "deployed.json"
-DEPLOY_TIMEOUT_S = 180.0
+DEPLOY_TIMEOUT_S = 240.0
 POOL_FIELDS = frozenset({"name", "type", "description", "concurrency_limit", "base_job_template"})
 SHOWN_LINES = 40
 

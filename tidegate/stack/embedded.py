@@ -120,7 +120,7 @@ def _prefect_server(settings: Settings, env: Mapping[str, str], ports: Mapping[s
         cwd=settings.prefect_home,
         log_path=settings.logs_dir / "prefect.log",
         ready=HttpProbe(f"{prefect_api_url(ports)}/health"),
-        ready_timeout_s=120.0,
+        ready_timeout_s=240.0,
         # It finishes its services' loops first, which takes long on a busy machine.
         stop_timeout_s=20.0,
     )
@@ -147,7 +147,7 @@ def _bootstrap(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
         _agent(settings, env, "bootstrap"),
         kind="task",
         after=("prefect",),
-        ready_timeout_s=200.0,
+        ready_timeout_s=270.0,
         restart=RestartPolicy(first_delay_s=1.0, give_up_after=2),
     )
 
