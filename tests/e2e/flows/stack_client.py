@@ -1,0 +1,102 @@
+"""The running embedded stack, as its callers see it: Prefect's API, the ledger, the command line."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tidegate import steps, wiring
+from tidegate.access import PREFECT_AUTH
+from tidegate.domain import Release, ServiceRef
+from tidegate.settings import SOURCE_ROOT, Settings
+from tidegate.stack.launching import running_stack
+from tidegate.stack.prefect_api import PrefectApi
+
+MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
+SUPPORT = ServiceRef("swaggystacks", "support-chat")
+RESEARCH = ServiceRef("scientiacapital", "research-desk")
+RUN_TIMEOUT_S = 300.0
+
+
+class Stack:
+    """One home; `up` and `down` are the user's commands."""
+
+    def __init__(self, home: Path):
+        self.home = home
+
+    def tidegate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tidegate.cli", *arguments],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+
+    def environment(self) -> dict[str, str]:
+        foreign = ("PREFECT_", "TIDEGATE_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        return kept | {"TIDEGATE_HOME": str(self.home), "PYTHONPATH": str(SOURCE_ROOT), "COLUMNS": "200"}
+
+    def connect(self) -> None:
+        """Open the ledger and the API of the stack that is up."""
+        record = running_stack(self.home)
+        assert record is not None
+        self.settings = Settings(
+            home=self.home,
+            ledger_url=f"sqlite:///{self.home / 'ledger.sqlite3'}",
+            deployments_dir=SOURCE_ROOT / "deployments",
+            runtime_dir=self.home / "run",
+        )
+        self.ports = wiring.load(self.settings)
+        auth = self.ports.secrets.get(PREFECT_AUTH)
+        assert auth is not None
+        self.api_url = f"{record.urls['prefect']}/api"
+        self.api = PrefectApi(self.api_url, auth)
+        user, _, word = auth.reveal().partition(":")
+        self.raw = httpx.Client(base_url=self.api_url, auth=(user, word), timeout=30)
+        self.auth = auth.reveal()
+
+    def register(self, ref: ServiceRef, model: str, version: str, file: Path | None = None) -> None:
+        path = file or MODELS / f"{model}-{version}.gguf"
+        steps.register_model(self.ports, ref.org, model, version, path)
+
+    def request(self, ref: ServiceRef, model: str, version: str) -> dict[str, Any]:
+        return {"request": {"org": ref.org, "service": ref.service, "model": model, "version": version}}
+
+    def run(self, deployment: str, parameters: dict[str, Any], key: str | None = None) -> Any:
+        """Start a deployment and wait for the end of its run."""
+        run = self.api.create_flow_run(deployment, parameters, idempotency_key=key)
+        return self.api.wait(run.id, RUN_TIMEOUT_S, poll_s=0.2)
+
+    def newest(self, ref: ServiceRef) -> Release:
+        return self.ports.ledger.list_releases(ref=ref, limit=1)[0]
+
+    def artifacts(self, run_id: str) -> dict[str, str]:
+        """Artifacts of a flow run by type."""
+        found = self.raw.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run_id]}}})
+        return {item["type"]: item["key"] for item in found.json()}
+
+    def live(self, ref: ServiceRef) -> str | None:
+        """The version with all the traffic."""
+        route = self.ports.ledger.get_route(ref)
+        for upstream in route.upstreams if route else ():
+            if route and route.weights[upstream.set_name] == 100:
+                version = self.ports.ledger.version_by_digest(ref.org, upstream.digest)
+                return version.version if version else None
+        return None
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 120.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"not within {timeout_s:.0f} s: {what}")

@@ -1,0 +1,200 @@
+"""The flows on the real stack: Prefect server, two workers, Envoy, llama-server. In file order: each test says what
+it needs to be live, and makes it so."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from stack_client import RESEARCH, SUPPORT, Stack, wait_until
+
+from deployments.demo.variants import derive
+from tidegate.domain import ReleaseState
+
+pytestmark = pytest.mark.e2e
+
+STATES = (
+    "requested", "planned", "validating", "provisioning", "warming", "judging",
+    "shifting", "baking", "committing", "retiring",
+)  # fmt: skip
+
+
+def make_live(stack: Stack, version: str) -> None:
+    if stack.live(SUPPORT) != version:
+        run = stack.run("release/release", stack.request(SUPPORT, "pipit", version))
+        assert run.state_name == "Promoted", run
+
+
+@pytest.mark.parametrize("pool", ["control", "gpu"])
+@pytest.mark.parametrize(
+    "variables", [{"command": "touch /tmp/pwned"}, {"env": {"A": "b"}}, {"working_dir": "/"}]
+)
+def test_no_job_variable_reaches_a_worker(stack: Stack, pool: str, variables: dict[str, object]) -> None:
+    name = "release/release" if pool == "control" else "gpu-work/gpu-work"
+    deployment = stack.raw.get(f"/deployments/name/{name}").json()
+    answer = stack.raw.post(
+        f"/deployments/{deployment['id']}/create_flow_run",
+        json={"job_variables": variables, "state": {"type": "SCHEDULED"}},
+    )
+    assert answer.status_code in (409, 422), answer.text
+
+
+def test_a_version_is_promoted_and_its_report_lies_in_the_ui(stack: Stack) -> None:
+    run = stack.run("release/release", stack.request(SUPPORT, "pipit", "v1"))
+    assert run.state_name == "Promoted"
+    assert stack.live(SUPPORT) == "v1"
+    assert stack.artifacts(run.id).keys() >= {"markdown", "table", "link"}
+    gpu = stack.raw.post("/flow_runs/filter", json={"flows": {"name": {"any_": ["gpu-work"]}}}).json()
+    assert {item["work_pool_name"] for item in gpu} == {"gpu"}
+
+
+def test_a_regressed_version_is_refused_before_live_traffic_and_its_topics_are_named(stack: Stack) -> None:
+    make_live(stack, "v2")
+    run = stack.run("release/release", stack.request(SUPPORT, "pipit", "v3-regressed"))
+    assert run.state_name == "RolledBack"
+    refused = stack.newest(SUPPORT)
+    assert "capital" in refused.reason
+    assert "shifting" not in {entry.name for entry in stack.ports.ledger.entries(refused.id)}
+    assert stack.live(SUPPORT) == "v2"
+
+
+def test_a_flow_killed_in_every_state_finishes_the_same_release(stack: Stack) -> None:
+    """Eleven processes, ten of them killed, one release."""
+    script = Path(__file__).with_name("killed_flow.py")
+    environment = stack.environment() | {
+        "PREFECT_API_URL": stack.api_url,
+        "PREFECT_API_AUTH_STRING": stack.auth,
+    }
+    environment["TIDEGATE_GATEWAY_URL"] = stack.ports.gateway_url()
+    for state in (*STATES, "never"):
+        done = subprocess.run(
+            [sys.executable, str(script), state, *RESEARCH, "tern", "v1"],
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == (0 if state == "never" else -signal.SIGKILL), done.stdout + done.stderr
+    releases = stack.ports.ledger.list_releases(ref=RESEARCH)
+    assert [one.state for one in releases] == [ReleaseState.DONE]
+    assert stack.live(RESEARCH) == "v1"
+
+
+def test_a_run_whose_process_is_killed_on_its_worker_is_finished_by_reconcile(stack: Stack) -> None:
+    """The automation on crashed runs starts reconcile; nobody runs the release again."""
+    target = "v2-fast" if stack.live(SUPPORT) != "v2-fast" else "v2"
+    run = stack.api.create_flow_run("release/release", stack.request(SUPPORT, "pipit", target))
+    release = wait_until(lambda: stack.ports.ledger.active_release(SUPPORT), "a release under way")
+    wait_until(lambda: stack.newest(SUPPORT).state is ReleaseState.SHIFTING, "live traffic is shifted")
+    owner = stack.newest(SUPPORT).owner
+    os.kill(int(owner.rsplit(":", 1)[1]), signal.SIGKILL)
+    wait_until(lambda: stack.ports.ledger.get_release(release.id).is_over, "reconcile finished it", 240)
+    assert stack.ports.ledger.get_release(release.id).owner != owner
+    assert stack.api.get_flow_run(run.id).state_name == "Crashed"
+    assert not psutil.pid_exists(int(owner.rsplit(":", 1)[1]))
+
+
+def test_the_nightly_run_records_a_baseline_and_then_compares_with_it(stack: Stack) -> None:
+    assert stack.run("nightly-regression/nightly", {}).state_name == "Completed"
+    assert stack.ports.ledger.baseline(SUPPORT, "nightly") is not None
+    second = stack.run("nightly-regression/nightly", {"request": {"services": [str(SUPPORT)]}})
+    assert second.state_name == "Completed"
+    assert stack.artifacts(second.id)["markdown"] == "nightly-regression"
+
+
+def test_schedules_make_runs(stack: Stack) -> None:
+    """Also the proof that the pinned Prefect, FastAPI and SQLAlchemy belong together."""
+
+    def scheduled() -> set[str]:
+        wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+        return {item["name"] for item in stack.raw.post("/flow_runs/filter", json=wanted).json()}
+
+    names = {item["name"] for item in stack.raw.post("/deployments/filter", json={}).json()}
+    assert names == {
+        "release",
+        "rollback",
+        "validate",
+        "nightly",
+        "on-model-trained",
+        "reconcile",
+        "gpu-work",
+    }
+    wait_until(scheduled, "a scheduled run")
+
+
+def test_training_starts_one_release_by_api_however_often_it_calls(stack: Stack) -> None:
+    make_live(stack, "v2")
+    file = stack.home / "trained.gguf"
+    derive("metadata-changed", Path(stack.ports.store.path_of(stack.newest(SUPPORT).digest) or ""), file)
+    form = {
+        "org": SUPPORT.org,
+        "service": SUPPORT.service,
+        "model": "pipit",
+        "version": "trained",
+        "path": str(file),
+    }
+    first = stack.run("on-model-trained/on-model-trained", {"request": form}, key="training-7")
+    again = stack.run("on-model-trained/on-model-trained", {"request": form}, key="training-7")
+    assert first.id == again.id
+    assert first.state_name == "Completed"
+    wait_until(lambda: stack.live(SUPPORT) == "trained", "the trained version is live", 240)
+
+
+def test_an_event_of_the_training_job_starts_the_same(stack: Stack) -> None:
+    form = {
+        "org": SUPPORT.org,
+        "service": SUPPORT.service,
+        "model": "pipit",
+        "version": "v2",
+        "path": "/nowhere.gguf",
+    }
+    script = (
+        "import json, sys; from prefect.events import emit_event; "
+        "emit_event('tidegate.model.trained', {'prefect.resource.id': 'training.8'}, payload=json.loads(sys.argv[1]))"
+    )
+    environment = stack.environment() | {
+        "PREFECT_API_URL": stack.api_url,
+        "PREFECT_API_AUTH_STRING": stack.auth,
+    }
+    subprocess.run([sys.executable, "-c", script, json.dumps(form)], env=environment, check=True, timeout=60)
+
+    def started() -> bool:
+        wanted = {"flows": {"name": {"any_": ["on-model-trained"]}}}
+        runs = stack.raw.post("/flow_runs/filter", json=wanted).json()
+        return any(item["parameters"].get("request", {}).get("path") == "/nowhere.gguf" for item in runs)
+
+    wait_until(started, "the event started a run")
+
+
+def test_validate_reports_on_many_files_and_deploys_nothing(stack: Stack) -> None:
+    source = Path(stack.ports.store.path_of(stack.newest(SUPPORT).digest) or "")
+    damaged = stack.home / "damaged.gguf"
+    damaged.write_bytes(source.read_bytes()[:-1000])
+    before = len(stack.ports.platforms["local"].list_owned())
+    form = {"org": SUPPORT.org, "service": SUPPORT.service, "paths": [str(source), str(damaged)]}
+    run = stack.run("validate/validate", {"request": form})
+    assert run.state_name == "Refused"
+    assert stack.artifacts(run.id)["markdown"].startswith("validation-")
+    assert len(stack.ports.platforms["local"].list_owned()) == before
+
+
+def test_rollback_brings_the_previous_version_back(stack: Stack) -> None:
+    make_live(stack, "v2")
+    previous = stack.ports.ledger.get_alias(SUPPORT, "previous")
+    assert previous is not None
+    form = {"org": SUPPORT.org, "service": SUPPORT.service, "reason": "wrong tone"}
+    assert stack.run("rollback/rollback", {"request": form}).state_name == "Promoted"
+    assert stack.live(SUPPORT) == previous.version
+
+
+def test_a_form_with_a_wrong_choice_is_refused_by_the_server(stack: Stack) -> None:
+    deployment = stack.raw.get("/deployments/name/release/release").json()
+    schema = deployment["parameter_openapi_schema"]
+    assert not [word for word in ("secret", "password", "token", "key") if word in str(schema).lower()]
+    answer = stack.raw.post(
+        f"/deployments/{deployment['id']}/create_flow_run",
+        json={"parameters": {"request": {"org": "nobody", "service": "support-chat", "model": "pipit"}}},
+    )
+    assert answer.status_code in (409, 422)
+    assert "nobody" in answer.text

@@ -1,0 +1,158 @@
+"""Releases on real processes: llama-server sets, Envoy, SQLite. Only Prefect is left out here."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from installation import SUPPORT, Installation
+
+from tidegate import steps
+from tidegate.benchmark.traffic import TrafficClient
+from tidegate.domain import Gate, ReleaseState, SetState, Verdict
+from tidegate.domain.names import ServiceRef
+from tidegate.release import Step
+from tidegate.release.step import PutWeights
+from tidegate.steps.reconcile import reconcile
+
+RESEARCH = ServiceRef("scientiacapital", "research-desk")
+MAX_PROCESSES = 90
+
+
+def traffic(installation: Installation, ref: ServiceRef) -> TrafficClient:
+    key = installation.ports.secrets.get(f"org-{ref.org}-api-key")
+    assert key is not None
+    url = f"{installation.url}/{ref.org}/{ref.service}/v1"
+    return TrafficClient(url, key, ["What is the capital of France?", "What is 2 plus 3?"], rate_per_s=30)
+
+
+@pytest.fixture(scope="module")
+def live(installation: Installation) -> Installation:
+    """The support service with v1 live."""
+    for file, version in (
+        ("pipit-v1", "v1"),
+        ("pipit-v2", "v2"),
+        ("pipit-v3-regressed", "v3"),
+        ("pipit-v2-fast", "fast"),
+    ):
+        installation.register(SUPPORT, file, version)
+    assert installation.release(SUPPORT, "pipit", "v1").state is ReleaseState.DONE
+    return installation
+
+
+def live_version(installation: Installation, ref: ServiceRef = SUPPORT) -> dict[str, int]:
+    route = installation.ports.ledger.get_route(ref)
+    assert route is not None
+    named = {}
+    for upstream in route.upstreams:
+        version = installation.ports.ledger.version_by_digest(ref.org, upstream.digest)
+        assert version is not None
+        if route.weights[upstream.set_name]:
+            named[version.version] = route.weights[upstream.set_name]
+    return named
+
+
+def test_promotion_refusal_lost_set_and_rollback_cost_clients_nothing(live: Installation) -> None:
+    """One story under load, because each part starts where the former ended."""
+    client = traffic(live, SUPPORT)
+    client.start()
+    try:
+        assert live.release(SUPPORT, "pipit", "v2").state is ReleaseState.DONE
+        assert live_version(live) == {"v2": 100}
+
+        refused = live.release(SUPPORT, "pipit", "v3")
+        assert refused.state is ReleaseState.ROLLED_BACK
+        assert "capital" in refused.reason
+        assert "shifting" not in {entry.name for entry in live.ports.ledger.entries(refused.id)}
+        rows = live.ports.ledger.evidence(refused.id, Gate.QUALITY)
+        assert {row.check for row in rows if row.verdict is Verdict.FAIL} >= {"quality.topics"}
+        assert live.release(SUPPORT, "pipit", "v3").state is ReleaseState.REJECTED, "quarantined"
+        unharmed = client.snapshot()
+        assert (unharmed.failed, unharmed.truncated) == (0, 0), unharmed.failures
+
+        lost = release_and_kill_its_set(live)
+        assert lost.state is ReleaseState.ROLLED_BACK
+        assert live.ports.ledger.quarantine_reason("swaggystacks", lost.digest) is None
+        assert live_version(live) == {"v2": 100}
+
+        back = steps.roll_back_service(live.ports, SUPPORT, "ada", "try the way back")
+        assert back.state is ReleaseState.DONE
+        assert live_version(live) == {"v1": 100}
+    finally:
+        over = client.stop()
+    killed = lost.plan.green_set if lost.plan else ""
+    unexplained = [ended for ended in over.failures if ended.set_name not in (killed, None)]
+    assert not unexplained
+    assert over.ok > 200
+
+
+def release_and_kill_its_set(live: Installation):
+    """Release a good version; its engine is killed when half of the traffic is on it."""
+    killed: list[str] = []
+
+    def kill(release: object, step: Step) -> None:
+        if isinstance(step, PutWeights) and 50 in step.weights.values() and not killed:
+            platform = live.ports.platforms["local"]
+            green = live.ports.ledger.get_release(release.id).plan.green_set  # type: ignore[attr-defined, union-attr]
+            killed.append(green)
+            platform.crash(green)  # type: ignore[attr-defined]
+
+    live.ports.on_step = kill
+    try:
+        return live.release(SUPPORT, "pipit", "fast")
+    finally:
+        live.ports.on_step = lambda release, step: None
+        assert killed
+
+
+def test_killed_after_every_single_step_the_same_request_finishes_the_same_release(
+    installation: Installation,
+) -> None:
+    """SIGKILL after every step: each process makes one step of the release and is killed before the next."""
+    installation.register(RESEARCH, "pipit-v1", "v1")
+    script = Path(__file__).with_name("release_process.py")
+    arguments = [str(installation.settings.home), installation.url, *RESEARCH, "tern", "v1", "1"]
+    states: list[str] = []
+    for _ in range(MAX_PROCESSES):
+        done = subprocess.run(
+            [sys.executable, str(script), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        releases = installation.ports.ledger.list_releases(ref=RESEARCH)
+        states.append(releases[0].state.value if releases else "none")
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done.stderr
+    assert done.returncode == 0, states
+    assert len(installation.ports.ledger.list_releases(ref=RESEARCH)) == 1, "always the same release"
+    assert states[-1] == "done"
+    assert live_version(installation, RESEARCH) == {"v1": 100}
+    mine = [
+        s
+        for s in installation.ports.platforms["local"].list_owned()
+        if s.name.startswith("scientiacapital--")
+    ]
+    assert [status.state for status in mine] == [SetState.READY], "one set, created once"
+
+
+def test_reconcile_finishes_a_release_whose_owner_died(
+    installation: Installation, live: Installation
+) -> None:
+    """Needs no request: the silent owner is fenced off and its release driven to the end."""
+    script = Path(__file__).with_name("release_process.py")
+    target = "v2" if live_version(live) == {"v1": 100} else "v1"
+    arguments = [str(live.settings.home), live.url, *SUPPORT, "pipit", target, "9"]
+    subprocess.run([sys.executable, str(script), *arguments], capture_output=True, timeout=120, check=False)
+    active = live.ports.ledger.active_release(SUPPORT)
+    if active is None:
+        pytest.fail("the release was over before its process was killed")
+    ports = live.load()
+    later = ports.clock
+    ports.clock = lambda: later() + timedelta(minutes=1)
+    report = reconcile(ports)
+    assert any(active.id in line for line in report.resumed), report
+    assert live.ports.ledger.get_release(active.id).is_over
