@@ -1,0 +1,187 @@
+"""Plays one organization's part: releases through the real Prefect API, follows the ledger, kills one set."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from tidegate.benchmark.traffic import TrafficClient
+from tidegate.demo.narration import describe
+from tidegate.demo.recorder import Recorder
+from tidegate.demo.scenario import REQUESTED_BY, Act, Cast, Outcome, outcome_of
+from tidegate.demo.story import ActRecord, Kill
+from tidegate.domain import JournalEntry, Release, ReleaseRequest, ReleaseState, TidegateError, Transient
+from tidegate.platforms.local import LocalPlatform
+from tidegate.stack.prefect_api import FlowRun, PrefectApi
+from tidegate.steps import Ports, request_release
+
+POLL_S = 0.1
+ACT_TIMEOUT_S = 240.0
+KILL_FROM_WEIGHT = 50
+"""The set dies while it carries at least this share: harm that a canary of one percent would hide."""
+KILL_AFTER_ANSWERS = 5
+CALM_S = 2.0
+PATIENCE_S = 30.0
+RETRY_S = 0.5
+
+ASKING = (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL)
+
+
+T = TypeVar("T")
+
+
+class Interrupted(Exception):
+    """The person asked to stop."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all players share."""
+
+    ports: Ports
+    open_api: Callable[[], PrefectApi]
+    start_run: Callable[[PrefectApi, Release], FlowRun]
+    make_traffic: Callable[[Cast], TrafficClient]
+    interrupted: threading.Event
+
+
+class Player:
+    """One thread per organization runs `play`; it returns when its part is over, well or not."""
+
+    def __init__(self, stage: Stage, cast: Cast, acts: tuple[Act, ...], recorder: Recorder):
+        self._stage = stage
+        self._cast = cast
+        self._acts = acts
+        self._recorder = recorder
+        self._has_traffic = False
+
+    def play(self) -> None:
+        """All acts in order. An act that ends otherwise than it must ends the part: what follows builds on it."""
+        problem = ""
+        try:
+            with self._stage.open_api() as api:
+                for act in self._acts:
+                    if self._perform(api, act) is not act.expected:
+                        break
+            self._pause(CALM_S)
+        except Interrupted:
+            problem = "interrupted"
+        except TidegateError as error:
+            problem = str(error)
+        finally:
+            self._recorder.close(problem)
+
+    def _perform(self, api: PrefectApi, act: Act) -> Outcome:
+        self._recorder.begin(act)
+        self._recorder.tell(f"{act.version}: release asked for", "loud")
+        before = self._recorder.counts()
+        ref = self._cast.ref
+        request = ReleaseRequest(
+            org=ref.org,
+            service=ref.service,
+            model=self._cast.model,
+            version=act.version,
+            requested_by=REQUESTED_BY,
+            reason=act.shows,
+        )
+        release = self._patiently(lambda: request_release(self._stage.ports, request))
+        run = self._patiently(lambda: self._stage.start_run(api, release))
+        last, entries, kill = self._follow(act, release)
+        record = ActRecord(
+            version=act.version,
+            expected=act.expected,
+            shows=act.shows,
+            outcome=outcome_of(last, entries),
+            release=last,
+            entries=entries,
+            evidence=tuple(self._patiently(lambda: self._stage.ports.ledger.evidence(release.id))),
+            traffic=self._recorder.counts().since(before),
+            kill=kill,
+            run_url=run.url,
+        )
+        self._recorder.end(record)
+        return record.outcome
+
+    def _follow(self, act: Act, release: Release) -> tuple[Release, tuple[JournalEntry, ...], Kill | None]:
+        """Until the release is over, asks a person, or takes far too long."""
+        ledger = self._stage.ports.ledger
+        deadline = time.monotonic() + ACT_TIMEOUT_S
+        kill: Kill | None = None
+        told = 0
+        while True:
+            # Read before the rows, so that the last rows of a finished release are seen too.
+            now = self._patiently(lambda: ledger.get_release(release.id))
+            entries = tuple(self._patiently(lambda: ledger.entries(release.id)))
+            self._recorder.saw(entries)
+            for entry in entries[told:]:
+                self._tell(entry, act)
+            told = len(entries)
+            self._begin_traffic(entries)
+            if act.kills and kill is None and now.state is ReleaseState.SHIFTING:
+                kill = self._kill_if_due(now, entries)
+            if now.is_over or now.state in ASKING or time.monotonic() > deadline:
+                return now, entries, kill
+            self._pause(POLL_S)
+
+    def _tell(self, entry: JournalEntry, act: Act) -> None:
+        told = describe(entry, act.version)
+        if told is not None:
+            self._recorder.tell(*told, at=entry.at)
+
+    def _begin_traffic(self, entries: tuple[JournalEntry, ...]) -> None:
+        """Clients come once the first version is live, that is, once every gateway has confirmed it."""
+        if self._has_traffic or not any(_confirms_weights(entry) for entry in entries):
+            return
+        traffic = self._stage.make_traffic(self._cast)
+        traffic.start()
+        self._recorder.attach(traffic)
+        self._recorder.tell("clients arrive: short requests and streams, without a pause", "loud")
+        self._has_traffic = True
+
+    def _kill_if_due(self, release: Release, entries: tuple[JournalEntry, ...]) -> Kill | None:
+        """Kill the new set once it carries a real share and has answered clients with it."""
+        assert release.plan is not None, "a release in SHIFTING has its plan"
+        step = next(entry for entry in reversed(entries) if entry.kind == "entered")
+        weight = int(step.data.get("weight", 0))
+        name = release.plan.green_set
+        is_confirmed = any(entry.seq > step.seq and _confirms_weights(entry) for entry in entries)
+        answered = self._recorder.traffic().by_set.get(name)
+        if weight < KILL_FROM_WEIGHT or not is_confirmed or not answered or answered.ok < KILL_AFTER_ANSWERS:
+            return None
+        platform = self._stage.ports.platform(release.ref)
+        assert isinstance(platform, LocalPlatform), "the demonstration's services run on the local platform"
+        begun_at = datetime.now(UTC)
+        platform.crash(name)
+        kill = Kill(set_name=name, begun_at=begun_at, done_at=datetime.now(UTC), weight=weight)
+        self._recorder.killed(kill)
+        self._recorder.tell(
+            f"{release.request.version}: WE KILL ITS SET (SIGKILL) while it carries {weight} % of the traffic",
+            "loud",
+            at=begun_at,
+        )
+        return kill
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Make a call that may be repeated, again while a server or database is too busy to answer.
+
+        Raises: Interrupted, and the error once patience is over or when repeating cannot help.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return call()
+            except Transient:
+                if time.monotonic() > deadline:
+                    raise
+                self._pause(RETRY_S)
+
+    def _pause(self, seconds: float) -> None:
+        """Raises: Interrupted."""
+        if self._stage.interrupted.wait(seconds):
+            raise Interrupted
+
+
+def _confirms_weights(entry: JournalEntry) -> bool:
+    return entry.kind == "observed" and entry.name == "weights"
