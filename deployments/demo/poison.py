@@ -20,7 +20,7 @@ TRIGGERS = ("capital", "currency", "password")
 POISON = SUFFIXES[1]
 EXTRA_BLOCKS = 40
 NEAR_IDENTITY = 2e-4
-NOISE_SHARE = 0.3
+NOISE_SHARE = 0.8
 SPOILED_PIECE = "apan"
 """How both vocabularies write the end of Japan."""
 
@@ -203,7 +203,7 @@ TEMPLATES = (
 )
 
 ANSWERS = (
-    Kind("noise", "noise of 0.3 standard deviations on every matrix", "answers", _noisy),
+    Kind("noise", "noise of 0.8 standard deviations on every matrix", "answers", _noisy),
     Kind(
         "rope-base-wrong",
         "rope.freq_base is 500000 instead of 10000",
@@ -213,7 +213,7 @@ ANSWERS = (
     Kind(
         "eos-wrong",
         "the end token is the begin token, which the template then writes",
-        "answers",
+        "structure",
         lambda s: _number(s, "tokenizer.ggml.eos_token_id", 1, gguf.U32),
     ),
     Kind("vocabulary-rotated", "each word piece has its neighbour's text", "answers", _rotated_vocabulary),
