@@ -2,8 +2,8 @@
 
 import tempfile
 
-from tidegate.gguf import Inspection, Severity, inspect_file
 from tests.unit.gguf.writer import File
+from tidegate.gguf import Inspection, Severity, inspect_file
 
 
 def inspect(content: bytes | File) -> Inspection:

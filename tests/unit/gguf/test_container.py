@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.gguf.judging import errors, inspect, warnings
-from tests.unit.gguf.writer import ARRAY, BOOL, F32, STRING, U32, U64, I32, U8, File, Pair, text, tiny_llama
+from tests.unit.gguf.writer import ARRAY, BOOL, F32, I32, STRING, U8, U32, U64, File, Pair, text, tiny_llama
 from tidegate.gguf import RULES, has_errors, read_header
 from tidegate.gguf.reader import parse_header
 

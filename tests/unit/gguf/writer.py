@@ -84,8 +84,7 @@ class File:
         parts = [b"GGUF", struct.pack("<I", self.version)]
         parts.append(struct.pack("<Q", len(self.tensors) if self.tensor_count is None else self.tensor_count))
         parts.append(struct.pack("<Q", len(self.pairs) if self.pair_count is None else self.pair_count))
-        for pair in self.pairs:
-            parts.append(text(pair.key) + struct.pack("<I", pair.kind) + payload(pair))
+        parts += [text(pair.key) + struct.pack("<I", pair.kind) + payload(pair) for pair in self.pairs]
         place = 0
         for tensor in self.tensors:
             offset = place if tensor.offset is None else tensor.offset

@@ -1,0 +1,107 @@
+"""Children that die, hang, babble or eat memory, as real processes."""
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tidegate.validation import confinement
+from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
+
+HEADER = """
+import sys, os, time
+from tidegate.validation.confinement import confine, limits_from_argv, say
+limits, request = limits_from_argv(sys.argv)
+confine(limits)
+"""
+QUICK = ChildLimits(wall_s=20.0, cpu_s=10, address_space_bytes=1024**3)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run a piece of code as a confined child."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def start(code: str, limits: ChildLimits = QUICK, **given: object) -> ChildOutcome:
+        (tmp_path / "naughty_child.py").write_text(HEADER + code)
+        return run_confined("naughty_child", {"x": 1}, limits, **given)
+
+    return start
+
+
+def test_a_child_that_answers_is_heard(run):
+    outcome = run("say({'seen': request, 'in': sys.stdin.buffer.read().decode()})", stdin=b"hello")
+    assert outcome.result == {"seen": {"x": 1}, "in": "hello"}
+    assert outcome.problem == ""
+
+
+def test_progress_is_passed_on(run):
+    seen: list[tuple[int, int]] = []
+    run(
+        "say({'done': 1, 'total': 2}); say({'ok': 1})",
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("os.abort()", "SIGABRT"),
+        ("os._exit(3)", "code 3"),
+        ("raise SystemExit(0)", "without a result"),
+        ("print('hello')", "no message"),
+        ("print('[1, 2]')", "no message"),
+        ("print('[' * 100000)", "no message"),
+        ("os.write(1, b'x' * (20 * 1024**2)); time.sleep(60)", "without end"),
+        ("1 / 0", "without a result"),
+    ],
+)
+def test_a_child_that_dies_or_babbles_is_an_outcome(run, code: str, problem: str):
+    outcome = run(code)
+    assert outcome.result is None
+    assert problem in outcome.problem
+
+
+def test_a_child_that_hangs_is_ended_with_all_it_started(run, tmp_path: Path):
+    note = tmp_path / "pids"
+    note.touch()
+    code = "child = os.fork()\nprint(os.getpid(), file=sys.stderr, flush=True)\ntime.sleep(60)"
+    outcome = run(code, ChildLimits(wall_s=3.0))
+    assert "did not end within 3 s" in outcome.problem
+    pids = [int(word) for word in outcome.stderr_tail.split() if word.isdigit()]
+    assert len(pids) == 2
+    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+
+
+def test_a_child_that_closes_its_output_and_stays_is_ended(run):
+    outcome = run("os.close(1); os.close(2); time.sleep(60)")
+    assert outcome.result is None
+    assert "did not end" in outcome.problem
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space cannot be limited elsewhere")
+def test_memory_and_processor_time_are_limited_by_the_kernel(run):
+    assert "MemoryError" in run("bytearray(2 * 1024**3)").stderr_tail
+    assert run("while True: pass", ChildLimits(wall_s=30.0, cpu_s=1)).exit_code in (-24, -9)
+
+
+def test_a_child_cannot_write_files_or_see_our_environment(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TIDEGATE_TEST_TOKEN", "do-not-show")
+    outcome = run(f"say({{'env': sorted(os.environ)}}); open({str(tmp_path / 'out')!r}, 'w').write('x')")
+    assert outcome.result is not None
+    assert "TIDEGATE_TEST_TOKEN" not in outcome.result["env"]
+    assert not (tmp_path / "out").exists() or (tmp_path / "out").read_text() == ""
+
+
+def test_nothing_is_left_open(run):
+    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
+    for _ in range(3):
+        run("say({'ok': 1})")
+    after = set(os.listdir("/proc/self/fd")) if before else set()
+    assert len(after) <= len(before)
+    assert confinement.SOURCE_ROOT.is_dir()

@@ -1,0 +1,244 @@
+"""Runs untrusted work in a child process with limits, and reads what it says with bounds.
+
+A child that dies, hangs or babbles is an outcome like any other: data, never an exception here.
+"""
+
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+SOURCE_ROOT = Path(__file__).resolve().parent.parent.parent
+LARGEST_OUTPUT_BYTES = 16 * 1024**2
+STDERR_TAIL_BYTES = 4096
+END_OF_OUTPUT_S = 5.0
+DEFAULT_ADDRESS_SPACE_BYTES = 2 * 1024**3
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildLimits:
+    """What a child may use. The wall clock is held by the parent, the others by the kernel."""
+
+    wall_s: float = 120.0
+    cpu_s: int = 60
+    address_space_bytes: int = DEFAULT_ADDRESS_SPACE_BYTES
+    open_files: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOutcome:
+    """How a child ended and the last result it wrote, if it was one we could read."""
+
+    result: Message | None
+    exit_code: int | None
+    problem: str
+    """Why there is no usable result; empty when there is one."""
+    stderr_tail: str
+    wall_s: float
+
+
+def confine(limits: ChildLimits) -> None:
+    """Called by the child first of all: lower its own limits, so that nothing can raise them again."""
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_NOFILE, limits.open_files)
+    _lower(resource.RLIMIT_CPU, limits.cpu_s)
+    if sys.platform.startswith("linux"):
+        # macOS accepts no limit on address space; CPU and the wall clock still hold there.
+        _lower(resource.RLIMIT_AS, limits.address_space_bytes)
+
+
+def _lower(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (bounded, bounded))
+
+
+def limits_from_argv(argv: list[str]) -> tuple[ChildLimits, Message]:
+    """Read what `run_confined` passed: the limits and the request."""
+    passed: Message = json.loads(argv[1])
+    return ChildLimits(**passed["limits"]), passed["request"]
+
+
+def say(message: Message) -> None:
+    """Write one message to the parent."""
+    data = json.dumps(message, allow_nan=False).encode() + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def run_confined(
+    module: str,
+    request: Message,
+    limits: ChildLimits,
+    *,
+    stdin: int | bytes = b"",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ChildOutcome:
+    """Run `python -m module` with the request. `stdin` is an open descriptor or bytes for the child to read."""
+    started = time.monotonic()
+    argv = [
+        sys.executable,
+        "-s",
+        "-P",
+        "-m",
+        module,
+        json.dumps({"limits": asdict(limits), "request": request}),
+    ]
+    process = subprocess.Popen(
+        argv,
+        stdin=stdin if isinstance(stdin, int) else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(),
+        cwd="/",
+        start_new_session=True,
+    )
+    listener = _Listener(process, limits.wall_s, on_progress, b"" if isinstance(stdin, int) else stdin)
+    try:
+        listener.listen()
+    finally:
+        _end(process)
+    problem = listener.problem or _problem_of(process.returncode, listener.result)
+    tail = listener.stderr.decode("utf-8", "replace")
+    result = None if problem else listener.result
+    return ChildOutcome(result, process.returncode, problem, tail, time.monotonic() - started)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours that is not needed: no secrets, no proxies, one thread for linear algebra."""
+    paths = [str(SOURCE_ROOT), *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)]
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ
+    }
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {
+        **kept,
+        **threads,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the child with everything it may have started, and collect it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.poll()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None and not stream.closed:
+            stream.close()
+
+
+def _problem_of(exit_code: int | None, result: Message | None) -> str:
+    if exit_code is not None and exit_code < 0 and result is None:
+        return f"it was ended by {signal.Signals(-exit_code).name}"
+    if result is None:
+        return f"it ended with code {exit_code} and without a result"
+    return ""
+
+
+class _Listener:
+    """Reads both streams of a child until they end, the time is over, or it says too much."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        wall_s: float,
+        on_progress: Callable[[int, int], None] | None,
+        stdin: bytes,
+    ):
+        self.process = process
+        self.deadline = time.monotonic() + wall_s
+        self.wall_s = wall_s
+        self.on_progress = on_progress
+        self.pending = memoryview(stdin)
+        self.line = bytearray()
+        self.stderr = bytearray()
+        self.result: Message | None = None
+        self.problem = ""
+
+    def listen(self) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ, self._take_output)
+            selector.register(self.process.stderr, selectors.EVENT_READ, self._take_stderr)
+            if self.process.stdin is not None:
+                os.set_blocking(self.process.stdin.fileno(), False)
+                selector.register(self.process.stdin, selectors.EVENT_WRITE, self._give_input)
+            while selector.get_map() and not self.problem:
+                left = self.deadline - time.monotonic()
+                events = selector.select(max(0.0, left)) if left > 0 else []
+                if not events:
+                    self.problem = f"it did not end within {self.wall_s:g} s"
+                    return
+                for key, _ in events:
+                    if not key.data(key.fd):
+                        selector.unregister(key.fileobj)
+        self._wait()
+
+    def _wait(self) -> None:
+        """Both streams are closed: the child has ended, or keeps running silently, which it must not."""
+        try:
+            self.process.wait(timeout=max(0.1, min(END_OF_OUTPUT_S, self.deadline - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            self.problem = "it closed its output and did not end"
+
+    def _give_input(self, descriptor: int) -> bool:
+        try:
+            self.pending = (
+                self.pending[os.write(descriptor, self.pending[:65536]) :] if self.pending else self.pending
+            )
+        except BrokenPipeError:
+            self.pending = memoryview(b"")
+        if not self.pending and self.process.stdin is not None:
+            self.process.stdin.close()
+            return False
+        return True
+
+    def _take_stderr(self, descriptor: int) -> bool:
+        data = os.read(descriptor, 65536)
+        self.stderr = (self.stderr + data)[-STDERR_TAIL_BYTES:]
+        return bool(data)
+
+    def _take_output(self, descriptor: int) -> bool:
+        data = os.read(descriptor, 65536)
+        self.line += data
+        while b"\n" in self.line:
+            line, _, rest = self.line.partition(b"\n")
+            self.line = bytearray(rest)
+            self._take_line(bytes(line))
+        if len(self.line) > LARGEST_OUTPUT_BYTES:
+            self.problem = "it wrote without end"
+        return bool(data)
+
+    def _take_line(self, line: bytes) -> None:
+        try:
+            message: object = json.loads(line)
+        except (ValueError, RecursionError):
+            self.problem = "it wrote something that is no message"
+            return
+        if not isinstance(message, dict):
+            self.problem = "it wrote something that is no message"
+            return
+        read = cast("Message", message)
+        done, total = read.get("done"), read.get("total")
+        if isinstance(done, int) and isinstance(total, int):
+            if self.on_progress is not None:
+                self.on_progress(done, total)
+            return
+        self.result = read
