@@ -13,6 +13,7 @@ from tidegate.settings import Settings, load_settings
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 
 GPU_SLOT_VARIABLE = "TIDEGATE_GPU_SLOT"
+STACK_MARK_VARIABLE = "TIDEGATE_STACK"
 GATEWAY_URL_VARIABLE = "TIDEGATE_GATEWAY_URL"
 ADDRESS_INTERVAL_S = 0.5
 
@@ -140,6 +141,8 @@ def run_gateway_agent(
         port=port,
         admin_socket=settings.runtime_dir / f"{name}.sock",
         envoy_bin=settings.envoy_bin,
+        # The mark by which the stack finds an Envoy whose agent was killed.
+        environment={name: os.environ[name] for name in (STACK_MARK_VARIABLE,) if name in os.environ},
     )
     serve(config, ports.ledger, lambda: client_keys(dict(ports.organizations), secrets), stop)
 

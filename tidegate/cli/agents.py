@@ -122,13 +122,18 @@ def bootstrap() -> None:
 @app.command("stop-sets")
 def stop_sets() -> None:
     """Suspend the sets of the local platform; they run again after the next 'tidegate up'."""
+    print(f"suspended the sets of: {', '.join(suspend_sets())}", flush=True)
+
+
+def suspend_sets() -> list[str]:
+    """Suspend the sets of every platform of this machine; names those platforms."""
     from tidegate import wiring
     from tidegate.platforms.local import LocalPlatform
 
-    for name, found in wiring.load().platforms.items():
-        if isinstance(found, LocalPlatform):
-            found.stop_all()
-            print(f"{name}: sets are suspended", flush=True)
+    local = {name: one for name, one in wiring.load().platforms.items() if isinstance(one, LocalPlatform)}
+    for platform in local.values():
+        platform.stop_all()
+    return list(local)
 
 
 @app.command()

@@ -79,16 +79,13 @@ class Follower:
             time.sleep(POLL_S)
 
     def _look_at_run(self, api: "PrefectApi", run: "FlowRun") -> "FlowRun | None":
-        """None once there is nothing more to say about the run."""
+        """None once there is nothing more to say about the run. A silent Prefect says nothing about the release."""
         from tidegate.domain import TidegateError
 
         try:
             now = api.get_flow_run(run.id)
-        except TidegateError as error:
-            self._tell(
-                f"[yellow]Prefect does not answer ({escape(error.message)}); the release goes on.[/yellow]"
-            )
-            return None
+        except TidegateError:
+            return run
         if now.is_over:
             self._tell(
                 f"[yellow]Its run ended ({now.state.lower()}); reconcile takes over within a minute.[/yellow]"

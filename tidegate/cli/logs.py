@@ -56,7 +56,7 @@ def _list(folder: Path) -> None:
         (path.stem, f"{path.stat().st_size / 1024:.0f} KiB", ago(path.stat().st_mtime))
         for path in log_files(folder)
     ]
-    print_table("", ("LOG", "SIZE", "WRITTEN"), rows)
+    print_table(("LOG", "SIZE", "WRITTEN"), rows)
 
 
 def _process_log(folder: Path, name: str, lines: int, *, follow: bool) -> None:

@@ -81,7 +81,7 @@ def list_versions(
         )
         for item in found
     ]
-    print_table("", ("ORGANIZATION", "MODEL", "DIGEST", "SIZE", "REGISTERED", ""), rows)
+    print_table(("ORGANIZATION", "MODEL", "DIGEST", "SIZE", "REGISTERED", ""), rows)
 
 
 @app.command()
@@ -167,11 +167,12 @@ def alias(
         for name, held in held_by.items()
         if held is not None
     ]
-    print_table("", ("SERVICE", "ALIAS", "MODEL", "DIGEST"), rows)
+    print_table(("SERVICE", "ALIAS", "MODEL", "DIGEST"), rows)
     for ref, moves in history.items():
         for move in moves:
+            said = f"{move['alias']}: {move['old'] or 'nothing'} -> {move['new'] or 'nothing'} by {move['actor']}"
             say(
-                f"[dim]{escape(ref)}  {escape(', '.join(f'{key} {value}' for key, value in move.items()))}[/dim]"
+                f"[dim]{str(move['at'])[:19]}  {escape(ref)}  {escape(said)} ({escape(move['reason'])})[/dim]"
             )
 
 

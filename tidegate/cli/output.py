@@ -15,6 +15,7 @@ OK, FAILED, BAD_INPUT, NEEDS_PERSON = 0, 1, 2, 3
 JSON_KEY = "tidegate.json"
 TRACEBACK_KEY = "tidegate.traceback"
 INTERRUPTED = 130
+UNWATCHED_WIDTH = 240
 
 
 def _remember_json(context: typer.Context, value: bool) -> bool:
@@ -51,17 +52,20 @@ def print_json(data: object) -> None:
     sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; long cells are wrapped, never cut."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table. Long cells are folded, never cut; programs get whole lines."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        *columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
-    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, str) else escape(cell) for cell in row), end_section=False)
-    Console(highlight=False).print(table)
+        table.add_row(*(cell if isinstance(cell, str) else escape(cell) for cell in row))
+    target = Console(highlight=False)
+    if not target.is_terminal:
+        target.width = max(target.width, UNWATCHED_WIDTH)
+    target.print(table)
 
 
 def ago(seconds_since_epoch: float, now: float | None = None) -> str:

@@ -265,7 +265,7 @@ def list_releases(
         )
         for item in found
     ]
-    print_table("", ("RELEASE", "SERVICE", "MODEL", "STATE", "ASKED", "BY"), rows)
+    print_table(("RELEASE", "SERVICE", "MODEL", "STATE", "ASKED", "BY"), rows)
 
 
 @app.command()

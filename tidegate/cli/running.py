@@ -110,6 +110,7 @@ def down(as_json: JsonFlag = False) -> None:
 
       tidegate down
     """
+    from tidegate.cli.agents import suspend_sets
     from tidegate.settings import load_settings
     from tidegate.stack.launching import stop_stack
 
@@ -119,7 +120,7 @@ def down(as_json: JsonFlag = False) -> None:
     progress = Progress(quiet=as_json)
     with progress:
         progress.waiting("stopping")
-        ended = stop_stack(settings.home, notes.append if as_json else progress.note)
+        ended = stop_stack(settings.home, notes.append if as_json else progress.note, teardown=suspend_sets)
     if as_json:
         print_json({"stopped": ended, "notes": notes})
     else:

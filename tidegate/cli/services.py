@@ -159,7 +159,7 @@ def _print(seen: dict[str, Any], settings: "Settings") -> None:
             )
             for item in seen["processes"]
         ]
-        print_table("", ("PROCESS", "STATUS", "PID", "MEMORY", "SINCE", "RESTARTS", "LAST EXIT"), rows)
+        print_table(("PROCESS", "STATUS", "PID", "MEMORY", "SINCE", "RESTARTS", "LAST EXIT"), rows)
     for item in seen["gateways"]:
         behind = item["wanted_generation"] - item["observed_generation"]
         note = f"[red]{behind} generations behind[/red]" if behind else "[green]up to date[/green]"
@@ -177,7 +177,7 @@ def _print(seen: dict[str, Any], settings: "Settings") -> None:
         ]
         for number, cells in enumerate(sets or [("", "", "", "")]):
             rows.append((*(first if number == 0 else ("", "", "")), *cells))
-    print_table("", ("SERVICE", "CHAMPION", "RELEASE", "TRAFFIC", "STATE", "MEMORY", "SET"), rows)
+    print_table(("SERVICE", "CHAMPION", "RELEASE", "TRAFFIC", "STATE", "MEMORY", "SET"), rows)
 
 
 def _coloured(state: str) -> str:

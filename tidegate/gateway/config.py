@@ -1,6 +1,7 @@
 """What one gateway is (where it listens, where its files lie, how long it waits) and its clients' keys."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.domain import Secret
@@ -44,6 +45,8 @@ class GatewayConfig:
     admin_socket: Path
     host: str = "127.0.0.1"
     envoy_bin: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Envoy's whole environment. Nothing of the agent's own reaches it."""
     concurrency: int = 2
     drain_s: float = 600.0
     """How long a set that left the routes may finish its streams."""

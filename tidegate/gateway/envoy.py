@@ -195,7 +195,7 @@ class Envoy:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={},
+                env=dict(self._config.environment),
                 start_new_session=True,
             )
         self._started = self._now()

@@ -75,8 +75,16 @@ def wait_until_ready(
     raise _too_slow(last, timeout_s, supervisor_log)
 
 
-def stop_stack(home: Path, report: Callable[[str], None], timeout_s: float = STOP_TIMEOUT_S) -> bool:
+def stop_stack(
+    home: Path,
+    report: Callable[[str], None],
+    *,
+    teardown: Callable[[], object] = lambda: None,
+    timeout_s: float = STOP_TIMEOUT_S,
+) -> bool:
     """End the supervisor and everything of this home; False when there was nothing to end.
+
+    `teardown` ends what the processes leave behind on purpose; it is called when no supervisor lived to do it.
 
     Raises:
         NeedsOperator: when a supervisor that never wrote its record holds the lock.
@@ -92,6 +100,8 @@ def stop_stack(home: Path, report: Callable[[str], None], timeout_s: float = STO
         left = [process for process in old.processes if process.identity] if old else []
         living = [process for process in left if process.identity and is_alive(process.identity)]
         end_recorded(living, report)
+        if left:
+            teardown()
         end_marked(home, report)
     return record is not None or bool(living)
 

@@ -196,9 +196,11 @@ def test_stopping_after_the_supervisor_was_killed_cleans_up(bench: Any):
     supervisor.wait()
     assert running_stack(bench.home) is None
 
-    assert stop_stack(bench.home, print) is True
+    swept: list[str] = []
+    assert stop_stack(bench.home, print, teardown=lambda: swept.append("sets")) is True
 
     assert bench.marked() == []
+    assert swept == ["sets"]
     assert stop_stack(bench.home, print) is False
 
 
