@@ -189,7 +189,8 @@ class _Listener:
                 for key, _ in events:
                     if not key.data(key.fd):
                         selector.unregister(key.fileobj)
-        self._wait()
+        if not self.problem:
+            self._wait()
 
     def _wait(self) -> None:
         """Both streams are closed: the child has ended, or keeps running silently, which it must not."""
@@ -217,11 +218,11 @@ class _Listener:
 
     def _take_output(self, descriptor: int) -> bool:
         data = os.read(descriptor, 65536)
-        self.line += data
-        while b"\n" in self.line:
-            line, _, rest = self.line.partition(b"\n")
-            self.line = bytearray(rest)
-            self._take_line(bytes(line))
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._take_line(bytes(self.line + line))
+            self.line.clear()
+        self.line += rest
         if len(self.line) > LARGEST_OUTPUT_BYTES:
             self.problem = "it wrote without end"
         return bool(data)

@@ -9,6 +9,7 @@ import pytest
 from deployments.demo.variants import KINDS, derive
 from tests.unit.gguf.writer import STRING, tiny_llama
 from tidegate.domain import Gate, InvalidInput, NotFound, Policy, Verdict, fold
+from tidegate.gguf import has_errors, inspect_file
 from tidegate.validation import (
     STRUCTURE_CHECKS,
     Recommendation,
