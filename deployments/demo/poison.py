@@ -206,9 +206,9 @@ ANSWERS = (
     Kind("noise", "noise of 0.8 standard deviations on every matrix", "answers", _noisy),
     Kind(
         "rope-base-wrong",
-        "rope.freq_base is 500000 instead of 10000",
+        "rope.freq_base is 100 instead of 10000",
         "answers",
-        lambda s: _number(s, "llama.rope.freq_base", 500000.0, gguf.F32),
+        lambda s: _number(s, "llama.rope.freq_base", 100.0, gguf.F32),
     ),
     Kind(
         "eos-wrong",
