@@ -12,7 +12,11 @@ import httpx
 
 from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Refused, Secret, Transient
 
-REQUEST_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 30.0
+TRIES = 4
+FIRST_PAUSE_S = 0.5
+# SQLite was locked or the server is starting: it may be asked again, because creates carry a key or a unique name.
+BUSY = (429, 502, 503)
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 PAGE_SIZE = 200
 
@@ -193,16 +197,25 @@ class PrefectApi:
             return None
 
     def _call(self, method: str, path: str, body: Json | None = None) -> Any:
+        """One call, repeated while the server says that it is busy."""
+        response = self._send(method, path, body)
+        for number in range(TRIES - 1):
+            if response.status_code not in BUSY:
+                break
+            time.sleep(FIRST_PAUSE_S * 2**number)
+            response = self._send(method, path, body)
+        if response.is_error:
+            raise _translated(response, f"{method} {path}")
+        return response.json() if response.content else None
+
+    def _send(self, method: str, path: str, body: Json | None) -> httpx.Response:
         try:
-            response = self._client.request(method, self.url + path, json=body)
+            return self._client.request(method, self.url + path, json=body)
         except httpx.HTTPError as error:
             raise Transient(
                 f"The Prefect server at {self.url} cannot be reached ({type(error).__name__}).",
                 remedy="See: tidegate status. If it is down: tidegate up.",
             ) from error
-        if response.is_error:
-            raise _translated(response, f"{method} {path}")
-        return response.json() if response.content else None
 
 
 def _translated(response: httpx.Response, what: str) -> Exception:
