@@ -10,15 +10,22 @@ from datetime import datetime
 from markupsafe import Markup, escape
 
 from tidegate.demo.scenario import Outcome
-from tidegate.demo.story import Sample, ServiceStory
-from tidegate.domain import ReleaseState
+from tidegate.demo.story import ActRecord, Sample, ServiceStory
+from tidegate.domain import JournalEntry, ReleaseState
 
 WIDTH, LEFT, RIGHT = 1000, 44, 14
-MARKS_HEIGHT, SHARE_HEIGHT, GAP, RATE_HEIGHT, AXIS_HEIGHT = 54, 190, 26, 84, 24
+MARK_ROWS, ROW_HEIGHT, CHARACTER_WIDTH = 5, 15, 6.6
+MARKS_HEIGHT = 12 + MARK_ROWS * ROW_HEIGHT
+SHARE_HEIGHT, GAP, RATE_HEIGHT, AXIS_HEIGHT = 190, 26, 84, 24
 BIN_S = 1.0
 BAD_LEGEND = '<tspan class="bad-text">failed or cut off</tspan>'
 TICKS_S = (5, 10, 15, 20, 30, 60, 120, 300)
 MAX_TICKS = 12
+
+
+MARKED = frozenset(
+    {ReleaseState.SHIFTING, ReleaseState.DONE, ReleaseState.ROLLING_BACK, ReleaseState.REJECTED}
+)
 
 
 @dataclass(frozen=True)
@@ -96,31 +103,33 @@ def marks_of(service: ServiceStory, started_at: datetime) -> list[Mark]:
     """Steps up the ladder, refusals, the kill, the way back."""
     marks: list[Mark] = []
     for act in service.acts:
-        for entry in act.entries:
-            at = (entry.at - started_at).total_seconds()
-            if entry.kind != "entered":
-                continue
-            match ReleaseState(entry.name):
-                case ReleaseState.SHIFTING:
-                    marks.append(Mark(at, f"{act.version} {entry.data.get('weight', '?')} %", "step"))
-                case ReleaseState.DONE:
-                    marks.append(
-                        Mark(
-                            at,
-                            f"{act.version} {'promoted' if act.release.plan and act.release.plan.blue_set else 'live'}",
-                            "good",
-                        )
-                    )
-                case ReleaseState.ROLLING_BACK | ReleaseState.REJECTED:
-                    word = "refused" if act.outcome is Outcome.REFUSED else "goes back"
-                    marks.append(Mark(at, f"{act.version} {word}", "bad"))
-                case _:
-                    continue
+        marks += [_mark(act, entry, started_at) for entry in act.entries if _is_told(entry)]
         if act.kill is not None:
-            marks.append(
-                Mark((act.kill.begun_at - started_at).total_seconds(), f"{act.version} killed", "kill")
-            )
+            marks.append(Mark((act.kill.begun_at - started_at).total_seconds(), "killed", "kill"))
     return sorted(marks, key=lambda mark: mark.seconds)
+
+
+def _is_told(entry: JournalEntry) -> bool:
+    return entry.kind == "entered" and ReleaseState(entry.name) in MARKED
+
+
+def _mark(act: ActRecord, entry: JournalEntry, started_at: datetime) -> Mark:
+    at = (entry.at - started_at).total_seconds()
+    match ReleaseState(entry.name):
+        case ReleaseState.SHIFTING:
+            # The version is said once; the steps that follow are its own.
+            name = (
+                ""
+                if entry.data.get("step") and act.release.plan and act.release.plan.blue_set
+                else act.version
+            )
+            return Mark(at, f"{name} {entry.data.get('weight', '?')} %".strip(), "step")
+        case ReleaseState.DONE:
+            return Mark(at, f"{act.version} live", "good")
+        case _ if act.outcome is Outcome.REFUSED:
+            return Mark(at, f"{act.version} refused", "bad")
+        case _:
+            return Mark(at, "goes back", "bad")
 
 
 def _share_grid(top: float) -> list[str]:
@@ -210,20 +219,24 @@ def _rate(bins: Sequence[Bin], scale: _Scale, top: float) -> list[str]:
 
 
 def _marks(marks: Sequence[Mark], scale: _Scale, bottom: float) -> list[str]:
-    """Vertical lines; labels take the first of three rows in which they do not touch another."""
+    """Vertical lines; a word takes the first row in which it touches no other, or is told by its line alone."""
     parts: list[str] = []
-    ends = [float("-inf")] * 3
+    ends = [float("-inf")] * MARK_ROWS
     for mark in marks:
-        x = scale.x(mark.seconds)
-        width = 7.0 * len(mark.text)
-        anchor_left = min(x, WIDTH - RIGHT - width)
-        row = next((number for number, end in enumerate(ends) if end < anchor_left), ends.index(min(ends)))
-        ends[row] = anchor_left + width + 8
-        y = 13 + 16 * row
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y + 4}" y2="{bottom}" class="mark {mark.kind}"/>')
+        x, width = scale.x(mark.seconds), CHARACTER_WIDTH * len(mark.text)
+        left = min(x + 3, WIDTH - RIGHT - width)
+        row = next((number for number, end in enumerate(ends) if end <= left), None)
+        top = 4 if row is None else 17 + ROW_HEIGHT * row
+        title = escape(f"{mark.text} at {mark.seconds:.2f} s")
         parts.append(
-            f'<text x="{anchor_left + 3:.1f}" y="{y}" class="mark-text {mark.kind}">{escape(mark.text)}</text>'
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" class="mark {mark.kind}">'
+            f"<title>{title}</title></line>"
         )
+        if row is not None:
+            ends[row] = left + width + CHARACTER_WIDTH
+            parts.append(
+                f'<text x="{left:.1f}" y="{top - 4}" class="mark-text {mark.kind}">{escape(mark.text)}</text>'
+            )
     return parts
 
 

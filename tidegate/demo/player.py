@@ -18,13 +18,13 @@ from tidegate.stack.prefect_api import FlowRun, PrefectApi
 from tidegate.steps import Ports, request_release
 
 POLL_S = 0.1
-ACT_TIMEOUT_S = 240.0
+ACT_TIMEOUT_S = 600.0
 KILL_FROM_WEIGHT = 50
 """The set dies while it carries at least this share: harm that a canary of one percent would hide."""
 KILL_AFTER_ANSWERS = 5
 CALM_S = 2.0
-PATIENCE_S = 30.0
-RETRY_S = 0.5
+PATIENCE_S = 120.0
+RETRY_S = 1.0
 
 ASKING = (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL)
 

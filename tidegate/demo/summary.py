@@ -7,7 +7,7 @@ from typing import Any
 
 from tidegate.demo.scenario import Outcome, failed_topics
 from tidegate.demo.story import ActRecord, Counts, Failure, ServiceStory, Story
-from tidegate.domain import Gate, JournalEntry, ReleaseState, Verdict
+from tidegate.domain import JournalEntry, ReleaseState
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,14 @@ class StorySummary:
     explained: int
     unexplained: int
     problems: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """The whole result in one sentence."""
+        if self.problems:
+            return "Not everything went as it must."
+        lost = f", except {self.explained} in flight on a set that we killed" if self.explained else ""
+        return f"Every release ended as it must, and no client request was lost{lost}."
 
     @property
     def exit_code(self) -> int:
@@ -211,15 +219,3 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 def _requests(number: int) -> str:
     return "1 request" if number == 1 else f"{number} requests"
-
-
-def quality_in_words(act: ActRecord) -> str:
-    """`34 of 68 right (50.0%)...` as the quality gate told it, or nothing."""
-    for row in act.evidence:
-        if (
-            row.gate is Gate.QUALITY
-            and row.check == "quality.score"
-            and row.verdict is not Verdict.NOT_JUDGED
-        ):
-            return row.summary
-    return ""

@@ -28,9 +28,7 @@ def print_verdict(console: Console, story: Story, summary: StorySummary) -> None
     for problem in summary.problems:
         console.print(Text(f"✗ {problem}", style="red"), soft_wrap=True)
     if not summary.problems:
-        console.print(
-            Text("✓ Every release ended as it must, and no client request was lost to a release.", "green")
-        )
+        console.print(Text(f"✓ {summary.headline}", "green"), soft_wrap=True)
 
 
 def print_directions(
@@ -67,7 +65,8 @@ def remarks(act: ActSummary) -> list[str]:
         )
     if act.explained:
         number = "1 request was" if act.explained == 1 else f"{act.explained} requests were"
-        lines.append(f"{number} in flight on the set we killed: the only ones that did not end well")
+        only = "" if act.unexplained else ", and nothing else was lost"
+        lines.append(f"{number} in flight on the set we killed{only}")
     if act.problem:
         lines.append(act.problem)
     return lines

@@ -15,6 +15,7 @@ from rich.text import Text
 from tidegate.demo.recorder import Board, Event
 from tidegate.demo.scenario import Act, Outcome
 from tidegate.demo.stages import stages
+from tidegate.domain import ReleaseState
 
 MIN_WIDTH, MIN_HEIGHT = 80, 24
 HEARTBEAT_S = 5.0
@@ -80,12 +81,13 @@ class PlainView(SilentView):
                 self._line(event.at, f"{name}  {event.text}", TONES[event.tone])
         if time.monotonic() >= self._next_heartbeat:
             self._next_heartbeat = time.monotonic() + HEARTBEAT_S
+            now = datetime.now(UTC)
             for board in boards:
-                self._line(datetime.now(UTC), f"{board.cast.ref}  {heartbeat(board)}", "dim")
+                self._line(now, f"{board.cast.ref}  {heartbeat(board, now)}", "dim")
 
     def _line(self, at: datetime, text: str, style: str) -> None:
         seconds = (at - self._started_at).total_seconds()
-        self._console.print(Text(f"{max(0.0, seconds):7.2f} s  {text}", style=style))
+        self._console.print(Text(f"{max(0.0, seconds):7.2f} s  {text}", style=style), soft_wrap=True)
 
 
 def _after(events: Sequence[Event], last: Event | None) -> Sequence[Event]:
@@ -94,13 +96,9 @@ def _after(events: Sequence[Event], last: Event | None) -> Sequence[Event]:
     return events[position + 1 :]
 
 
-def heartbeat(board: Board) -> str:
+def heartbeat(board: Board, now: datetime) -> str:
     """How things stand, in one line."""
-    parts = [
-        f"{board.scene.act.version} under way"
-        if board.scene and not board.is_over
-        else "no release under way"
-    ]
+    parts = [_standing(board, now)]
     sample = board.sample
     if sample is not None:
         parts += [f"{version} {weight} %" for version, weight in sample.weights.items() if weight]
@@ -109,6 +107,19 @@ def heartbeat(board: Board) -> str:
         if sample.ttft_p50_ms is not None:
             parts.append(f"first token {sample.ttft_p50_ms:.0f} ms")
     return "; ".join(parts)
+
+
+def _standing(board: Board, now: datetime) -> str:
+    """`v2: judge for 3 s`, or what the service waits for."""
+    if board.is_over or board.scene is None:
+        return "no release under way"
+    entered = [entry for entry in board.scene.entries if entry.kind == "entered"]
+    if not entered:
+        return f"{board.scene.act.version}: waiting for Prefect"
+    if entered[-1].name == ReleaseState.REQUESTED.value:
+        return f"{board.scene.act.version}: waiting for a worker"
+    name = entered[-1].name.replace("_", " ")
+    return f"{board.scene.act.version}: {name} for {(now - entered[-1].at).total_seconds():.0f} s"
 
 
 class LiveView:
@@ -223,6 +234,6 @@ def _event_lines(board: Board, started_at: datetime) -> list[Text]:
     lines: list[Text] = []
     for event in board.events[-SHOWN_EVENTS:]:
         seconds = max(0.0, (event.at - started_at).total_seconds())
-        line = Text(f"{seconds:6.1f} s  ", style="dim", no_wrap=True, overflow="ellipsis")
+        line = Text(no_wrap=True, overflow="ellipsis").append(f"{seconds:6.1f} s  ", style="dim")
         lines.append(line.append(event.text, style=TONES[event.tone]))
     return lines + [Text("")] * (SHOWN_EVENTS - len(lines))
