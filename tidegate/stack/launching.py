@@ -25,6 +25,13 @@ def running_stack(home: Path) -> StackRecord | None:
     return record if record is not None and is_alive(record.supervisor) else None
 
 
+def living_processes(home: Path) -> list[ProcessRecord]:
+    """Processes that a supervisor of this home started and that still run, whether it lives or not."""
+    record = read_record(home)
+    processes = record.processes if record else ()
+    return [process for process in processes if process.identity and is_alive(process.identity)]
+
+
 def start_detached(
     argv: Sequence[str], environ: Mapping[str, str], log_path: Path
 ) -> subprocess.Popen[bytes]:
@@ -97,10 +104,10 @@ def stop_stack(
     with only_one(home):
         # Nothing is left after an orderly end. After a supervisor that was killed, this is the cleaning.
         old = read_record(home)
-        left = [process for process in old.processes if process.identity] if old else []
-        living = [process for process in left if process.identity and is_alive(process.identity)]
+        is_orderly = old is None or all(process.identity is None for process in old.processes)
+        living = living_processes(home)
         end_recorded(living, report)
-        if left:
+        if not is_orderly:
             teardown()
         end_marked(home, report)
     return record is not None or bool(living)

@@ -16,6 +16,7 @@ from tidegate.stack.record import Identity, ProcessRecord
 from tidegate.stack.specification import SATISFIED, HttpProbe, ProcessSpec, ProcessStatus, TcpProbe
 
 SECRET_WORDS = ("AUTH", "SECRET", "TOKEN", "KEY", "PASSWORD")
+ADOPTION_QUESTIONS = 5
 Report = Callable[[str], None]
 
 
@@ -57,7 +58,9 @@ class Member:
             return False
         if found.status is not ProcessStatus.READY or self.spec.kind == "task":
             return False
-        if isinstance(self.spec.ready, HttpProbe | TcpProbe) and not self._is_ready(now):
+        asks = isinstance(self.spec.ready, HttpProbe | TcpProbe)
+        # A busy process may miss one question; starting it again costs far more than asking again.
+        if asks and not any(self._is_ready(now, identity) for _ in range(ADOPTION_QUESTIONS)):
             return False
         self.record = replace(self.record, identity=identity, restarts=found.restarts, ready_s=found.ready_s)
         self._started_at = now
@@ -141,7 +144,7 @@ class Member:
                 self._become(ProcessStatus.DONE)
             else:
                 self._died(now)
-        elif spec.kind == "service" and self._is_ready(now):
+        elif spec.kind == "service" and self._is_ready(now, self.record.identity):
             self.record = replace(self.record, ready_s=round(alive_s, 2))
             self._become_ready(now)
         elif alive_s > spec.ready_timeout_s:
@@ -181,10 +184,16 @@ class Member:
         )
         self._report(f"{self.spec.name}: {status.value}{pid}{f' ({detail})' if detail else ''}")
 
-    def _is_ready(self, now: float) -> bool:
+    def _is_ready(self, now: float, identity: Identity | None) -> bool:
         spec = self.spec
         alive_s = now - self._started_at
-        return is_ready(spec.ready, log_path=spec.log_path, log_offset=self._log_offset, alive_s=alive_s)
+        return identity is not None and is_ready(
+            spec.ready,
+            pid=identity.pid,
+            log_path=spec.log_path,
+            log_offset=self._log_offset,
+            alive_s=alive_s,
+        )
 
     def _is_running(self) -> bool:
         if self._child is not None:

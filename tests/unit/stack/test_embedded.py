@@ -47,7 +47,7 @@ def test_the_prefect_server_gets_only_its_own_secret(stack: Blueprint):
 def test_only_those_who_call_prefect_may(stack: Blueprint):
     holders = {spec.name for spec in stack.specs if "PREFECT_API_AUTH_STRING" in spec.env}
 
-    assert holders == {"bootstrap", "worker-control", "worker-gpu"}
+    assert holders == {"bootstrap", "flow-host", "worker-control", "worker-gpu"}
 
 
 def test_prefect_settings_of_the_caller_never_reach_the_stack(stack: Blueprint):

@@ -1,6 +1,8 @@
 """Ports: the preferred ones, else the next free, the same again while they stay free."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,13 @@ def taken() -> int:
         listener.bind((HOST, 0))
         listener.listen()
         yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def free() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return listener.getsockname()[1]
 
 
 def test_a_port_that_others_use_is_passed_over_and_the_choice_is_kept(tmp_path: Path, taken: int):
@@ -38,6 +47,29 @@ def test_a_remembered_port_that_was_lost_is_replaced(tmp_path: Path, taken: int)
     (tmp_path / "ports.json").write_text(f'{{"gateway": {taken}}}')
 
     assert choose_ports(tmp_path, {"gateway": taken + 1}, HOST)["gateway"] != taken
+
+
+def test_a_port_that_another_stack_is_about_to_bind_is_passed_over(tmp_path: Path, free: int):
+    program = (
+        "import sys; from pathlib import Path; from tidegate.stack.port_choice import choose_ports as c\n"
+    )
+    program += f"print(c(Path({str(tmp_path / 'other')!r}), {{'gateway': {free}}}, {HOST!r}), flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == f"{{'gateway': {free}}}\n"
+
+        assert choose_ports(tmp_path, {"gateway": free}, HOST)["gateway"] > free
+
+        other.communicate("")
+
+
+def test_a_port_that_our_own_leftover_holds_is_kept(tmp_path: Path, taken: int):
+    (tmp_path / "ports.json").write_text(f'{{"gateway": {taken}}}')
+
+    assert choose_ports(tmp_path, {"gateway": taken}, HOST, held=["gateway"]) == {"gateway": taken}
 
 
 def test_without_any_free_port_a_person_is_asked(tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch):
