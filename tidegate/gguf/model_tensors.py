@@ -19,6 +19,7 @@ BLOCK_NAME = re.compile(r"^blk\.(\d{1,6})\.")
 NEEDS_F32 = re.compile(r"(norm\.weight|\.bias|^rope_(freqs|factors_long|factors_short)\.weight)$")
 QUANTIZATION_VERSION = 2
 GUESSED_FILE_TYPE = 1024
+PLAIN_TYPES = frozenset({"F32", "F16", "BF16", "F64"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ def _stated_type(header: Header) -> Iterator[Finding]:
     stated = header.integer("general.file_type")
     if stated is not None and weights:
         name = FILE_TYPES.get(stated % GUESSED_FILE_TYPE)
-        if name is None or name not in weights:
+        # Quantizers fall back to another quantized type for rows that do not divide into blocks.
+        is_fallback = name not in PLAIN_TYPES and not PLAIN_TYPES.issuperset(weights)
+        if name is None or (name not in weights and not is_fallback):
             usual = weights.most_common(1)[0][0]
             text = f"general.file_type is {stated} ({name or 'unknown'}); most weights are {usual}."
             at = header.metadata["general.file_type"].offset

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.gguf.architecture import LANGUAGE_MODELS
+from tidegate.gguf.architecture import BYTE_LEVEL, LANGUAGE_MODELS, PRE_TOKENIZERS, TOKENIZERS
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import ArrayValue, Header, ValueType
 from tidegate.gguf.limits import LIMITS
@@ -44,6 +44,7 @@ def check_vocabulary(header: Header) -> Iterator[Finding]:
     if model is None:
         yield finding("V-MISSING", "tokenizer.ggml.model is missing.", subject=PREFIX + "model")
         return
+    yield from _known(header, model)
     tokens = header.array(PREFIX + "tokens")
     if tokens is None or tokens.count == 0 or model in NO_VOCABULARY:
         yield finding("V-MISSING", "The file has no tokens.", subject=PREFIX + "tokens")
@@ -62,6 +63,18 @@ def check_vocabulary(header: Header) -> Iterator[Finding]:
     yield from _kinds(kinds, numbers)
     yield from _bytes(model, texts, numbers)
     yield from _ends(header, texts, numbers)
+
+
+def _known(header: Header, model: str) -> Iterator[Finding]:
+    if model not in TOKENIZERS:
+        at = header.metadata[PREFIX + "model"].offset
+        yield finding(
+            "V-MODEL", f"tokenizer.ggml.model is {quote(model)}.", offset=at, subject=PREFIX + "model"
+        )
+    pre = header.text(PREFIX + "pre")
+    if pre and model in BYTE_LEVEL and pre not in PRE_TOKENIZERS:
+        at = header.metadata[PREFIX + "pre"].offset
+        yield finding("V-MODEL", f"tokenizer.ggml.pre is {quote(pre)}.", offset=at, subject=PREFIX + "pre")
 
 
 def _texts(tokens: ArrayValue, texts: list[bytes]) -> Iterator[Finding]:

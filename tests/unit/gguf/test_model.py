@@ -83,6 +83,7 @@ def test_a_file_without_a_needed_key_is_refused(key: str):
         ("tokenizer.ggml.eos_token_id", U32, 264, "V-EOS"),
         ("tokenizer.ggml.model", STRING, "gpt2", "V-MISSING"),
         ("tokenizer.ggml.model", STRING, "no_vocab", "V-MISSING"),
+        ("tokenizer.ggml.model", STRING, "mystery", "V-MODEL"),
     ],
 )
 def test_a_wrong_value_is_named(key: str, kind: int, value: object, check: str):

@@ -27,6 +27,8 @@ MODEL_RULES = (
     Rule("S-FTYPE", WARNING, FORMAT, "general.file_type does not name the type most weights have.", EXPORT_AGAIN),
     Rule("S-QVER", WARNING, FORMAT, "Quantized files state quantization version 2.", EXPORT_AGAIN),
     Rule("V-MISSING", ERROR, FORMAT, "The tokenizer is incomplete.", EXPORT_AGAIN),
+    Rule("V-MODEL", ERROR, FORMAT, "The engine does not know this kind of tokenizer.",
+         "Use a tokenizer that the pinned engine supports, or update the engine first."),
     Rule("V-TYPE", ERROR, FORMAT, "A tokenizer array has another type; old engines read beyond its end.",
          EXPORT_AGAIN),
     Rule("V-LEN", ERROR, FORMAT, "Scores and token types have one item for each token.", EXPORT_AGAIN),
