@@ -10,9 +10,9 @@ _ENTERED = {
     ReleaseState.PROVISIONING: "the file may be deployed; a new set starts beside the live one",
     ReleaseState.WARMING: "the new set is up; which file does it really serve?",
     ReleaseState.JUDGING: "the right file answers; now its speed and its answers, without users",
-    ReleaseState.BAKING: "all traffic is on it; a last look with the old set still warm",
+    ReleaseState.BAKING: "all traffic is on it; a last look before that is final",
     ReleaseState.COMMITTING: "promoted: the champion alias moves",
-    ReleaseState.RETIRING: "the set before last is taken away; the last stays warm",
+    ReleaseState.RETIRING: "tidying up: the set before this one stays warm, older ones go",
 }
 
 
@@ -23,7 +23,7 @@ def describe(entry: JournalEntry, version: str) -> tuple[str, str] | None:
     if entry.kind == "observed" and entry.name == "weights":
         return f"{version}: every gateway confirmed the weights", "plain"
     if entry.kind == "observed" and entry.name == "traffic":
-        return f"{version}: every gateway confirmed: all traffic is back on the old set", "good"
+        return f"{version}: every gateway confirmed: all traffic is on the old set", "good"
     if entry.kind == "observed" and entry.name == "quarantine":
         return f"{version}: quarantined; it cannot be released again unnoticed", "plain"
     return None
@@ -31,7 +31,7 @@ def describe(entry: JournalEntry, version: str) -> tuple[str, str] | None:
 
 def _entered(name: str, data: Mapping[str, Any], version: str) -> tuple[str, str] | None:
     state = ReleaseState(name)
-    reason = str(data.get("reason", ""))
+    reason = first_line(str(data.get("reason", "")))
     match state:
         case ReleaseState.SHIFTING:
             return f"{version}: {data.get('weight', '?')} % of live traffic goes to it", "loud"
@@ -48,3 +48,8 @@ def _entered(name: str, data: Mapping[str, Any], version: str) -> tuple[str, str
         case _:
             text = _ENTERED.get(state)
             return (f"{version}: {text}", "plain") if text else None
+
+
+def first_line(text: str) -> str:
+    """What happened without the end of an engine's log that may follow it."""
+    return text.partition("\n")[0].strip()

@@ -68,6 +68,9 @@ def perform(wishes: Wishes) -> int:
     with only_demonstration(home.settings):
         try:
             story = _perform(wishes, home, casts, console)
+        except KeyboardInterrupt:
+            console.print(interruption_text(home, is_up=wishes.keep_up), markup=False, soft_wrap=True)
+            raise
         finally:
             if not wishes.keep_up:
                 stop_stack(home.settings.home, lambda line: console.print(f"  {line}", markup=False))
@@ -81,6 +84,15 @@ def perform(wishes: Wishes) -> int:
         print_verdict(console, story, summary)
         print_directions(console, story.urls, report, is_up=wishes.keep_up, prefix=home.command_prefix)
     return summary.exit_code
+
+
+def interruption_text(home: DemoHome, *, is_up: bool) -> str:
+    """What Ctrl-C means: nothing has to be repaired."""
+    text = "Interrupted; the next demonstration begins anew."
+    if not is_up:
+        return text
+    prefix = home.command_prefix
+    return f"{text} The stack is up and finishes what is under way: {prefix}tidegate status, {prefix}tidegate down."
 
 
 def _perform(wishes: Wishes, home: DemoHome, casts: Sequence[Cast], console: Console) -> Story:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tidegate.demo.narration import first_line
 from tidegate.demo.scenario import Outcome, failed_topics
 from tidegate.demo.story import ActRecord, Counts, Failure, ServiceStory, Story
 from tidegate.domain import JournalEntry, ReleaseState
@@ -162,8 +163,8 @@ def reason_of(act: ActRecord) -> str:
     }.get(act.outcome, ())
     for entry in act.entries:
         if entry.kind == "entered" and entry.name in deciding and entry.data.get("reason"):
-            return str(entry.data["reason"])
-    return act.release.reason
+            return first_line(str(entry.data["reason"]))
+    return first_line(act.release.reason)
 
 
 def seconds_between(entries: Iterable[JournalEntry], state: ReleaseState, observed: str) -> float | None:

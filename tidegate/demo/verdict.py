@@ -11,7 +11,7 @@ from tidegate.demo.scenario import Outcome
 from tidegate.demo.story import Story
 from tidegate.demo.summary import ActSummary, StorySummary
 
-COLUMNS = ("RELEASE", "EXPECTED", "ACTUAL", "REQUESTS", "FAILED", "CUT OFF", "SWITCH", "BACK")
+COLUMNS = ("RELEASE", "EXPECTED", "ACTUAL", "SENT", "FAILED", "CUT OFF", "SWITCH", "BACK")
 
 
 def print_verdict(console: Console, story: Story, summary: StorySummary) -> None:
