@@ -110,7 +110,7 @@ def test_killed_after_every_single_step_the_same_request_finishes_the_same_relea
     installation: Installation,
 ) -> None:
     """SIGKILL after every step: each process makes one step of the release and is killed before the next."""
-    installation.register(RESEARCH, "pipit-v1", "v1")
+    installation.register(RESEARCH, "tern-v1", "v1")
     script = Path(__file__).with_name("release_process.py")
     arguments = [str(installation.settings.home), installation.url, *RESEARCH, "tern", "v1", "1"]
     states: list[str] = []
