@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidegate.cli.output import BAD_INPUT, FAILED, NEEDS_PERSON, OK, escape
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 RUN_LOOK_S = 3.0
 MAX_RUNS = 100
+SET_TAIL = 8
 RELEASE_DEPLOYMENT = "release/release"
 ROLLBACK_DEPLOYMENT = "rollback/rollback"
 CONTROL_POOL = "control"
@@ -123,7 +124,12 @@ def describe(entry: "JournalEntry") -> str:
 
 
 def _facts(data: dict[str, Any]) -> str:
-    """The small values of a row: `weights {...}, generation 7`."""
+    """The small values of a row: `10 % on 12f6ff0a, 90 % on 5008a4f4`."""
+    weights = data.get("weights")
+    if isinstance(weights, dict):
+        # A set's name ends in what tells it from the others.
+        shares = cast("dict[str, int]", weights).items()
+        return ": " + ", ".join(f"{weight} % on {escape(name[-SET_TAIL:])}" for name, weight in shares)
     plain = [f"{key} {value}" for key, value in data.items() if key != "reason" and len(str(value)) < 60]
     return f": {escape(', '.join(plain))}" if plain else ""
 

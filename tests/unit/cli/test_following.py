@@ -128,7 +128,8 @@ def test_a_refusal_names_the_checks_that_did_not_pass_and_their_remedy():
 def test_rows_that_only_machines_need_are_not_told():
     assert describe(entry(1, "intent", "create_set")) == ""
     assert "stop asked by ada" in describe(entry(1, "abort", "stop", actor="ada", reason="wrong prices"))
-    assert "weights {'a': 100}" in describe(entry(1, "observed", "route", weights={"a": 100}))
+    shares = {"acme--chat--0123456789-aaaaaaaa": 10, "acme--chat--0123456789-bbbbbbbb": 90}
+    assert "10 % on aaaaaaaa, 90 % on bbbbbbbb" in describe(entry(1, "observed", "weights", weights=shares))
 
 
 class Api:
