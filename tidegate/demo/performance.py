@@ -36,12 +36,13 @@ from tidegate.demo.story import Story
 from tidegate.demo.summary import summarise
 from tidegate.demo.verdict import print_directions, print_verdict
 from tidegate.demo.view import choose_view
-from tidegate.domain import NeedsOperator, NotFound, TidegateError
+from tidegate.domain import NeedsOperator, NotFound, ServiceRef, TidegateError
+from tidegate.platforms.local import LocalPlatform
 from tidegate.quality import read_bank
 from tidegate.stack.launching import running_stack, start_detached, stop_stack, wait_until_ready
 from tidegate.stack.prefect_api import PrefectApi
 from tidegate.stack.record import StackRecord
-from tidegate.steps import Ports, register_model
+from tidegate.steps import Ports, register_model, request_release
 
 LOOK_S = 0.25
 REQUESTS_PER_S = 20.0
@@ -195,7 +196,7 @@ def require_models(home: DemoHome, casts: Sequence[Cast]) -> None:
 def _stage(ports: Ports, home: DemoHome, record: StackRecord) -> Stage:
     auth = SecretStore(home.settings.secrets_dir, os.environ).get(PREFECT_AUTH)
 
-    def make_traffic(cast: Cast) -> TrafficClient:
+    def make_clients(cast: Cast) -> TrafficClient:
         key = ports.secrets.get(api_key_name(cast.ref.org))
         if key is None:
             raise NeedsOperator(
@@ -212,11 +213,18 @@ def _stage(ports: Ports, home: DemoHome, record: StackRecord) -> Stage:
             rate_per_s=REQUESTS_PER_S,
         )
 
+    def crash(ref: ServiceRef, set_name: str) -> None:
+        platform = ports.platform(ref)
+        assert isinstance(platform, LocalPlatform), "the demonstration's services run on the local platform"
+        platform.crash(set_name)
+
     return Stage(
-        ports=ports,
+        ledger=ports.ledger,
+        request=lambda request: request_release(ports, request),
         open_api=lambda: PrefectApi(f"{record.urls['prefect']}/api", auth),
         start_run=start_run,
-        make_traffic=make_traffic,
+        make_clients=make_clients,
+        crash=crash,
         interrupted=threading.Event(),
     )
 

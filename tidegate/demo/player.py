@@ -7,23 +7,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from tidegate.benchmark.traffic import TrafficClient
 from tidegate.demo.narration import describe
-from tidegate.demo.recorder import Recorder
+from tidegate.demo.recorder import Clients, Recorder
 from tidegate.demo.scenario import REQUESTED_BY, Act, Cast, Outcome, outcome_of
 from tidegate.demo.story import ActRecord, Kill
-from tidegate.domain import JournalEntry, Release, ReleaseRequest, ReleaseState, TidegateError, Transient
-from tidegate.platforms.local import LocalPlatform
+from tidegate.domain import (
+    JournalEntry,
+    Release,
+    ReleaseRequest,
+    ReleaseState,
+    ServiceRef,
+    TidegateError,
+    Transient,
+)
+from tidegate.release.ports import Journal
 from tidegate.stack.prefect_api import FlowRun, PrefectApi
-from tidegate.steps import Ports, request_release
 
-POLL_S = 0.1
 ACT_TIMEOUT_S = 600.0
 KILL_FROM_WEIGHT = 50
 """The set dies while it carries at least this share: harm that a canary of one percent would hide."""
-KILL_AFTER_ANSWERS = 5
-CALM_S = 2.0
-PATIENCE_S = 120.0
+KILL_AFTER_S, KILL_AFTER_ANSWERS = 0.8, 5
+"""And only after it has served users with it: long enough to be seen, shorter than any policy's look."""
 RETRY_S = 1.0
 
 ASKING = (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL)
@@ -38,13 +42,18 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Stage:
-    """What all players share."""
+    """What all players share: ways to do what a person does, and the journal to follow."""
 
-    ports: Ports
+    ledger: Journal
+    request: Callable[[ReleaseRequest], Release]
     open_api: Callable[[], PrefectApi]
     start_run: Callable[[PrefectApi, Release], FlowRun]
-    make_traffic: Callable[[Cast], TrafficClient]
+    make_clients: Callable[[Cast], Clients]
+    crash: Callable[[ServiceRef, str], None]
     interrupted: threading.Event
+    poll_s: float = 0.1
+    patience_s: float = 120.0
+    calm_s: float = 2.0
 
 
 class Player:
@@ -65,7 +74,7 @@ class Player:
                 for act in self._acts:
                     if self._perform(api, act) is not act.expected:
                         break
-            self._pause(CALM_S)
+            self._pause(self._stage.calm_s)
         except Interrupted:
             problem = "interrupted"
         except TidegateError as error:
@@ -86,7 +95,7 @@ class Player:
             requested_by=REQUESTED_BY,
             reason=act.shows,
         )
-        release = self._patiently(lambda: request_release(self._stage.ports, request))
+        release = self._patiently(lambda: self._stage.request(request))
         run = self._patiently(lambda: self._stage.start_run(api, release))
         last, entries, kill = self._follow(act, release)
         record = ActRecord(
@@ -96,7 +105,7 @@ class Player:
             outcome=outcome_of(last, entries),
             release=last,
             entries=entries,
-            evidence=tuple(self._patiently(lambda: self._stage.ports.ledger.evidence(release.id))),
+            evidence=tuple(self._patiently(lambda: self._stage.ledger.evidence(release.id))),
             traffic=self._recorder.counts().since(before),
             kill=kill,
             run_url=run.url,
@@ -106,7 +115,7 @@ class Player:
 
     def _follow(self, act: Act, release: Release) -> tuple[Release, tuple[JournalEntry, ...], Kill | None]:
         """Until the release is over, asks a person, or takes far too long."""
-        ledger = self._stage.ports.ledger
+        ledger = self._stage.ledger
         deadline = time.monotonic() + ACT_TIMEOUT_S
         kill: Kill | None = None
         told = 0
@@ -123,7 +132,7 @@ class Player:
                 kill = self._kill_if_due(now, entries)
             if now.is_over or now.state in ASKING or time.monotonic() > deadline:
                 return now, entries, kill
-            self._pause(POLL_S)
+            self._pause(self._stage.poll_s)
 
     def _tell(self, entry: JournalEntry, act: Act) -> None:
         told = describe(entry, act.version)
@@ -134,9 +143,9 @@ class Player:
         """Clients come once the first version is live, that is, once every gateway has confirmed it."""
         if self._has_traffic or not any(_confirms_weights(entry) for entry in entries):
             return
-        traffic = self._stage.make_traffic(self._cast)
-        traffic.start()
-        self._recorder.attach(traffic)
+        clients = self._stage.make_clients(self._cast)
+        clients.start()
+        self._recorder.attach(clients)
         self._recorder.tell("clients arrive: short requests and streams, without a pause", "loud")
         self._has_traffic = True
 
@@ -146,18 +155,19 @@ class Player:
         step = next(entry for entry in reversed(entries) if entry.kind == "entered")
         weight = int(step.data.get("weight", 0))
         name = release.plan.green_set
-        is_confirmed = any(entry.seq > step.seq and _confirms_weights(entry) for entry in entries)
-        answered = self._recorder.traffic().by_set.get(name)
-        if weight < KILL_FROM_WEIGHT or not is_confirmed or not answered or answered.ok < KILL_AFTER_ANSWERS:
+        confirmed = next((e for e in entries if e.seq > step.seq and _confirms_weights(e)), None)
+        if weight < KILL_FROM_WEIGHT or confirmed is None:
             return None
-        platform = self._stage.ports.platform(release.ref)
-        assert isinstance(platform, LocalPlatform), "the demonstration's services run on the local platform"
+        answered = self._recorder.traffic().by_set.get(name)
+        served_s = (datetime.now(UTC) - confirmed.at).total_seconds()
+        if served_s < KILL_AFTER_S or not answered or answered.ok < KILL_AFTER_ANSWERS:
+            return None
         begun_at = datetime.now(UTC)
-        platform.crash(name)
+        self._stage.crash(release.ref, name)
         kill = Kill(set_name=name, begun_at=begun_at, done_at=datetime.now(UTC), weight=weight)
         self._recorder.killed(kill)
         self._recorder.tell(
-            f"{release.request.version}: WE KILL ITS SET (SIGKILL) while it carries {weight} % of the traffic",
+            f"{release.request.version}: WE KILL ITS SET (kill -9) at {weight} % of live traffic",
             "loud",
             at=begun_at,
         )
@@ -168,7 +178,7 @@ class Player:
 
         Raises: Interrupted, and the error once patience is over or when repeating cannot help.
         """
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._stage.patience_s
         while True:
             try:
                 return call()

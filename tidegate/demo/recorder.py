@@ -4,14 +4,29 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from tidegate.benchmark.traffic import TrafficClient, TrafficSnapshot
+from tidegate.benchmark.tally import TrafficSnapshot
 from tidegate.demo.scenario import Act, Cast, Outcome
 from tidegate.demo.story import ActRecord, Counts, Kill, Sample, ServiceStory, failure_of
-from tidegate.domain import JournalEntry, Route
-from tidegate.release.ports import Ledger
+from tidegate.domain import JournalEntry, ModelVersion, Route, ServiceRef
 
 MAX_EVENTS = 200
+
+
+class Clients(Protocol):
+    """Clients of one service: `benchmark.traffic.TrafficClient` outside of tests."""
+
+    def start(self) -> None: ...
+    def snapshot(self) -> TrafficSnapshot: ...
+    def stop(self) -> TrafficSnapshot: ...
+
+
+class Routes(Protocol):
+    """The part of the ledger that says which version a set serves and how much traffic it gets."""
+
+    def get_route(self, ref: ServiceRef) -> Route | None: ...
+    def version_by_digest(self, org: str, digest: str) -> ModelVersion | None: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class Recorder:
         self,
         cast: Cast,
         acts: tuple[Act, ...],
-        ledger: Ledger,
+        ledger: Routes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
         self._ledger = ledger
@@ -64,7 +79,7 @@ class Recorder:
         self._records: list[ActRecord] = []
         self._kills: list[Kill] = []
         self._labels: dict[str, str] = {}
-        self._traffic: TrafficClient | None = None
+        self._clients: Clients | None = None
         self._problem = ""
 
     @property
@@ -72,15 +87,15 @@ class Recorder:
         with self._lock:
             return self._board
 
-    def attach(self, traffic: TrafficClient) -> None:
+    def attach(self, clients: Clients) -> None:
         """From now on the service has clients."""
         with self._lock:
-            self._traffic = traffic
+            self._clients = clients
 
     def traffic(self) -> TrafficSnapshot:
         with self._lock:
-            client = self._traffic
-        return client.snapshot() if client else TrafficSnapshot()
+            clients = self._clients
+        return clients.snapshot() if clients else TrafficSnapshot()
 
     def counts(self) -> Counts:
         return _counts(self.traffic())
@@ -137,9 +152,9 @@ class Recorder:
 
     def stop_traffic(self) -> None:
         with self._lock:
-            client = self._traffic
-        if client is not None:
-            client.stop()
+            clients = self._clients
+        if clients is not None:
+            clients.stop()
 
     def story(self) -> ServiceStory:
         """All of it, once the traffic has stopped."""

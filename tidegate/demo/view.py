@@ -185,9 +185,15 @@ def _stages_line(board: Board, now: datetime) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     for stage in stages(board.scene.entries if board.scene else (), now):
         mark, style = STAGE_STYLES[stage.mark]
-        seconds = f"{stage.seconds:.1f}" if stage.seconds is not None else ""
-        line.append(f"{stage.name} {mark}{seconds}", style=style).append("  ")
+        line.append(f"{stage.name} {mark}{_seconds(stage.seconds)}", style=style).append("  ")
     return line
+
+
+def _seconds(spent: float | None) -> str:
+    """At most four characters, so that all stages stay in sight."""
+    if spent is None:
+        return ""
+    return f"{spent:.1f}" if spent < 10 else f"{spent:.0f}"
 
 
 def _share_lines(board: Board) -> list[Text]:
