@@ -1,6 +1,6 @@
 """Runs every benchmark that needs no preparation, then those that need a running stack, if one is up.
 
-    python -m benchmarks
+python -m benchmarks
 """
 
 import subprocess
@@ -16,7 +16,9 @@ WITH_STACK = ("release_overhead",)
 def main() -> int:
     is_up = running_stack(load_settings().home) is not None
     if not is_up:
-        print("No stack is up: memory and release overhead are left out. For them run: tidegate up", flush=True)
+        print(
+            "No stack is up: memory and release overhead are left out. For them run: tidegate up", flush=True
+        )
     failed = [name for name in (*ALWAYS, *(WITH_STACK if is_up else ())) if not _run(name)]
     if failed:
         print(f"failed: {', '.join(failed)}")

@@ -7,6 +7,7 @@ turn through Prefect, as a user would, and reads the journal. Prints a table and
 """
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -100,7 +101,7 @@ def time_in(entries: list[JournalEntry], states: tuple[str, ...]) -> float:
     entered = [entry for entry in entries if entry.kind == "entered"]
     return sum(
         (after.at - before.at).total_seconds()
-        for before, after in zip(entered, entered[1:], strict=False)
+        for before, after in itertools.pairwise(entered)
         if before.name in states
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
 from tidegate.domain import NeedsOperator, Organization, TidegateError
+from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 
@@ -21,7 +22,6 @@ ADDRESS_INTERVAL_S = 0.5
 def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | None = None) -> Ports:
     """Build every adapter. `gpu` says where GPU work is done; by default in this process."""
     from tidegate.ledger import Ledger
-    from tidegate.steps.checks import ReleaseChecks
     from tidegate.store import ArtifactStore
 
     settings = settings or load_settings()
@@ -36,8 +36,16 @@ def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | N
         gateway_url=lambda: gateway_url(settings),
     )
     ports.gpu = gpu(ports) if gpu else InlineGpu(ports)
-    ports.checks = ReleaseChecks(ports, ports.gpu)
+    ports.make_checks = lambda: _checks(ports)
     return ports
+
+
+def _checks(ports: Ports) -> Checks:
+    """Loaded when a release is driven: the measuring rooms cost a short command more than all of its own work."""
+    from tidegate.steps.checks import ReleaseChecks
+
+    assert ports.gpu is not None, "load() sets it"
+    return ReleaseChecks(ports, ports.gpu)
 
 
 def _local_platform(settings: Settings) -> Any:

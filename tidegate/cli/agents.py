@@ -88,29 +88,20 @@ def platform() -> None:
 
 @app.command()
 def bootstrap() -> None:
-    """Work pools, limits and deployments of the embedded Prefect server."""
+    """Work pools and deployments of the embedded Prefect server."""
     import os
 
-    from tidegate.access import PREFECT_AUTH, SecretStore, load_organizations
-    from tidegate.domain import ServiceRef
+    from tidegate.access import PREFECT_AUTH, SecretStore
     from tidegate.settings import SOURCE_ROOT, load_settings
     from tidegate.stack.bootstrap import bootstrap as bring_up_to_date
-    from tidegate.stack.bootstrap import service_limit
     from tidegate.stack.prefect_api import PrefectApi
 
     settings = load_settings()
-    organizations = load_organizations(settings.organizations_dir, settings.policies_dir)
-    limits = {
-        service_limit(ServiceRef(org.name, service)): 1
-        for org in organizations.values()
-        for service in org.services
-    }
     auth = SecretStore(settings.secrets_dir, os.environ).get(PREFECT_AUTH)
     with PrefectApi(os.environ["PREFECT_API_URL"], auth) as api:
         bring_up_to_date(
             api,
             pools_dir=settings.deployments_dir / "pools",
-            limits=limits,
             source_root=SOURCE_ROOT,
             organizations_dir=settings.organizations_dir,
             stamp_dir=settings.prefect_home,

@@ -201,7 +201,8 @@ class Effects:
         request = release.request
         version = self.ledger.get_version(request.org, request.model, request.version)
         blue = self._labelled(ref, plan.blue_version)
-        pairs = [("champion", version), ("previous", blue)]
+        # What a rollback leaves is quarantined: nobody shall be sent back to it.
+        pairs = [("champion", version), ("previous", None if plan.kind == "rollback" else blue)]
         if not forward:
             pairs = [("champion", blue), ("previous", self._labelled(ref, plan.previous_version))]
         reason = (

@@ -1,4 +1,4 @@
-"""Brings a Prefect server to what this source tree declares: pools, limits, deployments. Safe to repeat."""
+"""Brings a Prefect server to what this source tree declares: pools and deployments. Safe to repeat."""
 
 import hashlib
 import subprocess
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tidegate.domain import InvalidInput, NeedsOperator, ServiceRef
+from tidegate.domain import InvalidInput, NeedsOperator
 from tidegate.stack.prefect_api import PrefectApi
 from tidegate.stack.record import read_json, write_json
 
@@ -18,23 +18,17 @@ POOL_FIELDS = frozenset({"name", "type", "description", "concurrency_limit", "ba
 SHOWN_LINES = 40
 
 
-def service_limit(ref: ServiceRef) -> str:
-    """Name of the limit that lets one release of a service run at a time: a queue, never the fence."""
-    return f"service-{ref.org}--{ref.service}"
-
-
 def bootstrap(
     api: PrefectApi,
     *,
     pools_dir: Path,
-    limits: Mapping[str, int],
     source_root: Path,
     organizations_dir: Path,
     stamp_dir: Path,
     environ: Mapping[str, str],
     report: Callable[[str], None],
 ) -> None:
-    """Upsert work pools and limits, then deploy the flows if they changed since the last time.
+    """Upsert work pools, then deploy the flows if they changed since the last time.
 
     Raises:
         InvalidInput: a pool file is wrong.
@@ -43,9 +37,6 @@ def bootstrap(
     for pool in read_pools(pools_dir):
         api.upsert_work_pool(pool)
         report(f"work pool {pool['name']}")
-    for name, limit in limits.items():
-        api.upsert_concurrency_limit(name, limit)
-        report(f"concurrency limit {name} = {limit}")
     source = source_digest(source_root, organizations_dir)
     deploy_if_changed(api, source, stamp_dir, lambda: prefect_deploy(source_root, environ), report)
 

@@ -100,13 +100,6 @@ class PrefectApi:
                 {key: pool[key] for key in pool if key not in ("name", "type")},
             )
 
-    def upsert_concurrency_limit(self, name: str, limit: int) -> None:
-        """Create a global concurrency limit or set its size; its active slots stay as they are."""
-        if self._find(f"/v2/concurrency_limits/{name}") is None:
-            self._call("POST", "/v2/concurrency_limits/", {"name": name, "limit": limit})
-        else:
-            self._call("PATCH", f"/v2/concurrency_limits/{name}", {"limit": limit, "active": True})
-
     def create_flow_run(
         self, deployment: str, parameters: Json, idempotency_key: str | None = None, name: str | None = None
     ) -> FlowRun:

@@ -74,7 +74,7 @@ class Ports:
     secrets: Secrets
     gateway_url: Callable[[], str]
     gpu: GpuRunner | None = None
-    checks: Checks | None = None
+    make_checks: Callable[[], Checks] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     on_step: Callable[[Release, Step], None] = lambda release, step: None
@@ -106,11 +106,11 @@ class Ports:
 
     def controller(self, ref: ServiceRef) -> Controller:
         """The controller of one service's releases, as this process."""
-        assert self.checks is not None, "wiring.load() always sets the checks"
+        assert self.make_checks is not None, "wiring.load() always sets it"
         return Controller(
             ledger=self.ledger,
             platform=self.platform(ref),
-            checks=self.checks,
+            checks=self.make_checks(),
             service=self.service(ref),
             owner=self.owner,
             clock=self.clock,

@@ -2,7 +2,7 @@
 
 import time
 
-from tidegate.domain import NotFound, Release, ReleaseRequest, ReleaseState, ServiceRef
+from tidegate.domain import NotFound, Refused, Release, ReleaseRequest, ReleaseState, ServiceRef
 from tidegate.steps.pipeline import StepOutcome, request_release, resume
 from tidegate.steps.ports import Ports
 
@@ -17,7 +17,7 @@ def request_rollback(ports: Ports, ref: ServiceRef, actor: str, reason: str) -> 
     A release under way is stopped: it brings its own traffic back. Otherwise a release to the version
     behind the `previous` alias is requested; it needs no judging, only proof that its set is ready now (S3).
 
-    Raises: NotFound when there is nothing to go back to.
+    Raises: NotFound when there is nothing to go back to, Refused when it is quarantined (S10).
     """
     ports.service(ref)
     active = ports.ledger.active_release(ref)
@@ -30,6 +30,14 @@ def request_rollback(ports: Ports, ref: ServiceRef, actor: str, reason: str) -> 
         raise NotFound(
             f"{ref} has no previous version to go back to.",
             remedy=f"See the versions with: tidegate models list, then: tidegate release {ref} MODEL:VERSION.",
+            service=str(ref),
+        )
+    failed_before = ports.ledger.quarantine_reason(ref.org, previous.digest)
+    if failed_before is not None:
+        raise Refused(
+            f"The previous version {previous.label} of {ref} is quarantined: {failed_before}",
+            remedy=f"Release a sound version: tidegate release {ref} MODEL:VERSION "
+            "(with --override-quarantine REASON for this one).",
             service=str(ref),
         )
     return request_release(

@@ -261,6 +261,7 @@ def test_a_rollback_goes_to_the_warm_previous_set_and_quarantines_what_it_left()
     assert sum(text.startswith("create") for text in world.history) == created
     assert world.versions[1].digest in world.quarantined
     assert world.aliases["champion"] == world.versions[0]
+    assert world.aliases["previous"] is None, "nobody is sent back to what was rolled back"
 
 
 def test_a_rollback_creates_the_set_again_when_it_is_gone() -> None:

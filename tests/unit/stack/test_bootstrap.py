@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tidegate.domain import InvalidInput, NeedsOperator, ServiceRef
+from tidegate.domain import InvalidInput, NeedsOperator
 from tidegate.settings import SOURCE_ROOT
-from tidegate.stack.bootstrap import deploy_if_changed, read_pools, service_limit, source_digest
+from tidegate.stack.bootstrap import deploy_if_changed, read_pools, source_digest
 
 
 class Server:
@@ -118,7 +118,3 @@ def test_a_file_that_describes_no_pool_is_named(tmp_path: Path, text: str):
 def test_an_empty_folder_of_pools_is_an_error(tmp_path: Path):
     with pytest.raises(InvalidInput, match="no work pool"):
         read_pools(tmp_path)
-
-
-def test_services_have_distinct_limits():
-    assert service_limit(ServiceRef("a-b", "c")) != service_limit(ServiceRef("a", "b-c"))

@@ -109,15 +109,6 @@ def test_a_pool_of_another_type_is_left_to_a_person(connect: Any):
         api.upsert_work_pool({"name": "gpu", "type": "process", "base_job_template": {}})
 
 
-def test_a_limit_that_exists_keeps_its_active_slots(connect: Any):
-    path = "/v2/concurrency_limits/service-acme--chat"
-    api, server = connect({("GET", path): {"limit": 5}, ("PATCH", path): 204})
-
-    api.upsert_concurrency_limit("service-acme--chat", 1)
-
-    assert server.asked[-1] == ("PATCH", path, {"limit": 1, "active": True})
-
-
 @pytest.mark.parametrize(
     ("status", "error"),
     [
