@@ -10,6 +10,10 @@ from tidegate.demo.scenario import Outcome, failed_topics
 from tidegate.demo.story import ActRecord, Counts, Failure, ServiceStory, Story
 from tidegate.domain import JournalEntry, ReleaseState
 
+BUSY_ADVICE = (
+    "A release that could not be judged waits for a person: is this machine busy with something else?"
+)
+
 
 @dataclass(frozen=True)
 class ActSummary:
@@ -21,7 +25,9 @@ class ActSummary:
     outcome: Outcome
     reason: str
     seconds: float
-    traffic: Counts
+    requests: int
+    failed: int
+    truncated: int
     explained: int
     unexplained: int
     switch_s: float | None
@@ -45,9 +51,9 @@ class ActSummary:
             "problem": self.problem,
             "reason": self.reason,
             "seconds": round(self.seconds, 3),
-            "requests": self.traffic.sent,
-            "failed": self.traffic.failed,
-            "truncated": self.traffic.truncated,
+            "requests": self.requests,
+            "failed": self.failed,
+            "truncated": self.truncated,
             "explained": self.explained,
             "unexplained": self.unexplained,
             "switch_s": self.switch_s,
@@ -95,7 +101,7 @@ class StorySummary:
 
 def summarise(story: Story, expected_acts: int) -> StorySummary:
     """Fold the story. Whatever is missing is a problem: silence is never a success (S7)."""
-    acts = [_act(service, act) for service in story.services for act in service.acts]
+    acts = [_act(service, number) for service in story.services for number in range(len(service.acts))]
     failures = [failure for service in story.services for failure in service.failures]
     unexplained = sum(not failure.explained for failure in failures)
     problems = [f"{service.service}: {service.problem}" for service in story.services if service.problem]
@@ -121,8 +127,9 @@ def summarise(story: Story, expected_acts: int) -> StorySummary:
     )
 
 
-def _act(service: ServiceStory, act: ActRecord) -> ActSummary:
-    during = [failure for failure in service.failures if _is_during(failure, act)]
+def _act(service: ServiceStory, number: int) -> ActSummary:
+    act = service.acts[number]
+    during = _failures_during(service, number)
     explained = sum(failure.explained for failure in during)
     topics = failed_topics(act.evidence)
     rollback = seconds_between(act.entries, ReleaseState.ROLLING_BACK, "traffic")
@@ -133,7 +140,9 @@ def _act(service: ServiceStory, act: ActRecord) -> ActSummary:
         outcome=act.outcome,
         reason=reason_of(act),
         seconds=(act.entries[-1].at - act.entries[0].at).total_seconds() if act.entries else 0.0,
-        traffic=act.traffic,
+        requests=act.traffic.sent,
+        failed=sum(failure.outcome == "failed" for failure in during),
+        truncated=sum(failure.outcome == "truncated" for failure in during),
         explained=explained,
         unexplained=len(during) - explained,
         switch_s=switch_s(act.entries) if act.outcome is Outcome.LIVE else None,
@@ -147,7 +156,8 @@ def _act(service: ServiceStory, act: ActRecord) -> ActSummary:
 def _problem(act: ActRecord, topics: dict[str, str]) -> str:
     """Why this release did not show what it must; empty when it did."""
     if act.outcome is not act.expected:
-        return f"expected {act.expected.value}, but {act.outcome.value}: {act.release.reason}"
+        advice = f" {BUSY_ADVICE}" if act.outcome is Outcome.HELD else ""
+        return f"expected {act.expected.value}, but {act.outcome.value}: {reason_of(act)}{advice}"
     if act.expected is Outcome.REFUSED and not topics:
         return f"refused, but not for lost topics: {act.release.reason}"
     if act.expected is Outcome.ROLLED_BACK and act.kill is None:
@@ -207,8 +217,15 @@ def _detection_s(act: ActRecord) -> float | None:
     return None
 
 
-def _is_during(failure: Failure, act: ActRecord) -> bool:
-    return bool(act.entries) and act.entries[0].at <= failure.ended_at <= act.entries[-1].at
+def _failures_during(service: ServiceStory, number: int) -> list[Failure]:
+    """Requests sent after this release began and before the next: one may end only after its release did."""
+    starts = [act.release.created_at for act in service.acts]
+    begin, end = starts[number], starts[number + 1] if number + 1 < len(starts) else None
+    return [
+        failure
+        for failure in service.failures
+        if begin <= failure.sent_at and (end is None or failure.sent_at < end)
+    ]
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:

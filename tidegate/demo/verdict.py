@@ -102,9 +102,9 @@ def _table(service: str, acts: Sequence[ActSummary]) -> Table:
             act.version,
             act.expected.value,
             Text(act.outcome.value, style=_style(act)),
-            str(act.traffic.sent),
-            str(act.traffic.failed),
-            str(act.traffic.truncated),
+            str(act.requests),
+            str(act.failed),
+            str(act.truncated),
             duration(act.switch_s),
             duration(act.rollback_s),
         )

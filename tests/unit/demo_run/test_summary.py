@@ -201,10 +201,26 @@ def test_counts_of_a_release_are_what_came_during_it():
     assert now.since(before) == Counts(sent=20, ok=17, failed=1, truncated=1, in_flight=3)
 
 
-def test_a_request_is_placed_in_the_release_in_which_it_ended(with_service: Change, story: Story):
+def test_a_request_belongs_to_the_release_in_which_it_was_sent(with_service: Change, story: Story):
     failures = story.services[0].failures
     late = failures[0].model_copy(update={"ended_at": story.ended_at + timedelta(seconds=1)})
 
     acts = summary_of(with_service(failures=(late, *failures[1:]))).acts
 
-    assert [act.explained for act in acts[:4]] == [0, 0, 0, 1]
+    assert [(act.failed, act.truncated, act.explained) for act in acts[:4]] == [(0, 0, 0)] * 3 + [(1, 1, 2)]
+
+
+def test_requests_between_two_releases_belong_to_the_one_before(with_service: Change, story: Story):
+    first, second = story.services[0].acts[:2]
+    between = (
+        story.services[0]
+        .failures[0]
+        .model_copy(
+            update={"sent_at": second.release.created_at - timedelta(milliseconds=1), "explained": False}
+        )
+    )
+
+    acts = summary_of(with_service(failures=(between,))).acts
+
+    assert between.sent_at > first.entries[-1].at
+    assert [act.unexplained for act in acts[:4]] == [1, 0, 0, 0]
