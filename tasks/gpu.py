@@ -2,12 +2,16 @@
 
 import logging
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
+from prefect.exceptions import PrefectHTTPStatusError
 
 from tasks.policies import GPU_DEADLINE_S, GPU_POLL_S, GPU_STATE_POLL_S
 from tidegate.domain import Transient
@@ -37,6 +41,22 @@ class PoolGpu:
 
 
 def _dispatch(work: GpuWork, subject: str, token: str, tries: int) -> FlowRun:
+    with _prefect_errors():
+        return _run(work, subject, token, tries)
+
+
+@contextmanager
+def _prefect_errors() -> Generator[None]:
+    """A Prefect server that is busy or away is worth another try; the same token finds the same run."""
+    try:
+        yield
+    except (PrefectHTTPStatusError, httpx.HTTPError) as error:
+        raise Transient(
+            f"Prefect did not take the GPU work: {type(error).__name__}.", remedy=REMEDY
+        ) from error
+
+
+def _run(work: GpuWork, subject: str, token: str, tries: int) -> FlowRun:
     return run_deployment(  # pyright: ignore[reportReturnType]  # the synchronous form, by its overload
         DEPLOYMENT,
         parameters={"work": work, "subject": subject, "token": token},
@@ -72,7 +92,7 @@ class PoolJob:
             time.sleep(GPU_POLL_S)
 
     def _refuse_dead_run(self) -> None:
-        with get_client(sync_client=True) as client:
+        with _prefect_errors(), get_client(sync_client=True) as client:
             run = client.read_flow_run(self.run.id)
         if _is_lost(run):
             message = run.state.message if run.state else ""
