@@ -73,10 +73,10 @@ class Controller:
                 if release.is_over or release.state not in owned:
                     return release
                 step = self.next_step(release)
+                if isinstance(step, do.RunGates) and not gates.issuperset(step.gates):
+                    return release
                 self.on_step(release, step)
                 if isinstance(step, do.Stop):
-                    return release
-                if isinstance(step, do.RunGates) and not gates.issuperset(step.gates):
                     return release
                 self.execute(release, step)
 
