@@ -24,7 +24,8 @@ def gate_step(view: View, seen: Observation, gates: tuple[Gate, ...]) -> Step | 
 
 
 def was_tried(view: View, gates: list[Gate]) -> bool:
-    return all(view.gate_attempts.get(gate.value, 0) >= 1 for gate in gates)
+    """Measured as often as is allowed: what is still undecided is a question for a person."""
+    return all(view.gate_attempts.get(gate.value, 0) >= MAX_GATE_ATTEMPTS for gate in gates)
 
 
 def reasons_of(seen: Observation, gates: list[Gate]) -> str:

@@ -105,7 +105,7 @@ def test_a_judgement_that_could_not_be_made_is_tried_again_once() -> None:
 def test_quality_that_cannot_be_judged_holds_the_release_until_a_person_approves() -> None:
     world = world_with("v1", "v2")
     world.release("v1")
-    world.verdicts = {Gate.QUALITY: [Verdict.NOT_JUDGED]}
+    world.verdicts = {Gate.QUALITY: [Verdict.NOT_JUDGED, Verdict.NOT_JUDGED]}
     held = world.release("v2")
     assert held.state is State.HOLD
     assert world.live() == {"v1": 100}
