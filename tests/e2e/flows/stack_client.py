@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
 SUPPORT = ServiceRef("swaggystacks", "support-chat")
 RESEARCH = ServiceRef("scientiacapital", "research-desk")
 RUN_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run as the Prefect UI names it."""
+
+    id: str
+    state_name: str
+    message: str
 
 
 class Stack:
@@ -70,18 +80,23 @@ class Stack:
     def request(self, ref: ServiceRef, model: str, version: str) -> dict[str, Any]:
         return {"request": {"org": ref.org, "service": ref.service, "model": model, "version": version}}
 
-    def run(self, deployment: str, parameters: dict[str, Any], key: str | None = None) -> Any:
+    def run(self, deployment: str, parameters: dict[str, Any], key: str | None = None) -> Run:
         """Start a deployment and wait for the end of its run."""
         run = self.api.create_flow_run(deployment, parameters, idempotency_key=key)
-        return self.api.wait(run.id, RUN_TIMEOUT_S, poll_s=0.2)
+        self.api.wait(run.id, RUN_TIMEOUT_S, poll_s=0.2)
+        return self.look_up(run.id)
+
+    def look_up(self, run_id: str) -> Run:
+        found = self.raw.get(f"/flow_runs/{run_id}").json()
+        return Run(run_id, found["state_name"], found["state"]["message"] or "")
 
     def newest(self, ref: ServiceRef) -> Release:
         return self.ports.ledger.list_releases(ref=ref, limit=1)[0]
 
-    def artifacts(self, run_id: str) -> dict[str, str]:
-        """Artifacts of a flow run by type."""
+    def artifacts(self, run_id: str) -> set[str]:
+        """Keys of the artifacts that a flow run left."""
         found = self.raw.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run_id]}}})
-        return {item["type"]: item["key"] for item in found.json()}
+        return {item["key"] for item in found.json()}
 
     def live(self, ref: ServiceRef) -> str | None:
         """The version with all the traffic."""

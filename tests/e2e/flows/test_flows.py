@@ -47,7 +47,8 @@ def test_a_version_is_promoted_and_its_report_lies_in_the_ui(stack: Stack) -> No
     run = stack.run("release/release", stack.request(SUPPORT, "pipit", "v1"))
     assert run.state_name == "Promoted"
     assert stack.live(SUPPORT) == "v1"
-    assert stack.artifacts(run.id).keys() >= {"markdown", "table", "link"}
+    keys = {f"{kind}-swaggystacks-support-chat" for kind in ("release", "evidence", "endpoint")}
+    assert stack.artifacts(run.id) == keys
     gpu = stack.raw.post("/flow_runs/filter", json={"flows": {"name": {"any_": ["gpu-work"]}}}).json()
     assert {item["work_pool_name"] for item in gpu} == {"gpu"}
 
@@ -91,7 +92,7 @@ def test_a_run_whose_process_is_killed_on_its_worker_is_finished_by_reconcile(st
     os.kill(int(owner.rsplit(":", 1)[1]), signal.SIGKILL)
     wait_until(lambda: stack.ports.ledger.get_release(release.id).is_over, "reconcile finished it", 240)
     assert stack.ports.ledger.get_release(release.id).owner != owner
-    assert stack.api.get_flow_run(run.id).state_name == "Crashed"
+    assert stack.look_up(run.id).state_name == "Crashed"
     assert not psutil.pid_exists(int(owner.rsplit(":", 1)[1]))
 
 
@@ -100,7 +101,7 @@ def test_the_nightly_run_records_a_baseline_and_then_compares_with_it(stack: Sta
     assert stack.ports.ledger.baseline(SUPPORT, "nightly") is not None
     second = stack.run("nightly-regression/nightly", {"request": {"services": [str(SUPPORT)]}})
     assert second.state_name == "Completed"
-    assert stack.artifacts(second.id)["markdown"] == "nightly-regression"
+    assert stack.artifacts(second.id) == {"nightly-regression"}
 
 
 def test_schedules_make_runs(stack: Stack) -> None:
@@ -175,7 +176,7 @@ def test_validate_reports_on_many_files_and_deploys_nothing(stack: Stack) -> Non
     form = {"org": SUPPORT.org, "service": SUPPORT.service, "paths": [str(source), str(damaged)]}
     run = stack.run("validate/validate", {"request": form})
     assert run.state_name == "Refused"
-    assert stack.artifacts(run.id)["markdown"].startswith("validation-")
+    assert stack.artifacts(run.id) == {"validation-swaggystacks-support-chat"}
     assert len(stack.ports.platforms["local"].list_owned()) == before
 
 
