@@ -12,13 +12,13 @@ from flows.release import release
 from tasks import runtime
 from tidegate.domain import Release
 from tidegate.release import Step
-from tidegate.release.step import Enter
+from tidegate.release.step import Enter, MakePlan
 
 state, org, service, model, version = sys.argv[1:]
 
 
 def kill(now: Release, step: Step) -> None:
-    if isinstance(step, Enter) and now.state.value == state:
+    if isinstance(step, Enter | MakePlan) and now.state.value == state:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
