@@ -23,5 +23,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             made.register(RESEARCH, "tern", version)
         yield made
     finally:
+        made.close()
         down = made.tidegate("down")
         assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests tell one story on one installation: they keep the order of their file."""
+    here = Path(__file__).parent
+    places = [place for place, item in enumerate(items) if item.path.parent == here]
+    in_order = sorted((items[place] for place in places), key=lambda item: (item.path, item.location[1] or 0))
+    for place, item in zip(places, in_order, strict=True):
+        items[place] = item

@@ -73,6 +73,11 @@ class Stack:
         self.raw = httpx.Client(base_url=self.api_url, auth=(user, word), timeout=30)
         self.auth = auth.reveal()
 
+    def close(self) -> None:
+        if hasattr(self, "raw"):
+            self.raw.close()
+            self.api.__exit__(None, None, None)
+
     def register(self, ref: ServiceRef, model: str, version: str, file: Path | None = None) -> None:
         path = file or MODELS / f"{model}-{version}.gguf"
         steps.register_model(self.ports, ref.org, model, version, path)

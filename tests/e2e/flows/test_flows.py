@@ -172,12 +172,12 @@ def test_validate_reports_on_many_files_and_deploys_nothing(stack: Stack) -> Non
     source = Path(stack.ports.store.path_of(stack.newest(SUPPORT).digest) or "")
     damaged = stack.home / "damaged.gguf"
     damaged.write_bytes(source.read_bytes()[:-1000])
-    before = len(stack.ports.platforms["local"].list_owned())
+    before = {status.name for status in stack.ports.platforms["local"].list_owned()}
     form = {"org": SUPPORT.org, "service": SUPPORT.service, "paths": [str(source), str(damaged)]}
     run = stack.run("validate/validate", {"request": form})
     assert run.state_name == "Refused"
     assert stack.artifacts(run.id) == {"validation-swaggystacks-support-chat"}
-    assert len(stack.ports.platforms["local"].list_owned()) == before
+    assert {status.name for status in stack.ports.platforms["local"].list_owned()} <= before
 
 
 def test_rollback_brings_the_previous_version_back(stack: Stack) -> None:

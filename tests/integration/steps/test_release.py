@@ -144,7 +144,7 @@ def test_reconcile_finishes_a_release_whose_owner_died(
 ) -> None:
     """Needs no request: the silent owner is fenced off and its release driven to the end."""
     script = Path(__file__).with_name("release_process.py")
-    target = "v2" if live_version(live) == {"v1": 100} else "v1"
+    target = "fast"  # its digest is not quarantined: its set was lost, it did not fail
     arguments = [str(live.settings.home), live.url, *SUPPORT, "pipit", target, "9"]
     subprocess.run([sys.executable, str(script), *arguments], capture_output=True, timeout=120, check=False)
     active = live.ports.ledger.active_release(SUPPORT)
