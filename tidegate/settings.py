@@ -49,10 +49,6 @@ class Settings:
         return self.home / "logs"
 
     @property
-    def reports_dir(self) -> Path:
-        return self.home / "reports"
-
-    @property
     def stack_file(self) -> Path:
         """Written by `tidegate up`: pids, ports and URLs of the embedded stack."""
         return self.home / "stack.json"

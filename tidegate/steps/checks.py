@@ -24,7 +24,6 @@ REQUIRED: Mapping[Gate, frozenset[str]] = {
     Gate.QUALITY: QUALITY_CHECKS,
 }
 GPU_GATES: Mapping[Gate, GpuWork] = {Gate.INFERENCE: "inference", Gate.QUALITY: "quality"}
-BLOCKS = 6
 
 
 class ReleaseChecks:
@@ -91,13 +90,7 @@ class ReleaseChecks:
         arms = [arm(self._ports, release.ref, plan.green_set, plan.green_digest, "candidate")]
         if plan.blue_set and plan.blue_digest:
             arms.append(arm(self._ports, release.ref, plan.blue_set, plan.blue_digest, "live"))
-        load = LoadPlan(
-            prompts=self._prompts(release),
-            requests=policy.requests,
-            concurrency=policy.concurrency,
-            max_tokens=policy.max_tokens,
-            blocks=BLOCKS,
-        )
+        load = LoadPlan.from_policy(policy, self._prompts(release))
         measured = asyncio.run(measure(arms, load))
         return judge_performance(measured["candidate"], measured.get("live"), policy)
 

@@ -11,7 +11,6 @@ from tidegate.benchmark import ArmResult, LoadPlan, judge_performance, measure
 from tidegate.domain import Evidence, NotFound, ServiceRef, Verdict
 from tidegate.quality import BankResult, judge_quality
 from tidegate.steps.artifacts import service_bank
-from tidegate.steps.checks import BLOCKS
 from tidegate.steps.evaluation import live_set
 from tidegate.steps.ports import Ports
 from tidegate.steps.reporting import MARKS, markdown_table
@@ -62,13 +61,8 @@ def check_live_service(ports: Ports, ref: ServiceRef, night: str) -> NightlyResu
 
 def _measure(ports: Ports, ref: ServiceRef, name: str, digest: str) -> ArmResult:
     policy = ports.service(ref).policy.performance
-    load = LoadPlan(
-        prompts=tuple(question.prompt for question in service_bank(ports, ref).questions),
-        requests=policy.requests,
-        concurrency=policy.concurrency,
-        max_tokens=policy.max_tokens,
-        blocks=BLOCKS,
-    )
+    prompts = tuple(question.prompt for question in service_bank(ports, ref).questions)
+    load = LoadPlan.from_policy(policy, prompts)
     return asyncio.run(measure([arm(ports, ref, name, digest, "live")], load))["live"]
 
 
