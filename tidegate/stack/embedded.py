@@ -18,6 +18,8 @@ GATEWAY_NAME = "gateway-1"
 FLOW_HOST = "TIDEGATE_FLOW_HOST"
 FLOW_HOST_LINE = "flow host is ready"
 SECRET_VARIABLES = "TIDEGATE_SECRET_"
+# Prefect's own server; its package says what it mends on the way.
+SERVER_MODULE = "deployments.prefect_server"
 
 # Nothing leaves the machine, nothing asks questions, and a missing URL must not start a private server.
 QUIET_PREFECT = {
@@ -118,7 +120,7 @@ def _prefect_server(settings: Settings, env: Mapping[str, str], ports: Mapping[s
     port = str(ports["prefect"])
     return ProcessSpec(
         name="prefect",
-        argv=(sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", port),
+        argv=(sys.executable, "-m", SERVER_MODULE, "start", "--host", LOOPBACK, "--port", port),
         env=env,
         # Not the source tree: Prefect reads settings from files of its working directory.
         cwd=settings.prefect_home,

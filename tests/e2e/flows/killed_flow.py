@@ -1,27 +1,43 @@
-"""Runs the release flow in this process and kills it (SIGKILL) when the release is about to leave a state.
+"""Runs the release flow in one process per state, each killed (SIGKILL) when the release is about to leave that state.
 
-python killed_flow.py STATE ORG SERVICE MODEL VERSION     (STATE "never" runs to the end)
+    python killed_flow.py ORG SERVICE MODEL VERSION STATE...     (STATE "never" runs to the end)
+
+Each is forked from this process, which has Prefect and the flows loaded and opened nothing; its exit code, negative
+for a signal, is printed beside the state.
 """
 
+import importlib
 import os
 import signal
 import sys
 
-from flows.forms import ReleaseForm
-from flows.release import release
-from tasks import runtime
+from deployments.worker.host import PRELOADED
 from tidegate.domain import Release
 from tidegate.release import Step
 from tidegate.release.step import Enter, MakePlan
 
-state, org, service, model, version = sys.argv[1:]
+org, service, model, version, *states = sys.argv[1:]
 
 
-def kill(now: Release, step: Step) -> None:
-    if isinstance(step, Enter | MakePlan) and now.state.value == state:
-        os.kill(os.getpid(), signal.SIGKILL)
+def run_until(state: str) -> None:
+    """The release flow, as a worker would run it, up to the end of this state."""
+    from flows.forms import ReleaseForm
+    from flows.release import release
+    from tasks import runtime
+
+    def kill(now: Release, step: Step) -> None:
+        if isinstance(step, Enter | MakePlan) and now.state.value == state:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    runtime.ports().on_step = kill
+    release(ReleaseForm(org=org, service=service, model=model, version=version), return_state=True)
 
 
-runtime.ports().on_step = kill
-outcome = release(ReleaseForm(org=org, service=service, model=model, version=version), return_state=True)
-print(outcome.name)
+for module in PRELOADED:
+    importlib.import_module(module)
+for state in states:
+    pid = os.fork()
+    if pid == 0:
+        run_until(state)
+        os._exit(0)
+    print(state, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

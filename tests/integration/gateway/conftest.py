@@ -142,6 +142,12 @@ class Tally:
 
     sets: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    failed_starts: list[float] = field(default_factory=list)
+    """When each failed request was begun, by the monotonic clock."""
+
+    def fail(self, began: float, why: str) -> None:
+        self.failed_starts.append(began)
+        self.failures.append(why)
 
     @property
     def answered(self) -> int:
@@ -212,14 +218,15 @@ class Service:
         return tally
 
     async def _one(self, session: aiohttp.ClientSession, tally: Tally, *, is_stream: bool) -> None:
+        began = time.monotonic()
         try:
             async with session.post(self.url, json={"stream": is_stream}) as reply:
                 text = await reply.text()
         except aiohttp.ClientError as error:
-            tally.failures.append(repr(error))
+            tally.fail(began, repr(error))
             return
         if reply.status != 200 or (is_stream and not text.endswith("data: [DONE]\n\n")):
-            tally.failures.append(f"{reply.status} {text[:200]}")
+            tally.fail(began, f"{reply.status} {text[:200]}")
         else:
             tally.sets[reply.headers["x-tidegate-set"]] += 1
 

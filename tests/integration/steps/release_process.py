@@ -1,10 +1,13 @@
-"""Runs the pipeline steps of one release in a process of its own, and kills itself where it is told to.
+"""Runs the pipeline steps of one release in a process of its own, which kills itself where it is told to.
 
-    python release_process.py HOME GATEWAY_URL ORG SERVICE MODEL VERSION STEPS
+    python release_process.py HOME GATEWAY_URL ORG SERVICE MODEL VERSION STEPS PROCESSES
 
-STEPS is how many steps (waiting does not count) are made before SIGKILL; 0 means to the end.
+STEPS is how many steps (waiting does not count) are made before SIGKILL; 0 means to the end. Up to PROCESSES are
+started one after the other, until one ends by itself. Each is forked from this one, which has everything loaded and
+opened nothing; its exit code, negative for a signal, is printed.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -15,6 +18,17 @@ from tidegate.domain import Release, ReleaseRequest
 from tidegate.release import Step
 from tidegate.release.step import Wait
 from tidegate.settings import SOURCE_ROOT, Settings
+
+LOADED_BEFORE_FORKING = (
+    "scipy.special",
+    "sqlalchemy.dialects.sqlite",
+    "tidegate.engines.llama_server",
+    "tidegate.ledger",
+    "tidegate.ledger.ledger",
+    "tidegate.platforms.local",
+    "tidegate.steps.checks",
+    "tidegate.store",
+)
 
 
 def main(home: str, url: str, org: str, service: str, model: str, version: str, limit: str) -> None:
@@ -56,4 +70,20 @@ def main(home: str, url: str, org: str, service: str, model: str, version: str, 
     print(outcome.state.value)
 
 
-main(*sys.argv[1:])
+def in_new_process(*arguments: str) -> int:
+    pid = os.fork()
+    if pid == 0:
+        main(*arguments)
+        sys.stdout.flush()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+for module in LOADED_BEFORE_FORKING:
+    importlib.import_module(module)
+*given, processes = sys.argv[1:]
+for _ in range(int(processes)):
+    code = in_new_process(*given)
+    print(code, flush=True)
+    if code != -signal.SIGKILL:
+        break

@@ -1,5 +1,6 @@
 """What is counted as lost, what as explained, and when the demonstration has failed."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -224,3 +225,12 @@ def test_requests_between_two_releases_belong_to_the_one_before(with_service: Ch
 
     assert between.sent_at > first.entries[-1].at
     assert [act.unexplained for act in acts[:4]] == [1, 0, 0, 0]
+
+
+def test_the_whole_summary_can_be_told_as_data(story: Story):
+    told = json.loads(json.dumps(summary_of(story).as_dict()))
+
+    assert told["as_expected"] is True
+    assert (told["explained_by_the_kill"], told["unexplained"]) == (4, 0)
+    assert [act["outcome"] for act in told["releases"]][:4] == ["live", "live", "refused", "rolled back"]
+    assert told["requests"] == told["ok"] + told["failed"] + told["truncated"]
