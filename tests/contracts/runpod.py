@@ -56,7 +56,7 @@ class Contract:
 
     def operation(self, request: httpx.Request) -> str:
         """The operation that answers this request, as `GET /v2/pods/{id}`. Raises: Breach when there is none."""
-        path = request.url.path
+        path = _raw_path(request)
         for template in sorted(self.document["paths"], key=lambda one: one.count("{")):
             if _fits(template, path) and request.method.lower() in self.document["paths"][template]:
                 return f"{request.method} {template}"
@@ -113,8 +113,7 @@ class _Request:
 
     @property
     def path(self) -> str:
-        # Kept encoded: an id with a slash in it must not look like a deeper path.
-        return self._request.url.raw_path.decode().partition("?")[0]
+        return _raw_path(self._request)
 
     @property
     def method(self) -> str:
@@ -150,6 +149,11 @@ class _Reply:
     @property
     def headers(self) -> Headers:
         return Headers(list(self._reply.headers.items()))
+
+
+def _raw_path(request: httpx.Request) -> str:
+    """Kept encoded: an id with a slash in it must not look like a deeper path."""
+    return request.url.raw_path.decode().partition("?")[0]
 
 
 def _fits(template: str, path: str) -> bool:
