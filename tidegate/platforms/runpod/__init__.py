@@ -1,0 +1,1 @@
+"""RunPod: its API in our words, and an emulator of it."""
