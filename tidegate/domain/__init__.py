@@ -1,5 +1,6 @@
 """Value types shared by every room. Pure: no clock, disk, network or randomness."""
 
+from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
 from tidegate.domain.artifact import ModelVersion
 from tidegate.domain.errors import (
     CapacityShortage,
@@ -30,7 +31,10 @@ from tidegate.domain.secret import Secret
 from tidegate.domain.sets import SetSpec, SetState, SetStatus
 
 __all__ = [
+    "LOCAL_KEY_NAME",
     "TERMINAL",
+    "ApiKey",
+    "ApiKeyState",
     "CapacityShortage",
     "Evidence",
     "Fenced",
@@ -64,6 +68,7 @@ __all__ = [
     "Verdict",
     "fold",
     "idempotency_key",
+    "key_digest",
     "owner_of_set",
     "set_name",
 ]

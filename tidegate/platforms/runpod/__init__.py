@@ -1,1 +1,5 @@
-"""RunPod: its API in our words, and an emulator of it."""
+"""RunPod: the client of its public API."""
+
+from tidegate.platforms.runpod.client import API_URL, DATA_URL, RunPodClient
+
+__all__ = ["API_URL", "DATA_URL", "RunPodClient"]
