@@ -9,7 +9,7 @@ from tidegate_worker.health_shim import HealthShim
 from tidegate_worker.json_log import JsonLog
 from tidegate_worker.lifecycle import Lifecycle
 from tidegate_worker.load_balancer_mode import serve_behind_load_balancer
-from tidegate_worker.problems import WorkerProblem
+from tidegate_worker.problems import CONFIGURATION, WorkerProblem
 from tidegate_worker.worker_state import WorkerState
 
 
@@ -34,11 +34,17 @@ def main() -> int:
         log.error("failed", **problem.as_dict())
         return problem.exit_code
     log.info("starting", mode=wanted.mode, parallel=wanted.parallel, context_tokens=wanted.context_tokens)
+    life.begin()
     if wanted.mode == "LB":
         return serve_behind_load_balancer(life)
-    # Importing `runpod` costs two seconds and sixty megabytes, which the other mode does not owe.
-    from tidegate_worker.queue_mode import serve_jobs
-
+    try:
+        # Costs two seconds and sixty megabytes, which the other mode does not owe; the model is on its way meanwhile.
+        from tidegate_worker.queue_mode import serve_jobs
+    except ImportError as missing:
+        remedy = "Install runpod 1.12.0 beside the worker, or serve behind a load balancer (TIDEGATE_WORKER_MODE=LB)."
+        return life.fail(
+            WorkerProblem(f"Queue mode needs {missing.name}.", remedy=remedy, exit_code=CONFIGURATION)
+        )
     return serve_jobs(life)
 
 

@@ -5,17 +5,22 @@ Signal handlers only put into that queue: `SimpleQueue.put` is the one call that
 
 import queue
 import signal
+import socket
 import threading
+import time
 from dataclasses import dataclass
 
 from tidegate_worker.configuration import Configuration
-from tidegate_worker.engine import Engine
+from tidegate_worker.engine import TERMINATE_GRACE_S, Engine
 from tidegate_worker.json_log import JsonLog
 from tidegate_worker.preparation import prepare
 from tidegate_worker.problems import ENGINE_FAILED, Stopped, WorkerProblem
 from tidegate_worker.worker_state import Phase, WorkerState
 
+LOOPBACK = "127.0.0.1"
 DRAIN_POLL_S = 0.25
+# An engine that still has streams waits for them when it is asked to end.
+CUT_SHORT_GRACE_S = 1.0
 # A reply's last bytes leave after the engine has counted it as done.
 QUIET_POLLS = 2
 PREPARATION_ENDS_S = 2.0
@@ -63,12 +68,25 @@ class Lifecycle:
         assert self.state.engine is not None
         return self.state.engine
 
+    @property
+    def is_ending(self) -> bool:
+        return self._stopping.is_set()
+
+    def next_event(self, within_s: float | None = None) -> Event | None:
+        """None when nothing happened in time."""
+        try:
+            return self.events.get(timeout=within_s)
+        except queue.Empty:
+            return None
+
     def watch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _frame: self.events.put(StopAsked(number)))
 
-    def begin(self, host: str, port: int) -> None:
+    def begin(self) -> None:
         """Prepare beside the main thread, which stays free to hear signals."""
+        host, port = _engine_address(self.wanted)
+        self.state.engine_url = f"http://{host}:{port}"
 
         def work() -> None:
             try:
@@ -114,11 +132,11 @@ class Lifecycle:
                     # The preparing thread mostly sees it too, and says what it was doing.
                     ended = status
 
-    def end(self, event: str) -> int:
+    def end(self, event: str, engine_grace_s: float = TERMINATE_GRACE_S) -> int:
         """A wanted end."""
         self._stop_preparing()
         if self.state.engine is not None:
-            self.state.engine.stop()
+            self.state.engine.stop(engine_grace_s)
         self.log.info(event)
         return 0
 
@@ -149,11 +167,18 @@ class Lifecycle:
             self._preparation.join(PREPARATION_ENDS_S)
 
     def _let_it_be_seen(self) -> None:
-        try:
-            while not isinstance(self.events.get(timeout=FAILURE_SHOWN_S), StopAsked):
-                continue
-        except queue.Empty:
-            return
+        deadline = time.monotonic() + FAILURE_SHOWN_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            if isinstance(self.next_event(left_s), StopAsked):
+                return
+
+
+def _engine_address(wanted: Configuration) -> tuple[str, int]:
+    """Behind a load balancer the engine is the server; with a queue only this worker talks to it."""
+    if wanted.mode == "LB" and wanted.port is not None:
+        return wanted.host, wanted.port
+    with socket.create_server((LOOPBACK, 0)) as free:
+        return LOOPBACK, int(free.getsockname()[1])
 
 
 def _brief(state: WorkerState) -> dict[str, object]:

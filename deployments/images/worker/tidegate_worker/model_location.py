@@ -1,5 +1,6 @@
 """Where a model lies: a file that is there already (a volume), or something to ask for over HTTP or S3."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 from tidegate_worker.problems import CONFIGURATION, WorkerProblem
 from tidegate_worker.s3_requests import object_url, s3_access, signed_headers
+
+# Without user and password, which nothing here would send.
+HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,9 @@ def locate_model(url: str, environment: Mapping[str, str]) -> LocalModel | Remot
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return LocalModel(Path(unquote(parts.path)))
-    if parts.scheme in ("http", "https") and parts.hostname:
-        # Neither user, password nor query: a presigned URL is a credential.
-        shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
-        return RemoteModel(url=url, shown=shown, headers=dict)
+    if parts.scheme in ("http", "https") and HOST.fullmatch(parts.netloc):
+        # Without the query: a presigned URL is a credential.
+        return RemoteModel(url=url, shown=f"{parts.scheme}://{parts.netloc}{parts.path}", headers=dict)
     if parts.scheme == "s3" and parts.netloc and parts.path.strip("/"):
         access = s3_access(environment)
         target = object_url(access, parts.netloc, parts.path.lstrip("/"))

@@ -32,6 +32,7 @@ class WorkerState:
         self._since = time.monotonic()
         self.problem: WorkerProblem | None = None
         self.engine: Engine | None = None
+        self.engine_url = ""
         self.engine_version: str | None = None
         self.gpu: Gpu | None = None
         self.memory_bytes: int | None = None
