@@ -23,6 +23,7 @@ class Container:
         self._process = process
         self._log = log
         self._output = asyncio.create_task(self._pump())
+        self._is_over = False
 
     @classmethod
     async def start(
@@ -58,8 +59,9 @@ class Container:
     async def wait(self) -> int:
         """The exit code; the rest of the group ends with the leader, as with a container's first process."""
         code = await self._process.wait()
-        kill_group(self.pid)
-        with contextlib.suppress(asyncio.CancelledError):
+        self.kill()
+        self._is_over = True
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._output), timeout=2)
         return code
 
@@ -73,7 +75,9 @@ class Container:
         self.kill()
 
     def kill(self) -> None:
-        kill_group(self.pid)
+        """SIGKILL to the group, until it is known to be gone: its number may then be a stranger's."""
+        if not self._is_over:
+            kill_group(self.pid)
 
     async def _pump(self) -> None:
         assert self._process.stdout is not None

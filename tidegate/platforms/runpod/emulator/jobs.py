@@ -63,7 +63,7 @@ class JobBoard:
 
     def submit(self, endpoint: Endpoint, body: Json, *, is_sync: bool) -> Job:
         now = self._clock.now()
-        policy = body.get("policy") or {}
+        policy: Json = body.get("policy") or {}
         default_s = endpoint.config["timeout"] / 1000 or self._timings.execution_timeout_s
         limit_ms = policy.get("executionTimeout")
         ttl_ms = policy.get("ttl")

@@ -147,12 +147,11 @@ class WorkerLife:
         container = await self._start_container()
         if container is None:
             return None
-        tasks = [
-            asyncio.ensure_future(one) for one in (container.wait(), self._watch(), worker.leaving.wait())
-        ]
-        exited, watched, left = tasks
+        exited = asyncio.ensure_future(container.wait())
+        watched = asyncio.ensure_future(self._watch())
+        left = asyncio.ensure_future(worker.leaving.wait())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([exited, watched, left], return_when=asyncio.FIRST_COMPLETED)
             if watched.done() and not exited.done():
                 worker.log.write(SYSTEM, str(watched.result()))
                 container.kill()
@@ -165,14 +164,16 @@ class WorkerLife:
             left.cancel()
             container.kill()
         self._emulator.documents.delete("process", worker.id)
+        # A worker that ends itself after work asks for a fresh one; one that never became ready has failed.
+        is_over = worker.leaving.is_set() or (code == 0 and worker.is_ready)
         worker.is_ready = False
         self._changed()
         worker.log.write(SYSTEM, f"container exited with code {code}")
-        if worker.leaving.is_set() or code == 0:
+        if is_over:
             return 0
         worker.is_unhealthy = True
         worker.crashes += 1
-        return code
+        return code or 1
 
     async def _start_container(self) -> Container | None:
         worker, emulator = self._worker, self._emulator
