@@ -88,6 +88,8 @@ def worker_environment(spec: SetSpec, config: RunPodServiceConfig) -> dict[str, 
         "TIDEGATE_THREADS": str(spec.threads),
         # RunPod's own limit is 7 minutes, which a large file on a network volume exceeds.
         "RUNPOD_INIT_TIMEOUT": str(config.init_timeout_s),
+        # At its default level RunPod's SDK logs what users ask and what they are answered.
+        "RUNPOD_LOG_LEVEL": "INFO",
     }
     # All three must be set and the port listed: otherwise workers run and none is ever ready.
     balancer = {"PORT": str(PORT), "PORT_HEALTH": str(HEALTH_PORT), "HEALTH_CHECK_PATH": HEALTH_PATH}

@@ -33,8 +33,12 @@ class Freshness:
     starting_s: float = 5.0
     ready_s: float = 20.0
     proof_s: float = 2.0
+    queue_proof_s: float = 30.0
+    """A queue answers by a job, and a worker takes about one job a second: users come first."""
     proof_timeout_s: float = 10.0
     log_s: float = 20.0
+    log_after_s: float = 10.0
+    """Every image is pulled and every model loaded for a while: no reason to read logs yet."""
     log_quiet_s: float = 1.0
 
 
@@ -54,7 +58,10 @@ class Memory:
     endpoint_id: str | None = None
     trouble_since: float | None = None
     was_ready: bool = False
+    load_s: float | None = None
     worker_ids: set[str] = field(default_factory=set[str])
+    last_workers: tuple[str, ...] = ()
+    """Whose logs can be asked for: RunPod keeps them a while after a worker has left its list."""
     answers: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
     repaired_at: float | None = None
     starved_pools: set[str] = field(default_factory=set[str])
@@ -64,13 +71,17 @@ class Memory:
         self.endpoint_id = None
         self.trouble_since = None
         self.was_ready = False
+        self.load_s = None
         self.worker_ids.clear()
+        self.last_workers = ()
         self.answers.clear()
         self.repaired_at = None
 
     def note(self, is_ready: bool, now: float) -> None:
         """How a look ended: trouble begins with the first look that does not find it ready."""
         if is_ready:
+            if self.trouble_since is not None and not self.was_ready:
+                self.load_s = now - self.trouble_since
             self.was_ready = True
             self.trouble_since = None
             self.worker_ids.clear()
@@ -128,13 +139,19 @@ class Observer:
         workers = self._kept(
             memory, "workers", self._age_limit(memory), lambda: self._client.control.workers(endpoint.id)
         )
+        if workers.workers:
+            memory.last_workers = tuple(worker.id for worker in workers.workers)
         seen = self._seen(endpoint, marks, memory, workers)
-        if not seen.has_serving_worker:
+        if not seen.has_serving_worker or endpoint.workers.max == 0:
+            # Whoever is still there is leaving: a question would wait for a worker that never comes.
             return self._with_losses(endpoint, seen, memory)
-        proof = self._kept(memory, "proof", self._freshness.proof_s, lambda: self._prove(endpoint))
+        is_queue = endpoint.type == EndpointKind.QUEUE
+        age_s = self._freshness.queue_proof_s if is_queue else self._freshness.proof_s
+        proof = self._kept(memory, "proof", age_s, lambda: self._prove(endpoint))
         if proof.digest is None:
-            # What the control plane said may be old: look again at the next call.
+            # What the control plane said may be old: look and ask again at the next call.
             memory.answers.pop("workers", None)
+            memory.answers.pop("proof", None)
         return self._seen(endpoint, marks, memory, workers, proof)
 
     def _seen(
@@ -165,7 +182,7 @@ class Observer:
         memory.worker_ids |= present
         starts = 0
         sick = [worker for worker in seen.current if worker.status in SICK]
-        if sick and seen.trouble_s > 0:
+        if sick and seen.trouble_s > self._freshness.log_after_s:
             starts = self._kept(
                 memory, "starts", self._freshness.log_s, lambda: self._most_starts(endpoint, sick)
             )

@@ -32,8 +32,9 @@ from tidegate.platforms.runpod.logs import LogBounds
 from tidegate.platforms.runpod.marks import Marks, Wanted
 from tidegate.platforms.runpod.observing import Freshness, Observer
 from tidegate.platforms.runpod.orders import endpoint_order, marked, need_of, worker_bounds
-from tidegate.platforms.runpod.pace import Pace, wait_for
+from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.placement import EndpointRung, Need, endpoint_ladder
+from tidegate.platforms.runpod.removal import Patience, remove_endpoint
 from tidegate.platforms.runpod.replies import Endpoint
 from tidegate.platforms.runpod.wire import EndpointKind, Product
 
@@ -54,14 +55,6 @@ class Tenant:
     gpu_types: tuple[str, ...] = ("*",)
     funded_hours: Decimal = Decimal(1)
     """A set is only created when the balance pays for it for so long."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long ends may take, in seconds."""
-
-    drain_s: float = 60.0
-    gone_s: float = 15.0
 
 
 class OrganizationSets:
@@ -287,40 +280,7 @@ class OrganizationSets:
         self._observer.seed(self.client.control.update_endpoint(endpoint.id, change, is_repeatable=True))
 
     def _remove(self, endpoint: Endpoint) -> None:
-        """The safe order: nothing new starts, nothing waits, nothing runs, and only then is it deleted."""
-        control = self.client.control
-        try:
-            control.update_endpoint(endpoint.id, worker_bounds(0, 0), is_repeatable=True)
-            if endpoint.type == EndpointKind.QUEUE:
-                self.client.jobs.purge(endpoint)
-            wait_for(
-                lambda: len(control.workers(endpoint.id).workers),
-                lambda count: count == 0,
-                timeout_s=self._patience.drain_s,
-                pace=self._pace,
-            )
-            control.delete_endpoint(endpoint.id)
-        except Missing:
-            return
-        is_gone = wait_for(
-            lambda: self._is_gone(endpoint.id),
-            bool,
-            timeout_s=self._patience.gone_s,
-            pace=self._pace,
-        )
-        if not is_gone:
-            raise Transient(
-                f"RunPod still shows endpoint {endpoint.name} after it was deleted.",
-                remedy="Delete the set again.",
-                endpoint=endpoint.id,
-            )
-
-    def _is_gone(self, endpoint_id: str) -> bool:
-        try:
-            self.client.control.endpoint(endpoint_id)
-        except Missing:
-            return True
-        return False
+        remove_endpoint(self.client, endpoint, self._patience, self._pace)
 
     # Reading
 
@@ -339,16 +299,18 @@ class OrganizationSets:
             credential=self.tenant.credential,
             message=judgement.message,
             since=seen.marks.started_at,
+            load_seconds=self._observer.memory(endpoint.name).load_s,
         )
 
     def _worker_lines(self, endpoint: Endpoint, lines: int) -> list[str]:
-        """The last lines of a few workers; what cannot be read is left out."""
+        """The last lines of a few workers, of those that left too; what cannot be read is said."""
         found: list[str] = []
         try:
-            for worker in self.client.control.workers(endpoint.id).workers[:LOGGED_WORKERS]:
+            present = [worker.id for worker in self.client.control.workers(endpoint.id).workers]
+            for worker_id in (present or self._observer.memory(endpoint.name).last_workers)[:LOGGED_WORKERS]:
                 bounds = LogBounds(lines=lines, quiet_s=1.0, total_s=5.0)
-                entries = self.client.control.worker_log(endpoint.id, worker.id, tail=lines, bounds=bounds)
-                found += [f"{worker.id} {entry.source}: {entry.line}" for entry in entries]
+                entries = self.client.control.worker_log(endpoint.id, worker_id, tail=lines, bounds=bounds)
+                found += [f"{worker_id} {entry.source}: {entry.line}" for entry in entries]
         except TidegateError as error:
             found.append(f"(the log cannot be read: {error.message})")
         return found[-lines:]
