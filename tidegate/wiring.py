@@ -5,10 +5,21 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
-from tidegate.domain import LOCAL_KEY_NAME, NeedsOperator, Secret, TidegateError, key_digest
+from tidegate.domain import (
+    LOCAL_KEY_NAME,
+    InvalidInput,
+    NeedsOperator,
+    Organization,
+    Refused,
+    Secret,
+    SetSpec,
+    TidegateError,
+    key_digest,
+)
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
@@ -35,6 +46,8 @@ def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | N
         secrets=SecretStore(settings.secrets_dir, os.environ),
         gateway_url=lambda: gateway_url(settings),
     )
+    if any(uses_runpod(org) for org in ports.organizations.values()):
+        ports.platforms = {**ports.platforms, "runpod": _runpod_platform(ports)}
     ports.gpu = gpu(ports) if gpu else InlineGpu(ports)
     ports.make_checks = lambda: _checks(ports)
     return ports
@@ -53,6 +66,54 @@ def _local_platform(settings: Settings) -> Any:
     from tidegate.platforms.local import LocalPlatform
 
     return LocalPlatform(settings.local_platform_dir, engine=LlamaServer(settings.engine_bin_dir))
+
+
+def uses_runpod(org: Organization) -> bool:
+    return any(service.platform == "runpod" for service in org.services.values())
+
+
+def _runpod_platform(ports: Ports) -> Any:
+    """RunPod for every organization that uses it and whose key is there. The key of one is never used for another;
+    a missing one is told when the organization is authorized for a release."""
+    from tidegate.platforms.runpod import OrganizationSets, RunPodClient, RunPodPlatform, Tenant
+
+    def connect(key: Secret) -> RunPodClient:
+        return RunPodClient(ports.settings.runpod_api_url, ports.settings.runpod_data_url, key)
+
+    organizations: dict[str, OrganizationSets] = {}
+    for org in ports.organizations.values():
+        name = org.credentials.get("runpod", credential_name("runpod", org.name))
+        key = ports.secrets.get(name) if uses_runpod(org) else None
+        if key is not None:
+            services = {
+                service: config.runpod
+                for service, config in org.services.items()
+                if config.platform == "runpod" and config.runpod is not None
+            }
+            try:
+                client = connect(key)
+            except Refused:
+                # What is stored is no key. The authorization of a release says so; other work goes on.
+                continue
+            tenant = Tenant(org.name, name, services)
+            organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)
+    return RunPodPlatform(organizations, connect)
+
+
+def gpu_memory_of(spec: SetSpec) -> int:
+    """What a set needs on its GPU: estimated from the file's header, else the most that its service may use."""
+    from tidegate.gguf import estimate_memory, read_header
+
+    try:
+        with Path(spec.artifact_path).open("rb") as file:
+            header = read_header(file).header
+        if header is None:
+            return spec.max_memory_bytes
+        estimate = estimate_memory(header, spec.context_tokens, spec.parallel, is_on_gpu=True)
+    except (OSError, InvalidInput):
+        # The file is elsewhere, or broken: then the gates say so, and nothing is placed.
+        return spec.max_memory_bytes
+    return estimate.total_bytes
 
 
 def gateway_url(settings: Settings) -> str:

@@ -13,9 +13,6 @@ from tidegate.platforms.runpod.load_balancer import LoadBalancer
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.transport import Retries, Transport
 
-API_URL = "https://api.runpod.io"
-DATA_URL = "https://api.runpod.ai"
-
 
 class RunPodClient:
     """RunPod with one key. Moving to the emulator changes the two URLs and the key, and nothing else."""

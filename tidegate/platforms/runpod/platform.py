@@ -3,16 +3,28 @@
 A set of one organization is never looked for, routed to or paid for with the key of another.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tidegate.domain import NotFound, Refused, Secret, SetSpec, SetState, SetStatus, owner_of_set
+from tidegate.domain import (
+    NotFound,
+    Refused,
+    Secret,
+    SetSpec,
+    SetState,
+    SetStatus,
+    TidegateError,
+    owner_of_set,
+)
 from tidegate.platforms.runpod.client import RunPodClient
 from tidegate.platforms.runpod.organization_sets import OrganizationSets
 from tidegate.platforms.runpod.pace import Pace, wait_for
 from tidegate.platforms.runpod.sweeping import Orphan, find_orphans
+
+log = logging.getLogger(__name__)
 
 SETTLED = (SetState.READY, SetState.FAILED, SetState.ABSENT, SetState.STOPPED)
 
@@ -113,7 +125,14 @@ class RunPodPlatform:
             sets.delete(name)
 
     def list_owned(self) -> list[SetStatus]:
-        return [status for sets in self._organizations.values() for status in sets.list_owned()]
+        """Sets of every organization. One whose account cannot be read does not hide those of the others."""
+        found: list[SetStatus] = []
+        for org, sets in self._organizations.items():
+            try:
+                found += sets.list_owned()
+            except TidegateError as error:
+                log.warning("runpod: the sets of %s cannot be listed: %s", org, error.message)
+        return found
 
     def price_per_hour_usd(self, spec: SetSpec) -> float:
         """The most that the set can cost per hour."""
