@@ -122,13 +122,16 @@ def _host(upstream: Upstream, config: GatewayConfig) -> Json:
 
 
 def _connection_check(interval_s: float) -> Json:
-    """A connection and, with TLS, a handshake: tells a wrong name or certificate, sends nothing, wakes nobody."""
+    """A connection and, with TLS, a handshake: tells a wrong name or certificate, sends nothing, wakes nobody.
+
+    One failure is enough: Envoy takes a looked-up host for healthy until then. One success heals it.
+    """
     return {
         "interval": f"{interval_s}s",
         "no_traffic_interval": f"{interval_s}s",
         "unhealthy_interval": "1s",
         "timeout": "5s",
-        "unhealthy_threshold": 2,
+        "unhealthy_threshold": 1,
         "healthy_threshold": 1,
         "tcp_health_check": {},
     }
