@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from tidegate import wiring
 from tidegate.cli.app import app
-from tidegate.domain import Route, Secret, ServiceRef
+from tidegate.domain import Route, Secret, ServiceRef, SetState, SetStatus
 from tidegate.settings import SOURCE_ROOT, Settings
 from tidegate.stack.port_choice import choose_ports
 from tidegate.steps import Ports
+from tidegate.steps.reconcile import assert_addresses
 
 ORG, OTHER = "swaggystacks", "scientiacapital"
 
@@ -194,3 +195,38 @@ def test_a_route_of_the_ledger_keeps_where_a_set_is_reached(installation, old_an
     stored = installation.ports.ledger.get_route(ServiceRef("elsewhere", "chat"))
     assert stored is not None
     assert stored.upstreams == (far,)
+
+
+class Vendor:
+    """A platform whose only set moved to another front door."""
+
+    def __init__(self, status: SetStatus):
+        self._status = status
+
+    def status(self, name: str) -> SetStatus:
+        return self._status.model_copy(update={"name": name})
+
+
+@pytest.mark.parametrize("state", [SetState.READY, SetState.STARTING])
+def test_a_set_that_moved_is_routed_with_its_whole_address_once_it_is_ready(installation, old_and_new, state):
+    ref = ServiceRef(ORG, "support-chat")
+    former = old_and_new[0].upstream.model_copy(update={"set_name": f"moved-{state}"})
+    route = Route(org=ORG, service=ref.service, upstreams=(former,), weights={former.set_name: 0})
+    installation.ports.ledger.put_route(route, epoch=installation.ports.ledger.current_epoch(ref))
+    address = {
+        "host": "localhost",
+        "port": 443,
+        "tls": True,
+        "path_prefix": "/lb/ab12",
+        "credential": "local-credential-swaggystacks",
+    }
+    vendor = Vendor(SetStatus(name="any", state=state, **address))
+    ports = replace(installation.ports, platforms={"local": vendor})
+
+    is_changed = assert_addresses(ports, ref)
+
+    stored = installation.ports.ledger.get_route(ref)
+    assert stored is not None
+    assert is_changed is (state is SetState.READY)
+    assert stored.upstreams == (former.model_copy(update=address if is_changed else {}),)
+    assert not assert_addresses(ports, ref)

@@ -222,6 +222,56 @@ def test_a_retry_carries_only_what_belongs_to_the_set_that_answers(service, remo
     assert {header(reply, "authorization") for reply in replies} == {bearer}
 
 
+def test_a_request_that_broke_a_remote_set_is_not_sent_to_the_next(service, remote_set, fresh_set):
+    local, remote = fresh_set("near-spared"), remote_set("far-crashing")
+    service.switch({local: 50, remote: 50})
+    session = next(
+        name
+        for name in (f"session-{number}" for number in range(100))
+        if service.ask(x_session_id=name).headers["x-tidegate-set"] == "far-crashing"
+    )
+    asked = local.behave("ok")
+
+    reply = service.ask({"crash": True}, x_session_id=session)
+
+    assert reply.status_code == 502
+    assert reply.headers["x-tidegate-set"] == "far-crashing"
+    assert reply.json()["error"]["code"] == "broken_off"
+    assert local.behave("ok").count("/v1/chat/completions") == asked.count("/v1/chat/completions")
+
+
+def test_an_unreachable_vendor_costs_no_request_while_another_set_is_there(service, remote_set, fresh_set):
+    local, remote = fresh_set("near-standing"), remote_set("far-gone")
+    service.switch({local: 20, remote: 80})
+    remote.kill()
+
+    replies = [service.ask() for _ in range(30)]
+
+    assert {(reply.status_code, reply.headers["x-tidegate-set"]) for reply in replies} == {
+        (200, "near-standing")
+    }
+
+
+def test_why_a_vendor_was_not_reached_stands_in_the_log_and_not_in_the_answer(
+    service, remote_set, authority, eventually
+):
+    service.switch({remote_set("far-false", certificate=authority.vouch("false", "else.example.org")): 100})
+
+    reply = service.ask()
+
+    line = eventually(
+        lambda: [
+            line
+            for line in service.gateway.config.access_log.read_text().splitlines()
+            if reply.headers["x-request-id"] in line and '"reason"' in line
+        ],
+        bool,
+        "the line in the log",
+    )[0]
+    assert "CERTIFICATE_VERIFY_FAILED" in json.loads(line)["reason"]
+    assert "CERTIFICATE" not in reply.text
+
+
 def test_two_remote_sets_with_two_credentials_do_not_mix_on_a_retry(service, org, remote_set):
     service.gateway.secrets[org, "second-credential"] = Secret("rpa_second")
     first = remote_set("far-first")
