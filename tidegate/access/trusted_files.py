@@ -33,7 +33,7 @@ def locate_trusted_files(organization: Organization, file: Path) -> Organization
             )
             for index, authority in enumerate(provenance.trusted_certificates)
         ),
-        revoked_certificates=provenance.revoked_certificates,
+        revoked_keys=provenance.revoked_keys,
     )
     return organization.model_copy(update={"provenance": located})
 

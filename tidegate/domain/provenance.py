@@ -42,8 +42,9 @@ class Provenance(_Part):
     required: bool = Field(default=False, description="Refuse releases without a trusted signature.")
     trusted_keys: tuple[TrustedKey, ...] = ()
     trusted_certificates: tuple[TrustedCertificate, ...] = ()
-    revoked_certificates: tuple[Digest, ...] = Field(
-        default=(), description="SHA-256 fingerprints of signing certificates that are trusted no longer."
+    revoked_keys: tuple[Digest, ...] = Field(
+        default=(),
+        description="SHA-256 of public keys in PEM form whose signatures and certificates count no longer.",
     )
 
     @property

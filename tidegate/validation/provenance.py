@@ -22,7 +22,7 @@ REMEDIES = {
     "provenance.trusted_keys (an authority: trusted_certificates) of the organization.",
     SignatureState.INVALID: "Somebody changed it, or it is no signature of that key: sign the file again.",
     SignatureState.EXPIRED: "Sign the file again with a certificate that is valid now.",
-    SignatureState.REVOKED: "Sign the file again with a certificate that was not revoked.",
+    SignatureState.REVOKED: "Sign the file again with a key that was not revoked.",
     SignatureState.UNSUITABLE: "Sign with a certificate on P-256, P-384 or P-521 whose key usage is "
     "digitalSignature and whose extended key usage is codeSigning.",
     SignatureState.MALFORMED: HOW_TO_SIGN,

@@ -40,11 +40,6 @@ class SignatureBundle:
     key_fingerprint: str | None
     certificates: tuple[bytes, ...]
 
-    @property
-    def claimed_signer(self) -> str:
-        """Fingerprint of the key, or of the signing certificate: who says to have signed."""
-        return self.key_fingerprint or hashlib.sha256(self.certificates[0]).hexdigest()
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)

@@ -14,7 +14,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,15 @@ AnyPath = str | bytes | os.PathLike[Any]
 CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 NOT_YET_VALID, HAS_EXPIRED = 9, 10
 
+# What reading a certificate that somebody damaged on purpose raises; several are no ValueError.
+CERTIFICATE_FAILURES = (
+    *(ValueError, TypeError, UnsupportedAlgorithm, crypto.Error),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 # model-signing documents ValueError alone; what it does not foresee comes through as these.
 LIBRARY_FAILURES = (
-    *(ValueError, TypeError, KeyError, IndexError, AttributeError),
-    *(InvalidSignature, UnsupportedAlgorithm, crypto.Error, crypto.X509StoreContextError),
+    *CERTIFICATE_FAILURES,
+    *(KeyError, IndexError, AttributeError, InvalidSignature, crypto.X509StoreContextError),
 )
 
 
@@ -63,23 +68,52 @@ def verify_signature(
 
 
 def _verify_by_key(bundle: SignatureBundle, digest: str, trust: Provenance) -> CheckedSignature:
+    if bundle.key_fingerprint in trust.revoked_keys:
+        return CheckedSignature.of(bundle, State.REVOKED, "its key was revoked")
     for key in trust.trusted_keys:
-        if _fingerprint(key) == bundle.key_fingerprint:
+        if _fingerprint_of(key) == bundle.key_fingerprint:
             verifier = verifying.Config().use_elliptic_key_verifier(public_key=key.path)
             return _ask_library(verifier, bundle, digest, key.name)
     return CheckedSignature.of(bundle, State.UNKNOWN_SIGNER, "its key is not among the trusted keys")
 
 
-def _fingerprint(key: TrustedKey) -> str:
-    """As model-signing computes it: SHA-256 of the PEM text in its standard form."""
+def _fingerprint_of(key: TrustedKey) -> str:
     try:
         public_key = load_pem_public_key(Path(key.path).read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise _bad_trust("key", key.path, str(error)) from error
     if not isinstance(public_key, EllipticCurvePublicKey) or public_key.curve.name not in CURVES:
         raise _bad_trust("key", key.path, "it is no elliptic-curve key on P-256, P-384 or P-521")
-    pem = public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(pem).hexdigest()
+    return _fingerprint(public_key)
+
+
+def _fingerprint(key: EllipticCurvePublicKey) -> str:
+    """As model-signing computes it: SHA-256 of the PEM text in its standard form.
+
+    Certificates are known by their key too. Their own fingerprint covers an ECDSA signature, of which anybody
+    can make a second valid form: a revocation by it would be evaded.
+    """
+    return hashlib.sha256(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _verify_by_certificate(
+    bundle: SignatureBundle, digest: str, trust: Provenance, now: datetime
+) -> CheckedSignature:
+    try:
+        chain = [x509.load_der_x509_certificate(raw) for raw in bundle.certificates]
+        key = chain[0].public_key()
+        if not isinstance(key, EllipticCurvePublicKey) or key.curve.name not in CURVES:
+            why = "its certificate has no key on P-256, P-384 or P-521"
+            return CheckedSignature.of(bundle, State.UNSUITABLE, why)
+        if _fingerprint(key) in trust.revoked_keys:
+            checked = CheckedSignature.of(bundle, State.REVOKED, "the key of its certificate was revoked")
+        elif not _may_sign_code(chain[0]):
+            checked = CheckedSignature.of(bundle, State.UNSUITABLE, "its certificate is not for code signing")
+        else:
+            checked = _verify_by_authority(bundle, digest, trust, chain, now)
+        return replace(checked, signer=_fingerprint(key))
+    except CERTIFICATE_FAILURES as error:
+        return CheckedSignature.of(bundle, State.MALFORMED, f"its certificate cannot be read: {error}")
 
 
 @dataclass(frozen=True)
@@ -88,16 +122,9 @@ class _Refusal:
     why: str
 
 
-def _verify_by_certificate(
-    bundle: SignatureBundle, digest: str, trust: Provenance, now: datetime
+def _verify_by_authority(
+    bundle: SignatureBundle, digest: str, trust: Provenance, chain: list[x509.Certificate], now: datetime
 ) -> CheckedSignature:
-    try:
-        chain = [x509.load_der_x509_certificate(raw) for raw in bundle.certificates]
-        unsuitable = _why_unsuitable(chain[0], trust)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        return CheckedSignature.of(bundle, State.MALFORMED, f"its certificate cannot be read: {error}")
-    if unsuitable is not None:
-        return CheckedSignature.of(bundle, unsuitable.state, unsuitable.why)
     refusal = _Refusal(State.UNKNOWN_SIGNER, "no certificate authority is trusted")
     for authority in trust.trusted_certificates:
         doubt = _why_untrusted(authority, chain, now)
@@ -107,19 +134,6 @@ def _verify_by_certificate(
         if refusal.state is not State.EXPIRED:
             refusal = doubt
     return CheckedSignature.of(bundle, refusal.state, refusal.why)
-
-
-def _why_unsuitable(leaf: x509.Certificate, trust: Provenance) -> _Refusal | None:
-    """What is wrong with the signing certificate whoever certified it."""
-    fingerprint = hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
-    if fingerprint in trust.revoked_certificates:
-        return _Refusal(State.REVOKED, f"its certificate {fingerprint[:12]} was revoked")
-    key = leaf.public_key()
-    if not isinstance(key, EllipticCurvePublicKey) or key.curve.name not in CURVES:
-        return _Refusal(State.UNSUITABLE, "its certificate has no key on P-256, P-384 or P-521")
-    if not _may_sign_code(leaf):
-        return _Refusal(State.UNSUITABLE, "its certificate is not for code signing")
-    return None
 
 
 def _may_sign_code(leaf: x509.Certificate) -> bool:
@@ -156,7 +170,7 @@ def _store_of(authority: TrustedCertificate) -> crypto.X509Store:
     try:
         for certificate in x509.load_pem_x509_certificates(Path(authority.path).read_bytes()):
             store.add_cert(crypto.X509.from_cryptography(certificate))
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+    except (OSError, *CERTIFICATE_FAILURES) as error:
         raise _bad_trust("certificate", authority.path, str(error)) from error
     return store
 

@@ -22,7 +22,8 @@ class SignatureState(StrEnum):
 
 @dataclass(frozen=True)
 class CheckedSignature:
-    """One stored signature. `publisher` is set when it is valid; `signer` is only claimed until then."""
+    """One stored signature. `publisher` is set when it is valid; `signer`, the fingerprint of the signing key, is
+    only claimed until then."""
 
     bundle: str
     state: SignatureState
@@ -32,7 +33,7 @@ class CheckedSignature:
 
     @classmethod
     def of(cls, bundle: SignatureBundle, state: SignatureState, why: str, publisher: str = "") -> Self:
-        return cls(bundle.digest, state, why, publisher, bundle.claimed_signer)
+        return cls(bundle.digest, state, why, publisher, bundle.key_fingerprint or "")
 
 
 @dataclass(frozen=True)
