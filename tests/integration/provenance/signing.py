@@ -65,11 +65,13 @@ class KeySigner:
 class Authority:
     """A certificate authority, at the root or below another."""
 
-    def __init__(self, folder: Path, name: str, above: "Authority | None" = None):
+    def __init__(
+        self, folder: Path, name: str, above: "Authority | None" = None, *, may_certify: bool = True
+    ):
         self.folder = folder
         self.above = above
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._certify(name, self._key, above, is_authority=True)
+        self.certificate = self._certify(name, self._key, above, is_authority=may_certify)
         self.file = write_certificate(self.certificate, folder / f"{name}.crt")
         self._numbers = itertools.count()
 

@@ -233,6 +233,15 @@ def test_a_certificate_of_another_authority_of_the_same_name_is_untrusted(
     assert signature.state is State.UNKNOWN_SIGNER
 
 
+def test_a_signing_certificate_cannot_certify_others(model: Path, authority: Authority, tmp_path: Path):
+    trust = trust_authority(authority)
+    usurper = Authority(tmp_path, "training", authority, may_certify=False)
+
+    signature = only(check(model, trust, usurper.certify("friend").sign(model)), trust)
+
+    assert signature.state is State.UNKNOWN_SIGNER
+
+
 def test_an_expired_certificate_is_refused_though_the_library_takes_it(model: Path, authority: Authority):
     trust = trust_authority(authority)
     bundle = authority.certify("training", since=NOW - 9 * DAY, until=NOW - DAY).sign(model)
