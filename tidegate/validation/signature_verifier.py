@@ -15,13 +15,14 @@ import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from model_signing import hashing, manifest, verifying
@@ -87,7 +88,7 @@ def _fingerprint_of(key: TrustedKey) -> str:
     return _fingerprint(public_key)
 
 
-def _fingerprint(key: EllipticCurvePublicKey) -> str:
+def _fingerprint(key: CertificatePublicKeyTypes) -> str:
     """As model-signing computes it: SHA-256 of the PEM text in its standard form.
 
     Certificates are known by their key too. Their own fingerprint covers an ECDSA signature, of which anybody
@@ -105,8 +106,9 @@ def _verify_by_certificate(
         if not isinstance(key, EllipticCurvePublicKey) or key.curve.name not in CURVES:
             why = "its certificate has no key on P-256, P-384 or P-521"
             return CheckedSignature.of(bundle, State.UNSUITABLE, why)
-        if _fingerprint(key) in trust.revoked_keys:
-            checked = CheckedSignature.of(bundle, State.REVOKED, "the key of its certificate was revoked")
+        if any(_fingerprint(link.public_key()) in trust.revoked_keys for link in chain):
+            why = "the key of its certificate, or of one above it, was revoked"
+            checked = CheckedSignature.of(bundle, State.REVOKED, why)
         elif not _may_sign_code(chain[0]):
             checked = CheckedSignature.of(bundle, State.UNSUITABLE, "its certificate is not for code signing")
         else:
@@ -154,7 +156,7 @@ def _why_untrusted(
     if authority.subjects and subject not in authority.subjects:
         return _Refusal(State.UNKNOWN_SIGNER, f"'{subject}' is not among the subjects of {authority.name}")
     store = _store_of(authority)
-    store.set_time(now)
+    store.set_time(now.astimezone(UTC))
     leaf, *others = (crypto.X509.from_cryptography(certificate) for certificate in chain)
     try:
         crypto.X509StoreContext(store, leaf, others).verify_certificate()

@@ -71,6 +71,7 @@ class Authority:
         self.folder = folder
         self.above = above
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self.fingerprint = fingerprint(self._key)
         self.certificate = self._certify(name, self._key, above, is_authority=may_certify)
         self.file = write_certificate(self.certificate, folder / f"{name}.crt")
         self._numbers = itertools.count()

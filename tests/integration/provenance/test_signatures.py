@@ -272,6 +272,16 @@ def test_a_revoked_key_is_refused_with_and_without_a_certificate(
     assert only(check(model, by_authority, certified.sign(model)), by_authority).state is State.REVOKED
 
 
+def test_whoever_was_certified_by_a_revoked_authority_is_refused(
+    model: Path, authority: Authority, tmp_path: Path
+):
+    between = Authority(tmp_path, "Acme Training", authority)
+    bundle = between.certify("training").sign(model)
+    trust = trust_authority(authority, revoked_keys=(between.fingerprint,))
+
+    assert only(check(model, trust, bundle), trust).state is State.REVOKED
+
+
 def test_a_revoked_certificate_stays_revoked_when_its_own_signature_is_written_in_another_form(
     model: Path, authority: Authority
 ):
