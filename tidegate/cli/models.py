@@ -35,8 +35,6 @@ def register(
 ) -> None:
     """Copy a file into the store and register it as a model version. Nothing is deployed.
 
-    Registered again with another --signature, a version keeps that one too.
-
     Examples:
 
       tidegate models register out/pipit-v2.gguf --org swaggystacks --name pipit --version v2 --provenance run=481
@@ -140,6 +138,34 @@ def show(
     }
     for key, value in facts.items():
         say(f"  {escape(key):<12} {escape(value)}")
+
+
+@app.command()
+def attach(
+    org: Annotated[str, typer.Argument(metavar="ORG", help="Organization that owns the model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL:VERSION", help="MODEL:latest is the newest.")],
+    signatures: Annotated[
+        list[Path], typer.Argument(metavar="SIGNATURE...", help="Detached signatures of it.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep more signatures of a registered version, for example by a new key. The others stay.
+
+    Examples:
+
+      tidegate models attach swaggystacks pipit:v2 pipit-v2.gguf.sig
+    """
+    from tidegate import steps, wiring
+    from tidegate.cli.releases import parse_model
+
+    ports = wiring.load()
+    ports.organization(org)
+    found = ports.ledger.get_version(org, *parse_model(model))
+    row = steps.attach_signatures(ports, found, signatures)
+    if as_json:
+        print_json({"version": as_data(found), "signature": as_data(row)})
+        return
+    say(f"[bold]{escape(found.label)}[/bold] of {found.org}: {escape(row.summary)}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from tidegate.steps.pipeline import (
     verify_org_auth,
 )
 from tidegate.steps.ports import Ports
-from tidegate.steps.provenance import check_provenance, publishers_of
+from tidegate.steps.provenance import attach_signatures, check_provenance, publishers_of
 from tidegate.steps.rollback import (
     approve_release,
     bring_back,
@@ -29,6 +29,7 @@ __all__ = [
     "Ports",
     "StepOutcome",
     "approve_release",
+    "attach_signatures",
     "benchmark",
     "bring_back",
     "check_provenance",

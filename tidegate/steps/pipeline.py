@@ -69,7 +69,7 @@ def register_model(
 ) -> ModelVersion:
     """Copy the file into the store, compute its digest and register it. The same again returns the same.
 
-    Detached signatures of it are kept beside it; registering the same version again with more of them adds those.
+    Detached signatures of it are kept beside it.
 
     Raises: InvalidInput, NotFound, Refused (that version exists with another digest).
     """

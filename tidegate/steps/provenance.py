@@ -5,7 +5,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.domain import Evidence, InvalidInput
+from tidegate.domain import Evidence, InvalidInput, ModelVersion
 from tidegate.steps.ports import Ports
 from tidegate.validation import ProvenanceFindings, check_signatures, judge_provenance, parse_bundle
 from tidegate.validation.signature_bundle import MAX_BUNDLE_BYTES
@@ -24,6 +24,15 @@ def publishers_of(ports: Ports, org: str, digest: str) -> tuple[str, ...]:
 def _findings(ports: Ports, org: str, digest: str) -> ProvenanceFindings:
     trust = ports.organization(org).provenance
     return check_signatures(ports.store.signatures(digest), digest, trust, ports.clock())
+
+
+def attach_signatures(ports: Ports, version: ModelVersion, paths: Sequence[Path]) -> Evidence:
+    """Keep more signatures of a registered version, and say who vouches for it then.
+
+    Raises: InvalidInput, NotFound.
+    """
+    keep_signatures(ports, version.digest, read_signatures(paths))
+    return check_provenance(ports, version.org, version.digest)
 
 
 def read_signatures(paths: Sequence[Path]) -> dict[Path, bytes]:

@@ -75,7 +75,7 @@ def _why_not_signed(findings: ProvenanceFindings, trust: Provenance) -> tuple[st
     if findings.problem:
         return "not_checked", f"signatures could not be checked: {findings.problem}", findings.remedy
     if not findings.stored:
-        remedy = f"{HOW_TO_SIGN} Then register it again with --signature MODEL.gguf.sig."
+        remedy = f"{HOW_TO_SIGN} Then: tidegate models attach ORG MODEL:VERSION MODEL.gguf.sig."
         return "unsigned", "the model version carries no signature", remedy
     if not findings.signatures:
         return (

@@ -21,7 +21,7 @@ def test_an_unsigned_version_is_refused_before_anything_is_created(strict: House
     assert release.state is REFUSED
     assert "carries no signature" in release.reason
     assert (row.verdict, row.data["outcome"]) == (Verdict.FAIL, "unsigned")
-    assert "--signature" in row.remedy
+    assert "tidegate models attach" in row.remedy
     assert strict.ports.ledger.list_sets() == []
 
 
@@ -52,7 +52,8 @@ def test_a_version_signed_by_a_stranger_is_refused_and_accepted_once_it_is_signe
     assert row.data["signatures"][0]["state"] == "unknown_signer"
     assert steps.publishers_of(strict.ports, "acme", version.digest) == ()
 
-    assert strict.register(model, "v1", trainer.sign(model)) == version
+    row = steps.attach_signatures(strict.ports, version, [trainer.sign(model)])
+    assert row.data["signed_by"] == ["acme-training"]
 
     again, _ = strict.ask("v1")
     assert (again.state, again.id != refused.id) == (GOES_ON, True)
