@@ -16,6 +16,7 @@ from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
 from tidegate.domain.names import ServiceRef, owner_of_set, set_name
 from tidegate.domain.organization import Organization, ServiceConfig
 from tidegate.domain.policy import Policy
+from tidegate.domain.provenance import Provenance, TrustedCertificate, TrustedKey
 from tidegate.domain.release import (
     TERMINAL,
     JournalEntry,
@@ -46,6 +47,7 @@ __all__ = [
     "Permanent",
     "Plan",
     "Policy",
+    "Provenance",
     "Refused",
     "Release",
     "ReleaseRequest",
@@ -60,6 +62,8 @@ __all__ = [
     "TidegateError",
     "TrafficCounts",
     "Transient",
+    "TrustedCertificate",
+    "TrustedKey",
     "Upstream",
     "Verdict",
     "fold",
