@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import os
+import signal
 import stat
 import threading
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -427,6 +430,25 @@ def test_a_remote_set_comes_and_goes_without_a_broken_stream(service, remote_set
 
     assert tally.failures == []
     assert {"set-old", "far-guest-0"} <= set(tally.sets)
+
+
+def test_a_killed_envoy_reaches_remote_sets_again(service, remote_set, eventually):
+    service.switch({remote_set("far-lasting"): 100})
+    former = service.gateway.envoy_pid
+
+    os.kill(former, signal.SIGKILL)
+
+    eventually(lambda: service.gateway.envoy_pid, lambda pid: pid != former, "a new process")
+    reply = eventually(lambda: _try(service), lambda reply: reply is not None, "an answer")
+    assert header(reply, "authorization") == f"Bearer {SECRET_VALUE}"
+
+
+def _try(service) -> httpx.Response | None:
+    try:
+        reply = service.ask()
+    except httpx.TransportError:
+        return None
+    return reply if reply.status_code == 200 else None
 
 
 def test_a_credential_stands_in_one_private_file_and_is_never_shown(service, remote_set, eventually):
