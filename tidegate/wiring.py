@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
-from tidegate.domain import NeedsOperator, Organization, TidegateError
+from tidegate.domain import LOCAL_KEY_NAME, NeedsOperator, Secret, TidegateError, key_digest
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
@@ -108,11 +108,14 @@ class _InlineJob:
 
 
 def provision_secrets(ports: Ports) -> None:
-    """Make what the embedded stack needs: the probe key, and per organization a client key and a platform
-    credential that the local platform is told to accept. Existing values stay."""
+    """Make what the embedded stack needs: the probe key, and per organization a client key, known to the ledger,
+    and a platform credential that the local platform is told to accept. Existing values stay."""
     ports.secrets.ensure(PROBE_KEY)
     for org in ports.organizations.values():
-        ports.secrets.ensure(api_key_name(org.name))
+        key = ports.secrets.ensure(api_key_name(org.name))
+        ports.ledger.register_api_key(
+            org.name, LOCAL_KEY_NAME, key_digest(key, org.name), created_by="the secret store"
+        )
         for name, platform in ports.platforms.items():
             grant = getattr(platform, "grant", None)
             if grant is not None:
@@ -121,17 +124,26 @@ def provision_secrets(ports: Ports) -> None:
                 )
 
 
-def client_keys(organizations: dict[str, Organization], secrets: SecretStore) -> list[Any]:
-    """What the gateway accepts: one key per organization, and the internal probe key."""
+def client_keys(ports: Ports) -> list[Any]:
+    """What the gateway accepts: the live keys of every organization, and the internal probe key."""
     from tidegate.gateway import PROBE_CLIENT, ClientKey
 
     keys = [
-        ClientKey(org=org.name, client=org.name, key=secret)
-        for org in organizations.values()
-        if (secret := secrets.get(api_key_name(org.name))) is not None
+        ClientKey(key.org, key.name, key.digest, key.expires_at)
+        for key in ports.ledger.live_api_keys()
+        if key.org in ports.organizations
     ]
-    probe = secrets.get(PROBE_KEY)
-    return keys + ([ClientKey(org=PROBE_CLIENT, client=PROBE_CLIENT, key=probe)] if probe else [])
+    probe = ports.secrets.get(PROBE_KEY)
+    return keys + ([ClientKey.of(PROBE_CLIENT, PROBE_CLIENT, probe)] if probe else [])
+
+
+def platform_credential(ports: Ports, org: str, name: str) -> Secret | None:
+    """A secret that the gateway presents to a set elsewhere; only one that is this organization's own."""
+    known = ports.organizations.get(org)
+    if known is None:
+        return None
+    own = {known.credentials.get(platform, credential_name(platform, org)) for platform in ports.platforms}
+    return ports.secrets.get(name) if name in own | set(known.credentials.values()) else None
 
 
 def run_gateway_agent(
@@ -142,17 +154,23 @@ def run_gateway_agent(
 
     ports = load(settings)
     provision_secrets(ports)
-    secrets = SecretStore(settings.secrets_dir, os.environ)
     config = GatewayConfig(
         name=name,
         root=settings.gateway_dir / name,
         port=port,
         admin_socket=settings.runtime_dir / f"{name}.sock",
         envoy_bin=settings.envoy_bin,
+        ca_file=settings.ca_file,
         # The mark by which the stack finds an Envoy whose agent was killed.
         environment={name: os.environ[name] for name in (STACK_MARK_VARIABLE,) if name in os.environ},
     )
-    serve(config, ports.ledger, lambda: client_keys(dict(ports.organizations), secrets), stop)
+    serve(
+        config,
+        ports.ledger,
+        lambda: client_keys(ports),
+        stop,
+        lambda org, name: platform_credential(ports, org, name),
+    )
 
 
 def run_platform_agent(settings: Settings, stop: threading.Event) -> None:

@@ -7,6 +7,7 @@ from tidegate.access.secret_store import (
     SecretStore,
     api_key_name,
     credential_name,
+    new_api_key,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "api_key_name",
     "credential_name",
     "load_organizations",
+    "new_api_key",
 ]

@@ -24,6 +24,11 @@ def api_key_name(org: str) -> str:
     return f"org-{org}-api-key"
 
 
+def new_api_key(org: str) -> Secret:
+    """A key of 256 random bits for a client of an organization."""
+    return Secret(_api_key(org, secrets.token_urlsafe(32)))
+
+
 def credential_name(platform: str, org: str) -> str:
     """Name of the secret that proves an organization to a platform."""
     return f"{platform}-credential-{org}"
@@ -70,6 +75,26 @@ class SecretStore:
             )
         return made
 
+    def replace(self, name: str, value: Secret) -> None:
+        """Store another value in place of the present one.
+
+        Raises:
+            InvalidInput: the name has a shape that no secret of ours has.
+            Refused: the environment gives this secret.
+        """
+        self.refuse_override(name)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / name
+        os.replace(self._draft(path, value.reveal()), path)
+
+    def refuse_override(self, name: str) -> None:
+        """Raises: Refused when the environment gives this secret, so that a file would change nothing."""
+        variable = variable_name(name)
+        if variable in self._environ:
+            raise Refused(
+                f"The secret '{name}' is given by {variable}.", remedy="Change it there, where it comes from."
+            )
+
     def names(self) -> list[str]:
         """Names of the stored secrets; never a value."""
         if not self._folder.is_dir():
@@ -80,18 +105,22 @@ class SecretStore:
 
     def _create(self, path: Path, value: str) -> None:
         """Write aside, then link: the name appears with its whole content or not at all, and never twice."""
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = self._draft(path, value)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(value + "\n")
-                file.flush()
-                os.fsync(file.fileno())
             os.link(draft, path)
         except FileExistsError:
             return
         finally:
             draft.unlink()
+
+    def _draft(self, path: Path, value: str) -> Path:
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(value + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return draft
 
     def _read(self, path: Path) -> Secret | None:
         try:
@@ -130,8 +159,12 @@ def _new_value(name: str, random_text: str) -> str:
     if name == PROBE_KEY:
         return f"tg_probe_{random_text}"
     if match := re.match(r"^org-(.+)-api-key$", name):
-        return f"tg_{match[1]}_{random_text}"
+        return _api_key(match[1], random_text)
     return random_text
+
+
+def _api_key(org: str, random_text: str) -> str:
+    return f"tg_{org}_{random_text}"
 
 
 def _secret_of(text: str, origin: str) -> Secret:

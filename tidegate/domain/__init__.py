@@ -1,5 +1,6 @@
 """Value types shared by every room. Pure: no clock, disk, network or randomness."""
 
+from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
 from tidegate.domain.artifact import ModelVersion
 from tidegate.domain.errors import (
     CapacityShortage,
@@ -26,11 +27,15 @@ from tidegate.domain.release import (
     idempotency_key,
 )
 from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
+from tidegate.domain.runpod import RunPodServiceConfig
 from tidegate.domain.secret import Secret
 from tidegate.domain.sets import SetSpec, SetState, SetStatus
 
 __all__ = [
+    "LOCAL_KEY_NAME",
     "TERMINAL",
+    "ApiKey",
+    "ApiKeyState",
     "CapacityShortage",
     "Evidence",
     "Fenced",
@@ -51,6 +56,7 @@ __all__ = [
     "ReleaseRequest",
     "ReleaseState",
     "Route",
+    "RunPodServiceConfig",
     "Secret",
     "ServiceConfig",
     "ServiceRef",
@@ -64,6 +70,7 @@ __all__ = [
     "Verdict",
     "fold",
     "idempotency_key",
+    "key_digest",
     "owner_of_set",
     "set_name",
 ]

@@ -17,7 +17,7 @@ SUBSCRIPTIONS = {
     LISTENERS: "listener_manager.lds",
     CLUSTERS: "cluster_manager.cds",
     ROUTES: "http.edge.rds.services",
-    AUTH: "extension_config_discovery.http_filter.api_key_auth",
+    AUTH: "extension_config_discovery.http_filter.api_keys",
 }
 """Prefix of the statistics about each file."""
 

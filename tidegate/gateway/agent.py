@@ -13,8 +13,10 @@ from typing import Protocol
 
 from tidegate.domain import (
     GatewayStatus,
+    NeedsOperator,
     Permanent,
     Route,
+    Secret,
     ServiceRef,
     TidegateError,
     TrafficCounts,
@@ -34,6 +36,8 @@ _REFUSED_RETRY_S = 2.0
 _ROTATE_S = 10.0
 
 Keys = Callable[[], Sequence[ClientKey]]
+Credentials = Callable[[str, str], Secret | None]
+"""The secret of this name, if that organization may use it."""
 
 
 class RouteSource(Protocol):
@@ -48,7 +52,18 @@ class RouteSource(Protocol):
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None: ...
 
 
-def serve(config: GatewayConfig, source: RouteSource, keys: Keys, stop: threading.Event) -> None:
+def no_credentials(org: str, name: str) -> Secret | None:
+    """For a gateway whose sets all stand on our own hosts."""
+    return None
+
+
+def serve(
+    config: GatewayConfig,
+    source: RouteSource,
+    keys: Keys,
+    stop: threading.Event,
+    credentials: Credentials = no_credentials,
+) -> None:
     """Start Envoy, follow the source until `stop`, and end gracefully.
 
     Raises:
@@ -62,26 +77,17 @@ def serve(config: GatewayConfig, source: RouteSource, keys: Keys, stop: threadin
         envoy = Envoy(config, admin, binary)
         try:
             envoy.start()
-            run_agent(config, source, keys, stop, admin=admin, envoy=envoy, publisher=publisher)
+            agent = Agent(config, source, keys, credentials, admin=admin, envoy=envoy, publisher=publisher)
+            run_agent(agent, stop, config.poll_s)
         finally:
             envoy.stop()
 
 
-def run_agent(
-    config: GatewayConfig,
-    source: RouteSource,
-    keys: Keys,
-    stop: threading.Event,
-    *,
-    admin: Admin,
-    envoy: Envoy,
-    publisher: Publisher,
-) -> None:
+def run_agent(agent: "Agent", stop: threading.Event, poll_s: float) -> None:
     """The loop alone, over an Envoy that runs."""
-    agent = Agent(config, source, keys, admin=admin, envoy=envoy, publisher=publisher)
     while not stop.is_set():
         agent.step()
-        stop.wait(config.poll_s)
+        stop.wait(poll_s)
 
 
 class _Timer:
@@ -113,6 +119,7 @@ class Agent:
         config: GatewayConfig,
         source: RouteSource,
         keys: Keys,
+        credentials: Credentials = no_credentials,
         *,
         admin: Admin,
         envoy: Envoy,
@@ -121,6 +128,7 @@ class Agent:
         self._config = config
         self._source = source
         self._ask_keys = keys
+        self._ask_credential = credentials
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
@@ -133,6 +141,7 @@ class Agent:
         self._healthy: tuple[str, ...] = ()
         self._errors: dict[str, str] = {}
         self._key_timer = _Timer(config.keys_s)
+        self._credential_timer = _Timer(config.keys_s)
         self._retry_timer = _Timer(_RETRY_S)
         self._report_timer = _Timer(config.report_s)
         self._member_timer = _Timer(min(config.report_s, config.sample_s) / 2)
@@ -142,6 +151,7 @@ class Agent:
     def step(self) -> None:
         self._guard("envoy", self._tend_envoy)
         self._guard("keys", self._take_keys)
+        self._guard("credentials", self._renew_credentials)
         self._guard("routes", self._follow)
         self._guard("members", self._look_at_members)
         self._guard("counts", self._sample)
@@ -182,13 +192,26 @@ class Agent:
         return self._envoy_pid is not None
 
     def _take_keys(self) -> bool:
+        """Apart from the routes: a revocation must not wait for a route that cannot be published."""
         if not self._key_timer.is_due():
             return False
-        keys = tuple(sorted(self._ask_keys(), key=lambda key: (key.identity, key.key.reveal())))
+        keys = tuple(sorted(self._ask_keys(), key=lambda key: key.digest))
         if keys != self._keys:
+            try:
+                self._publisher.publish_keys(keys)
+            except Permanent:
+                self._key_timer.postpone(_REFUSED_RETRY_S)
+                raise
             self._keys = keys
-            self._is_complete = False
-            self._retry_timer.make_due()
+        return True
+
+    def _renew_credentials(self) -> bool:
+        """A changed secret of a set that serves is taken without a new route."""
+        if not self._credential_timer.is_due():
+            return False
+        lacking = self._equip(self._publisher.live.routes)
+        if lacking:
+            raise Transient("; ".join(f"{ref}: {reason}" for ref, reason in sorted(lacking.items())))
         return True
 
     def _follow(self) -> bool:
@@ -198,20 +221,51 @@ class Agent:
             self._is_complete = False
             if generation > self._fence.generation:
                 self._retry_timer.make_due()
-        if self._is_complete or self._keys is None or not self._retry_timer.is_due():
+        if self._is_complete or not self._retry_timer.is_due():
             return self._is_complete
-        routes, refused = self._fenced(self._source.list_routes(), generation)
+        wanted = self._source.list_routes()
+        unequipped = self._equip(wanted)
+        routes, refused = self._admitted(wanted, unequipped, generation)
         try:
-            published = self._publisher.publish(routes, self._keys, generation)
+            published = self._publisher.publish(routes, generation)
         except Permanent:
             self._retry_timer.postpone(_REFUSED_RETRY_S)
             raise
         self._note(published, refused, generation)
         return True
 
-    def _fenced(self, routes: Sequence[Route], generation: int) -> tuple[list[Route], dict[ServiceRef, str]]:
-        """Routes that are not older than seen before; an older one is replaced by what is live."""
-        refused = self._fence.refusals(routes)
+    def _equip(self, routes: Sequence[Route]) -> dict[ServiceRef, str]:
+        """Publish the credentials that routes name; returns the services that lack what their sets want."""
+        lacking: dict[ServiceRef, str] = {}
+        secrets: dict[str, Secret] = {}
+        for route in routes:
+            try:
+                secrets.update(self._secrets_of(route))
+            except TidegateError as error:
+                lacking[ServiceRef(route.org, route.service)] = error.message
+        self._publisher.publish_credentials(secrets)
+        return lacking
+
+    def _secrets_of(self, route: Route) -> dict[str, Secret]:
+        """Raises: NeedsOperator, or what the store of secrets says."""
+        if any(upstream.tls for upstream in route.upstreams) and not self._config.ca_file.is_file():
+            raise NeedsOperator(
+                f"There is no file of trusted authorities {self._config.ca_file}.",
+                remedy="Install ca-certificates, or set TIDEGATE_CA_FILE.",
+            )
+        secrets: dict[str, Secret] = {}
+        for name in _credential_names(route):
+            secret = self._ask_credential(route.org, name)
+            if secret is None:
+                raise NeedsOperator(f"{route.org} has no secret '{name}' at this gateway.")
+            secrets[name] = secret
+        return secrets
+
+    def _admitted(
+        self, routes: Sequence[Route], unequipped: dict[ServiceRef, str], generation: int
+    ) -> tuple[list[Route], dict[ServiceRef, str]]:
+        """Routes that are complete and not older than seen before; another is replaced by what is live."""
+        refused = {**unequipped, **self._fence.refusals(routes)}
         self._fence.remember(routes, generation)
         admitted: list[Route] = []
         for route in routes:
@@ -281,3 +335,7 @@ class Agent:
             log.replace(log.with_name(f"{log.name}.1"))
             self._admin.post("/reopen_logs")
         return True
+
+
+def _credential_names(route: Route) -> set[str]:
+    return {upstream.credential for upstream in route.upstreams if upstream.credential is not None}

@@ -10,8 +10,10 @@ from tidegate.gateway.config import AUTH, CLUSTERS, LISTENERS, ROUTES, GatewayCo
 Json = dict[str, Any]
 
 TYPE = "type.googleapis.com/envoy"
-AUTH_TYPE = f"{TYPE}.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
-AUTH_FILTER = "api_key_auth"
+LUA_TYPE = f"{TYPE}.extensions.filters.http.lua.v3.Lua"
+AUTH_FILTER = "api_keys"
+GUARD_FILTER = "only_known_clients"
+CLIENT_HEADER = "x-tidegate-client"
 ROUTE_TABLE = "services"
 STATS_SCOPE = "gw"
 METADATA = "gw"
@@ -101,8 +103,9 @@ def _connection_manager(config: GatewayConfig) -> Json:
         "http_filters": [
             {
                 "name": AUTH_FILTER,
-                "config_discovery": {"config_source": _source(config, AUTH), "type_urls": [AUTH_TYPE]},
+                "config_discovery": {"config_source": _source(config, AUTH), "type_urls": [LUA_TYPE]},
             },
+            _guard(),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {
@@ -111,6 +114,21 @@ def _connection_manager(config: GatewayConfig) -> Json:
                 },
             },
         ],
+    }
+
+
+def _guard() -> Json:
+    """Lua lets pass what it fails at: without the header that the filter of keys sets, nothing gets further."""
+    known: Json = {
+        "principals": [{"any": True}],
+        "permissions": [{"header": {"name": CLIENT_HEADER, "present_match": True}}],
+    }
+    return {
+        "name": GUARD_FILTER,
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.http.rbac.v3.RBAC",
+            "rules": {"action": "ALLOW", "policies": {"known": known}},
+        },
     }
 
 
@@ -161,7 +179,7 @@ def _json_log(config: GatewayConfig) -> Json:
     fields = {
         "time": "%START_TIME%",
         "request_id": "%REQ(X-REQUEST-ID)%",
-        "client": "%REQ(X-TIDEGATE-CLIENT)%",
+        "client": f"%REQ({CLIENT_HEADER})%",
         "service": "%ROUTE_NAME%",
         "method": "%REQ(:METHOD)%",
         "path": "%PATH(NQ:PATH)%",

@@ -101,6 +101,22 @@ class OrganizationRow(Rows):
     created_at: Mapped[datetime]
 
 
+class ApiKeyRow(Rows):
+    """A key of a client of the gateway, as its digest. Rows stay: they say who could call until when."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("digest"), Index(None, "org", "name"))
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    org: Mapped[str] = mapped_column(ForeignKey("organizations.name"))
+    name: Mapped[str]
+    digest: Mapped[str]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class ServiceRow(Rows):
     """Also the lock on the service: `epoch` never falls and belongs to the release `epoch_of`."""
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tidegate.domain import NotFound, Organization, Release, Secret, ServiceConfig, ServiceRef
+from tidegate.domain import ApiKey, NotFound, Organization, Release, Secret, ServiceConfig, ServiceRef
 from tidegate.platforms.protocol import Platform
 from tidegate.release import Controller, Step
 from tidegate.release.ports import Checks, Ledger
@@ -18,13 +18,15 @@ GpuWork = Literal["inference", "quality", "nightly"]
 
 
 class ReleaseLedger(Ledger, Protocol):
-    """The ledger with what only steps use: recorded baselines and cached results."""
+    """The ledger with what only steps and the composition use: baselines, cached results, keys of clients."""
 
     def record_baseline(self, ref: ServiceRef, kind: str, digest: str, data: dict[str, Any]) -> None: ...
     def baseline(self, ref: ServiceRef, kind: str) -> dict[str, Any] | None: ...
     def record_result(self, kind: str, key: str, data: dict[str, Any]) -> None: ...
     def result(self, kind: str, key: str) -> dict[str, Any] | None: ...
     def active_release(self, ref: ServiceRef) -> Release | None: ...
+    def live_api_keys(self) -> list[ApiKey]: ...
+    def register_api_key(self, org: str, name: str, digest: str, *, created_by: str) -> None: ...
 
 
 class ArtifactStore(Protocol):

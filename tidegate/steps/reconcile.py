@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from tidegate.domain import Fenced, Release, ReleaseState, Route, ServiceRef, TidegateError, Upstream
+from tidegate.domain import (
+    Fenced,
+    Release,
+    ReleaseState,
+    Route,
+    ServiceRef,
+    SetStatus,
+    TidegateError,
+    Upstream,
+)
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
 from tidegate.steps.rollback import is_owner_alive
@@ -65,13 +74,7 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
     if route is None or not route.upstreams:
         return False
     platform = ports.platform(ref)
-    fresh: list[Upstream] = []
-    for upstream in route.upstreams:
-        status = platform.status(upstream.set_name)
-        moved = status.is_ready and (status.host, status.port) != (upstream.host, upstream.port)
-        fresh.append(
-            upstream.model_copy(update={"host": status.host, "port": status.port}) if moved else upstream
-        )
+    fresh = [_with_address(upstream, platform.status(upstream.set_name)) for upstream in route.upstreams]
     if tuple(fresh) == route.upstreams:
         return False
     wanted = Route(
@@ -85,6 +88,20 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
         wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation
     )
     return True
+
+
+def _with_address(upstream: Upstream, status: SetStatus) -> Upstream:
+    """Where the set is reached now; what it serves stays as it was routed."""
+    if not status.is_ready:
+        return upstream
+    address = {
+        "host": status.host,
+        "port": status.port,
+        "tls": status.tls,
+        "path_prefix": status.path_prefix,
+        "credential": status.credential,
+    }
+    return upstream.model_copy(update=address)
 
 
 def _sweep_orphans(ports: Ports, report: ReconcileReport) -> None:

@@ -284,9 +284,10 @@ class RunningGateway:
     def service(self, org: str) -> Service:
         """A service of an organization that nobody else uses, with a key that the gateway already knows."""
         key = f"key-of-{org}"
-        self.keys.append(ClientKey(org, "app", Secret(key)))
+        made = ClientKey.of(org, "app", Secret(key))
+        self.keys.append(made)
         auth = self.config.path("xds/ecds-auth.json")
-        eventually(auth.read_text, lambda text: key in text, f"the key of {org}")
+        eventually(auth.read_text, lambda text: made.digest in text, f"the key of {org}")
         return Service(self, org, key)
 
 
@@ -329,7 +330,7 @@ def gateway(
     tmp_path_factory: pytest.TempPathFactory, sockets: Path, client: httpx.Client
 ) -> Generator[RunningGateway]:
     config = make_config(tmp_path_factory.mktemp("gateway"), sockets, "shared")
-    probe = ClientKey(PROBE_CLIENT, PROBE_CLIENT, Secret(PROBE_KEY))
+    probe = ClientKey.of(PROBE_CLIENT, PROBE_CLIENT, Secret(PROBE_KEY))
     running = RunningGateway(config, MemoryRoutes(), [probe], client)
     running.start()
     yield running

@@ -166,7 +166,7 @@ def test_new_keys_are_taken_and_old_ones_refused_without_dropping_a_stream(
 
     keys = service.gateway.keys
     keys[:] = [key for key in keys if key.org != service.org] + [
-        ClientKey(service.org, "app", Secret(f"second-{service.key}"))
+        ClientKey.of(service.org, "app", Secret(f"second-{service.key}"))
     ]
 
     eventually(service.ask, lambda reply: reply.status_code == 401, "refusal of the old key")
@@ -259,15 +259,16 @@ def _status_of(service) -> int:
 
 def test_what_envoy_refuses_is_put_back_and_the_reason_is_told(client, bare, old_and_new, gateway):
     service = replace(gateway.service("org-refused"), org="org-refused")
-    keys = [ClientKey("org-refused", "app", Secret("key-of-org-refused"))]
+    keys = [ClientKey.of("org-refused", "app", Secret("key-of-org-refused"))]
     good = service.route({old_and_new[0]: 100, old_and_new[1]: 0})
-    bare.publisher.publish([good], keys, 1)
+    bare.publisher.publish_keys(keys)
+    bare.publisher.publish([good], 1)
     files = {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
     wrong = replace(bare.config, stream_idle_s=-1)
     publisher = Publisher(wrong, bare.admin, find_envoy())
 
     with pytest.raises(Permanent, match=r"(?i)duration"):
-        publisher.publish([service.route({old_and_new[0]: 0, old_and_new[1]: 100})], keys, 2)
+        publisher.publish([service.route({old_and_new[0]: 0, old_and_new[1]: 100})], 2)
 
     assert files == {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
     assert publisher.live.generation == 1
@@ -281,7 +282,7 @@ def test_the_offline_check_stops_bad_clusters_before_envoy_sees_them(bare, old_a
     publisher = Publisher(replace(bare.config, stream_idle_s=-1), bare.admin, find_envoy())
 
     with pytest.raises(Permanent, match="offline check"):
-        publisher.publish([service.route({old_and_new[0]: 100})], [], 1)
+        publisher.publish([service.route({old_and_new[0]: 100})], 1)
 
     assert files == {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
 
@@ -290,8 +291,9 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
     client, bare, old_and_new, gateway, pool, eventually, request
 ):
     service = gateway.service("org-orphan")
-    keys = [ClientKey("org-orphan", "app", Secret(service.key))]
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], keys, 1)
+    keys = [ClientKey.of("org-orphan", "app", Secret(service.key))]
+    bare.publisher.publish_keys(keys)
+    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
     url = f"http://127.0.0.1:{bare.config.port}/org-orphan/chat/v1/chat/completions"
     body = {"stream": True, "chunks": 20, "delay_s": 0.1}
     stream = pool.submit(client.post, url, json=body, headers=service.auth)
@@ -316,8 +318,9 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
 
 def test_a_stop_lets_requests_in_flight_finish(client, bare, old_and_new, gateway, pool, eventually):
     service = gateway.service("org-stop")
-    keys = [ClientKey("org-stop", "app", Secret(service.key))]
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], keys, 1)
+    keys = [ClientKey.of("org-stop", "app", Secret(service.key))]
+    bare.publisher.publish_keys(keys)
+    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
     url = f"http://127.0.0.1:{bare.config.port}/org-stop/chat/v1/chat/completions"
     body = {"stream": True, "chunks": 10, "delay_s": 0.1}
     stream = pool.submit(client.post, url, json=body, headers=service.auth)

@@ -1,6 +1,7 @@
 """Files as a function of routes, keys and a generation."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from tidegate.domain import InvalidInput, Route, Secret, Upstream
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, render
 from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES
-from tidegate.gateway.render import encode, fold
+from tidegate.gateway.render import encode
+
+KEY_TEXTS = ("key-of-acme", "key-of-other", "key-of-probe")
 
 
 def service_entries(files, prefix="/acme/chat/v1/"):
@@ -21,8 +24,12 @@ def weighted(files):
     return service_entries(files)[-1]["route"]["weighted_clusters"]["clusters"]
 
 
-def allowed(entry):
-    return entry["typed_per_filter_config"]["api_key_auth"]["allowed_clients"]
+def admitted(entry):
+    return entry["typed_per_filter_config"]["api_keys"]["filter_context"]
+
+
+def key_program(files):
+    return files[AUTH]["resources"][0]["typed_config"]["default_source_code"]["inline_string"]
 
 
 def test_nothing_wanted_still_gives_all_files_and_a_404(config):
@@ -64,30 +71,51 @@ def test_only_the_probe_may_use_pinned_entries(config, make_route, keys):
 
     assert len(pinned) == 3
     assert all(entry["match"]["headers"][0]["name"] == "x-tidegate-pin" for entry in pinned)
-    assert all(allowed(entry) == [PROBE_CLIENT] for entry in pinned)
-    assert allowed(plain) == ["acme/app", PROBE_CLIENT]
+    assert all(admitted(entry) == {"org": "acme", "probe_only": True} for entry in pinned)
+    assert admitted(plain) == {"org": "acme", "probe_only": False}
 
 
-def test_a_service_without_keys_admits_nobody_but_the_probe(config, make_route):
-    assert allowed(service_entries(render([make_route({"old": 100})], [], 1, config))[-1]) == [PROBE_CLIENT]
+def test_nothing_but_the_last_404_is_open_without_a_key(config, make_route, keys):
+    files = render([make_route({"old": 50, "new": 50})], keys, 1, config)
+    *of_services, last = files[ROUTES]["resources"][0]["virtual_hosts"][0]["routes"]
+
+    assert all("disabled" not in json.dumps(entry["typed_per_filter_config"]) for entry in of_services)
+    assert last["direct_response"]["status"] == 404
+    assert {name for name, one in last["typed_per_filter_config"].items() if one["disabled"]} == {
+        "api_keys",
+        "only_known_clients",
+    }
 
 
-def test_every_entry_of_a_service_hides_the_key(config, make_route, keys):
-    for entry in service_entries(render([make_route({"old": 50, "new": 50})], keys, 1, config)):
-        assert entry["typed_per_filter_config"]["api_key_auth"]["forwarding"]["hide_credentials"] is True
+def test_a_change_of_keys_changes_no_route(config, make_route, keys):
+    before = render([make_route({"old": 100})], keys, 1, config)
+    after = render([make_route({"old": 100})], keys[:1], 1, config)
+
+    assert [name for name in before if before[name] != after[name]] == [AUTH]
 
 
 def test_a_client_that_an_organization_calls_like_the_probe_is_no_probe():
-    assert ClientKey("acme", PROBE_CLIENT, Secret("some-long-key")).identity == f"acme/{PROBE_CLIENT}"
+    assert ClientKey.of("acme", PROBE_CLIENT, Secret("some-long-key")).identity == f"acme/{PROBE_CLIENT}"
 
 
-def test_keys_stand_in_one_file_only_and_not_in_the_offline_check(config, make_route, keys):
+def test_digests_stand_in_one_file_only_and_keys_in_none(config, make_route, keys):
     files = render([make_route({"old": 100})], keys, 1, config)
 
     for key in keys:
-        text = key.key.reveal()
-        assert [name for name, content in files.items() if text in json.dumps(content)] == [AUTH]
-        assert text not in json.dumps(fold(files))
+        assert [name for name, content in files.items() if key.digest in json.dumps(content)] == [AUTH]
+    assert not [text for text in KEY_TEXTS if text in json.dumps(files)]
+
+
+def test_a_key_is_known_with_its_owner_and_its_end(config):
+    key = ClientKey("acme", "app", "ab" * 32, datetime(2026, 12, 1, tzinfo=UTC))
+
+    program = key_program(render((), [key], 1, config))
+
+    assert f'["{"ab" * 32}"]="acme acme/app 1796083200",' in program
+
+
+def test_the_order_of_keys_changes_nothing(config, keys):
+    assert render((), keys, 1, config) == render((), keys[::-1], 1, config)
 
 
 def test_the_version_names_generation_and_content(config, make_route, keys):
@@ -104,6 +132,21 @@ def test_sets_that_still_drain_keep_their_clusters(config, make_route, keys):
     files = render([make_route({"new": 100})], keys, 2, config, keep=[former])
 
     assert {cluster["name"] for cluster in files[CLUSTERS]["resources"]} == {"old", "new"}
+
+
+@pytest.mark.parametrize(
+    ("org", "client", "digest"),
+    [
+        ("acme", 'app"] = 1', "ab" * 32),
+        ("acme", "two words", "ab" * 32),
+        ("acme", "app", '"' * 64),
+        ("acme", "app", "ab"),
+        ("../x", "app", "ab" * 32),
+    ],
+)
+def test_a_key_that_would_end_the_text_of_the_program_is_refused(config, org, client, digest):
+    with pytest.raises(InvalidInput):
+        render((), [ClientKey(org, client, digest)], 1, config)
 
 
 def test_a_host_name_is_resolved_by_envoy(config, keys):
@@ -125,6 +168,10 @@ def test_a_host_name_is_resolved_by_envoy(config, keys):
         ("release_id", "%REQ(authorization)%"),
         ("host", "with space"),
         ("host", ""),
+        ("path_prefix", '/a" .. os.exit() .. "'),
+        ("path_prefix", "/ends/"),
+        ("path_prefix", "no-slash"),
+        ("credential", "../../etc/passwd"),
     ],
 )
 def test_a_value_that_envoy_would_misread_is_refused_by_name(config, keys, make_route, field, value):
@@ -156,8 +203,8 @@ def test_one_set_in_two_services_is_refused(config, keys, make_route):
 
 def test_a_key_that_two_clients_carry_is_refused_without_being_printed(config):
     twice = [
-        ClientKey("acme", "app", Secret("same-secret")),
-        ClientKey("other", "app", Secret("same-secret")),
+        ClientKey.of("acme", "app", Secret("same-secret")),
+        ClientKey.of("other", "app", Secret("same-secret")),
     ]
 
     with pytest.raises(InvalidInput, match="acme/app") as raised:
@@ -167,9 +214,9 @@ def test_a_key_that_two_clients_carry_is_refused_without_being_printed(config):
 
 
 @pytest.mark.parametrize("text", ["", "short", "with space in it", "line\nbreak-here", "ümlauts-in-key"])
-def test_a_key_that_fits_no_header_is_refused_without_being_printed(config, text):
+def test_a_key_that_fits_no_header_is_refused_without_being_printed(text):
     with pytest.raises(InvalidInput, match="acme/app") as raised:
-        render((), [ClientKey("acme", "app", Secret(text))], 1, config)
+        ClientKey.of("acme", "app", Secret(text))
 
     assert not text or text not in str(raised.value)
 
