@@ -1,0 +1,113 @@
+"""A container without docker: one process group, its output as log lines, and an end that leaves nothing."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from tidegate.platforms.runpod.emulator.logs import CONTAINER, LONGEST_LINE, LogBook
+from tidegate.platforms.runpod.emulator.state import ProcessRecord
+
+READ_SIZE = 64 * 1024
+
+
+class Container:
+    """One run of a command. Started once, ended once."""
+
+    def __init__(self, identifier: str, process: asyncio.subprocess.Process, log: LogBook):
+        self.id = identifier
+        self._process = process
+        self._log = log
+        self._output = asyncio.create_task(self._pump())
+
+    @classmethod
+    async def start(
+        cls, identifier: str, command: Sequence[str], env: Mapping[str, str], folder: Path, log: LogBook
+    ) -> "Container":
+        """Raises: OSError or ValueError when the command cannot be started."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=dict(env),
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return cls(identifier, process, log)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
+    def record(self) -> ProcessRecord | None:
+        """For the next emulator, should this one die; None when the process is gone already."""
+        try:
+            return ProcessRecord(self.id, self.pid, psutil.Process(self.pid).create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    async def wait(self) -> int:
+        """The exit code; the rest of the group ends with the leader, as with a container's first process."""
+        code = await self._process.wait()
+        kill_group(self.pid)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(self._output), timeout=2)
+        return code
+
+    async def stop(self, grace_s: float) -> None:
+        """SIGTERM to the leader, as docker does, then SIGKILL to the whole group."""
+        if not self.has_ended:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), timeout=grace_s)
+        self.kill()
+
+    def kill(self) -> None:
+        kill_group(self.pid)
+
+    async def _pump(self) -> None:
+        assert self._process.stdout is not None
+        rest = b""
+        while chunk := await self._process.stdout.read(READ_SIZE):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._log.write(CONTAINER, line.rstrip(b"\r").decode(errors="replace"))
+            if len(rest) > LONGEST_LINE:
+                self._log.write(CONTAINER, rest.decode(errors="replace"))
+                rest = b""
+        if rest:
+            self._log.write(CONTAINER, rest.decode(errors="replace"))
+
+
+def kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def end_left_behind(record: ProcessRecord) -> bool:
+    """Kill the group that a dead emulator left, if it still is that group; says whether there was one.
+
+    A process id may have been given to a stranger: only processes that carry the worker's id count.
+    """
+    marked = [process for process in psutil.process_iter(["pid"]) if _is_of(process, record)]
+    for process in marked:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return bool(marked)
+
+
+def _is_of(process: psutil.Process, record: ProcessRecord) -> bool:
+    try:
+        return os.getpgid(process.pid) == record.pid and process.environ().get("RUNPOD_POD_ID") == record.id
+    except (psutil.Error, OSError):
+        return False
