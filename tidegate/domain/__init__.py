@@ -27,6 +27,7 @@ from tidegate.domain.release import (
     idempotency_key,
 )
 from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
+from tidegate.domain.runpod import RunPodServiceConfig
 from tidegate.domain.secret import Secret
 from tidegate.domain.sets import SetSpec, SetState, SetStatus
 
@@ -55,6 +56,7 @@ __all__ = [
     "ReleaseRequest",
     "ReleaseState",
     "Route",
+    "RunPodServiceConfig",
     "Secret",
     "ServiceConfig",
     "ServiceRef",

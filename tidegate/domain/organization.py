@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.domain.errors import NotFound
 from tidegate.domain.names import Name, ServiceRef
 from tidegate.domain.policy import Policy
+from tidegate.domain.runpod import RunPodServiceConfig
 
 
 class ServiceConfig(BaseModel):
@@ -22,6 +23,9 @@ class ServiceConfig(BaseModel):
     max_memory_bytes: int = Field(default=2 * 1024**3, ge=64 * 1024**2)
     policy: Policy = Field(
         default=Policy(), description="Overrides of the organization's policy, merged over it."
+    )
+    runpod: RunPodServiceConfig | None = Field(
+        default=None, description="How its sets run on RunPod; needed when `platform` is runpod."
     )
 
 
