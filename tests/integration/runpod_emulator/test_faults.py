@@ -205,3 +205,38 @@ def test_a_worker_killed_from_outside_is_replaced_and_leaves_nobody(account, run
     eventually(lambda: psutil.pid_exists(pid), lambda exists: not exists)
     url = endpoint["requestUrls"]["base"]
     eventually(lambda: account.http.get(url).status_code, lambda status: status == 200)
+
+
+def test_a_worker_whose_heartbeats_are_lost_loses_its_job_to_another_try(account, runpod):
+    endpoint = account.endpoint("no-pings")
+    runpod.faults.set("drop_pings", scope=endpoint["id"])
+    job = account.job_in(endpoint, account.run(endpoint, input={"sleep_s": 60}), "FAILED")
+    assert (job["error"], job["retries"]) == ("job timed out after 1 retries", 1)
+
+
+def test_a_result_that_is_refused_is_lost_and_the_job_runs_again(account, runpod):
+    endpoint = account.endpoint("no-done")
+    runpod.faults.set("done_status", 500, scope=endpoint["id"], count=1)
+    job = account.job_in(endpoint, account.run(endpoint, input={"a": 1}), "COMPLETED", "FAILED")
+    assert (job["status"], job["retries"]) == ("COMPLETED", 1)
+
+
+def test_workers_are_refused_their_jobs_while_takes_fail(account, runpod):
+    endpoint = account.endpoint("no-take", workers={"min": 1, "max": 1})
+    eventually(lambda: account.workers(endpoint), lambda seen: [one["status"] for one in seen] == ["IDLE"])
+    runpod.faults.set("take_status", 500, scope=endpoint["id"], for_s=2)
+    # The poll that is open already is answered first; the next ones are refused.
+    first = account.run(endpoint, input={"a": 1})
+    account.job_in(endpoint, first, "COMPLETED")
+    assert (
+        account.job_in(endpoint, account.run(endpoint, input={"a": 2}), "IN_QUEUE", "COMPLETED")["status"]
+        == "IN_QUEUE"
+    )
+    account.http.post(endpoint["requestUrls"]["purgeQueue"])
+
+
+def test_without_money_every_worker_leaves(account, runpod):
+    endpoint = account.endpoint("broke", workers={"min": 1, "max": 1})
+    eventually(lambda: account.workers(endpoint), lambda seen: [one["status"] for one in seen] == ["IDLE"])
+    runpod.faults.set("balance_usd", 0, scope="swaggystacks")
+    eventually(lambda: account.workers(endpoint), lambda seen: seen == [])

@@ -55,6 +55,7 @@ class JobBoard:
         self._stops: dict[str, tuple[list[str], asyncio.Event]] = {}
         self.on_finished: Callable[[Job], None] = lambda job: None
         self.on_recycle: Callable[[str, str], None] = lambda endpoint_id, worker_id: None
+        self.on_lost: Callable[[str, str, float], None] = lambda endpoint_id, worker_id, lease_s: None
         for job in self.jobs.values():
             if job.status == JobStatus.IN_QUEUE:
                 self._queue(job.endpoint_id).append(job.id)
@@ -199,6 +200,7 @@ class JobBoard:
         lease_s = self._timings.lease_lost_s if job.is_acknowledged else self._timings.unacknowledged_s
         if now - (job.seen_at or job.taken_at) < lease_s:
             return
+        self.on_lost(job.endpoint_id, job.worker_id or "", lease_s)
         event = loss(job.losses)
         if event is JobEvent.WORKER_LOST:
             job.losses += 1
