@@ -53,6 +53,7 @@ class Worker:
     is_unhealthy: bool = False
     is_draining: bool = False
     drain_since: float = 0.0
+    pinged_at: float = 0.0
     in_flight: int = 0
     crashes: int = 0
     chunks: int = 0
