@@ -5,8 +5,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.domain.errors import NotFound
 from tidegate.domain.names import Name, ServiceRef
 from tidegate.domain.policy import Policy
-from tidegate.domain.runpod import RunPodServiceConfig
 from tidegate.domain.provenance import Provenance
+from tidegate.domain.runpod import RunPodServiceConfig
 
 
 class ServiceConfig(BaseModel):

@@ -16,6 +16,9 @@ from tidegate.gateway.files import read_json, write_whole
 _BROKEN = frozenset({"UC", "UF", "UPE", "UT", "SI", "UMSDR"})
 """Response flags of a reply that the set broke, whatever its status. A client that left (DC) is none."""
 
+_REFUSED_US = frozenset({"401", "402", "403", "407"})
+"""What a set answers when it does not want our credential. The client's own was proven before, at the gateway."""
+
 _PAIR = "_else_"
 _COUNTER = re.compile(r"^envoy_gw_(requests|completed|latency_ms)\{(.*)\} ([0-9.e+]+)$")
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
@@ -117,10 +120,10 @@ def fold_counts(samples: Iterable[_Sample], attempts: Mapping[str, int], at: dat
 
 
 def is_failure(labels: Mapping[str, str]) -> bool:
-    """5xx, or a reply that broke off. 4xx is the client's own doing."""
-    return labels.get("status", "0") >= "500" or bool(
-        _BROKEN.intersection(labels.get("flags", "").split(","))
-    )
+    """5xx, a reply that broke off, or a refusal of the gateway itself. Any other 4xx is the client's own doing."""
+    status = labels.get("status", "0")
+    is_broken = bool(_BROKEN.intersection(labels.get("flags", "").split(",")))
+    return status >= "500" or status in _REFUSED_US or is_broken
 
 
 class Totals:

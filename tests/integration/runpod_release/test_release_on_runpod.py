@@ -16,6 +16,7 @@ from tidegate import steps, wiring
 from tidegate.benchmark.traffic import TrafficClient
 from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, ServiceRef, Verdict
 from tidegate.engines.llama_server import find_binary
+from tidegate.platforms.runpod import RunPodPlatform
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.settings import SOURCE_ROOT, Settings
 from tidegate.stack.port_choice import choose_ports
@@ -105,8 +106,11 @@ class Installation:
     def end(self) -> None:
         self.stop.set()
         self.thread.join(40)
-        for status in self.ports.platforms["runpod"].list_owned():
-            self.ports.platforms["runpod"].delete(status.name)
+        platform = self.ports.platforms["runpod"]
+        assert isinstance(platform, RunPodPlatform)
+        for status in platform.list_owned():
+            platform.delete(status.name)
+        platform.close()
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +151,6 @@ def test_releases_on_runpod_cost_clients_nothing_and_leave_only_what_is_owned(
         assert installation.endpoints() == installation.sets_of(first, second)
     finally:
         over = client.stop()
-    import collections
-    print(collections.Counter((f.set_name, getattr(f,"status",None), str(f)[:0]) for f in over.failures)); print(over.failures[0], over.failures[-1]); print(over)
-    import subprocess; print(subprocess.run(f"grep -v '\"status\":200' {installation.settings.gateway_dir}/gateway-1/*.log | tail -5; ls {installation.settings.gateway_dir}/gateway-1", shell=True, capture_output=True, text=True).stdout)
-    for r in (first, second, refused):
-        for e in installation.ports.ledger.entries(r.id): print(e.at.strftime("%X.%f")[:12], e.kind, e.name, str(e.data)[:150])
     assert (over.failed, over.truncated) == (0, 0), over.failures
     assert over.ok > 100
 

@@ -48,6 +48,11 @@ class RunPodPlatform:
         self._pace = pace or Pace()
         self._clock = clock
 
+    def close(self) -> None:
+        """Close the connections to RunPod; for processes that make more than one platform."""
+        for sets in self._organizations.values():
+            sets.client.close()
+
     def verify_credential(self, org: str, credential: Secret | None) -> None:
         """The key is known, may see serverless endpoints, and its account has money. Raises: Refused, Transient."""
         if credential is None:

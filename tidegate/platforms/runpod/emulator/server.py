@@ -167,7 +167,9 @@ async def _assembled(options: Options) -> Emulator:
         faults=FaultBoard(),
         jobs=JobBoard(documents, clock, options.timings),
         session=aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            # llama-server announces keep-alive and closes after a streamed answer all the same: a request sent on such
+            # a connection would be lost.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         ),
