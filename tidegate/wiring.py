@@ -100,6 +100,24 @@ def _runpod_platform(ports: Ports) -> Any:
     return RunPodPlatform(organizations, connect)
 
 
+def credential_of(ports: Ports, org: Organization, platform: str) -> Secret | None:
+    """What proves the organization to a platform; None when it is not there."""
+    return ports.secrets.get(org.credentials.get(platform, credential_name(platform, org.name)))
+
+
+def runpod_client(ports: Ports, org: Organization) -> Any:
+    """A client with the organization's key, to be closed by the caller; None when there is no usable key."""
+    from tidegate.platforms.runpod import RunPodClient
+
+    key = credential_of(ports, org, "runpod")
+    if key is None:
+        return None
+    try:
+        return RunPodClient(ports.settings.runpod_api_url, ports.settings.runpod_data_url, key)
+    except Refused:
+        return None
+
+
 def gpu_memory_of(spec: SetSpec) -> int:
     """What a set needs on its GPU: estimated from the file's header, else the most that its service may use."""
     from tidegate.gguf import estimate_memory, read_header

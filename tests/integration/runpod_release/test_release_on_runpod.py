@@ -4,7 +4,10 @@ The way of a release is the same as on the local platform; what differs is one b
 two URLs and a key.
 """
 
+import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,3 +170,41 @@ def test_without_capacity_a_release_is_parked_and_costs_nothing(installation: In
         installation.runpod.faults.clear()
         steps.stop_release(installation.ports, parked.id, "ada", "the test is over")
         steps.resume(installation.ports, parked.id)
+
+
+def test_doctor_asks_runpod_what_an_organization_lacks(installation: Installation) -> None:
+    def findings(expected: int) -> dict[str, dict[str, str]]:
+        environment = os.environ | {
+            "TIDEGATE_HOME": str(installation.settings.home),
+            "TIDEGATE_DEPLOYMENTS_DIR": str(installation.settings.deployments_dir),
+            "TIDEGATE_RUNPOD_API_URL": installation.runpod.api_url,
+            "TIDEGATE_RUNPOD_DATA_URL": installation.runpod.data_url,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "tidegate.cli", "doctor", "--org", SUPPORT.org, "--json"],
+            env=environment, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == expected, done.stdout + done.stderr
+        assert installation.runpod.key(SUPPORT.org).reveal() not in done.stdout + done.stderr
+        return {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+
+    sound = findings(0)
+    assert sound["credential for runpod"]["level"] == "ok"
+    assert "USD/h" in sound[f"{SUPPORT} GPUs"]["text"]
+
+    installation.runpod.faults.set("balance_usd", 0.01)
+    installation.runpod.faults.set("stock_out")
+    try:
+        broke = findings(1)
+    finally:
+        installation.runpod.faults.clear()
+    assert broke[f"{SUPPORT} GPUs"]["level"] == "problem"
+    assert broke[f"{SUPPORT} GPUs"]["remedy"]
+
+    installation.runpod.faults.set("control_401")
+    try:
+        refused = findings(1)
+    finally:
+        installation.runpod.faults.clear()
+    assert refused["credential for runpod"]["level"] == "problem"
+    assert "runpod-key" in refused["credential for runpod"]["text"], "the name of the secret, never its value"
