@@ -1,16 +1,16 @@
 """What a run may ask for, what its pod is told, and what never gets there."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
-from prefect.workers.base import BaseWorker
 from pydantic import ValidationError
 
-from deployments.runpod_worker import RunPodWorker
 from deployments.runpod_worker.provisioning import PodName, flow_run_of, pod_request
 from deployments.runpod_worker.variables import RunPodJobConfiguration, RunPodVariables
 from tidegate.domain import InvalidInput
@@ -39,7 +39,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_prefect_finds_the_worker_type_by_its_entry_point() -> None:
-    assert BaseWorker.get_worker_class_from_type("runpod") is RunPodWorker
+    seen = _python(
+        "from prefect.workers.base import BaseWorker; print(BaseWorker.get_worker_class_from_type('runpod'))"
+    )
+
+    assert "RunPodWorker" in seen
+
+
+def test_prefects_server_does_not_load_it() -> None:
+    seen = _python(
+        "import sys, prefect, prefect.plugins; prefect.plugins.load_prefect_collections();"
+        "print([name for name in sys.modules if name.startswith(('deployments.runpod_worker.w', 'prefect.workers.base'))])"
+    )
+
+    assert seen.splitlines()[-1] == "[]"
 
 
 def test_the_form_and_the_checked_values_have_the_same_fields() -> None:
@@ -131,3 +144,8 @@ def test_a_pods_name_says_whose_it_is() -> None:
     assert flow_run_of(pod, pool) == run
     assert flow_run_of(pod, uuid4()) is None
     assert flow_run_of(Pod(id="p", name=f"tgrun-{pool.hex[:12]}-no-run"), pool) is None
+
+
+def _python(code: str) -> str:
+    """What a Python of its own prints: what is loaded already decides here."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
