@@ -57,7 +57,8 @@ def pod_environment(wanted: "RunPodJobConfiguration") -> dict[str, str]:
     _refuse_unreachable(api)
     runpod = os.environ.get("TIDEGATE_RUNPOD_API_URL")
     ours = {"PREFECT_API_URL": api, TIMEOUT: str(wanted.timeout_s), **({POD_API: runpod} if runpod else {})}
-    return {**kept, **secrets, **ours}
+    # A pod has its GPUs to itself: GPU work of ours wants that declared.
+    return {"TIDEGATE_GPU_SLOT": "0", **kept, **secrets, **ours}
 
 
 def _refuse_unreachable(api: str) -> None:

@@ -58,15 +58,26 @@ class Cloud:
         return self.client.control.list_pods()
 
     def start_run(self, flow: str, parameters: dict[str, Any], **variables: Any) -> FlowRun:
+        """A flow of `pod_flows.py`."""
+        return self.start(flow.replace("_", "-"), f"pod_flows.py:{flow}", str(HERE), parameters, variables)
+
+    def start(
+        self,
+        flow: str,
+        entrypoint: str,
+        path: str | None,
+        parameters: dict[str, Any],
+        variables: dict[str, Any],
+    ) -> FlowRun:
         async def create() -> FlowRun:
             async with self.prefect() as client:
-                flow_id = await client.create_flow_from_name(flow.replace("_", "-"))
+                flow_id = await client.create_flow_from_name(flow)
                 deployment = await client.create_deployment(
                     flow_id,
                     name=flow,
                     work_pool_name=POOL,
-                    path=str(HERE),
-                    entrypoint=f"pod_flows.py:{flow}",
+                    path=path,
+                    entrypoint=entrypoint,
                     parameter_openapi_schema={"type": "object", "properties": {}},
                 )
                 return await client.create_flow_run_from_deployment(

@@ -8,8 +8,13 @@ import psutil
 import pytest
 
 from tests.integration.platforms.watching import until
-from tests.integration.runpod_worker.conftest import AUTH, GPU, Cloud
+from tests.integration.runpod_worker.conftest import AUTH, GPU, IMAGE, Cloud
+from tidegate import steps, wiring
+from tidegate.domain import ServiceRef
 from tidegate.platforms.runpod.wire import CreatePod, PodGpu
+from tidegate.settings import SOURCE_ROOT, Settings
+from tidegate.steps.artifacts import check_structure
+from tidegate.steps.evaluation import JOB_RESULTS
 
 pytestmark = pytest.mark.e2e
 
@@ -130,6 +135,40 @@ def test_a_gpu_that_costs_too_much_is_not_rented_and_the_run_says_why(cloud: Clo
     assert over.state.is_crashed()
     assert "over the cap of 0.01 USD/h" in str(over.state.message)
     assert cloud.pods() == []
+
+
+def test_the_gpu_flow_runs_in_a_pod_unchanged(cloud: Cloud, tmp_path: Path) -> None:
+    """It loads a model in the pod; the result is in the ledger, as from the embedded pool."""
+    home = tmp_path / "home"
+    settings = Settings(
+        home=home,
+        ledger_url=f"sqlite:///{home / 'ledger.sqlite3'}",
+        deployments_dir=SOURCE_ROOT / "deployments",
+        runtime_dir=home / "run",
+    )
+    ports = wiring.load(settings)
+    ref = ServiceRef("swaggystacks", "support-chat")
+    model = SOURCE_ROOT / "deployments" / "demo" / "models" / "pipit-v1.gguf"
+    version = steps.register_model(ports, ref.org, "pipit", "v1", model)
+    check_structure(ports, ref, version.digest)
+    token = "inference-in-a-pod"
+
+    with cloud.worker():
+        run = cloud.start(
+            "gpu-work",
+            "flows.gpu_work.gpu_work",
+            None,
+            {"work": "inference", "subject": f"{ref}@{version.digest}", "token": token},
+            {"image": IMAGE, "gpu_types": [GPU], "env": {"TIDEGATE_HOME": str(home)}},
+        )
+        over = cloud.until_over(run.id)
+        until(lambda: not cloud.pods(), 60)
+
+    assert over.state is not None
+    assert over.state.is_completed(), (over.state.message, cloud.log(run.id))
+    result = ports.ledger.result(JOB_RESULTS, token)
+    assert result is not None
+    assert {row["verdict"] for row in result["evidence"]} == {"pass"}
 
 
 def _kill_container(cloud: Cloud, pod_id: str) -> None:
