@@ -84,13 +84,17 @@ def test_a_pod_that_dies_makes_its_run_a_crash_and_is_deleted(cloud: Cloud, tmp_
     assert over.state.is_crashed()
 
 
-def test_another_worker_takes_over_the_pod_of_one_that_was_killed(cloud: Cloud, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_another_worker_takes_over_the_pod_of_one_that_ended(
+    cloud: Cloud, tmp_path: Path, number: signal.Signals
+) -> None:
     mark = tmp_path / "go"
     with cloud.worker("first") as first:
         run = cloud.start_run("wait_for_file", {"path": str(mark)})
         until(Path(f"{mark}.started").exists, 60)
         (pod,) = cloud.pods()
-        os.killpg(first.pid, signal.SIGKILL)
+        first.send_signal(number)
+        first.wait(60)
 
     with cloud.worker("second"):
         until(lambda: f"Taking over pod {pod.id}" in cloud.worker_log("second"), 60)
