@@ -14,7 +14,7 @@ class RunPodServiceConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    kind: Literal["load_balancer", "queue", "pod"] = Field(
+    kind: Literal["load_balancer", "queue"] = Field(
         default="load_balancer",
         description="load_balancer streams natively; queue keeps requests and gives them to workers as jobs.",
     )
@@ -31,11 +31,8 @@ class RunPodServiceConfig(BaseModel):
     data_centers: tuple[str, ...] = Field(
         default=(), description="Where sets may run; empty leaves it to RunPod, which finds room most often."
     )
-    clouds: tuple[Literal["secure", "community"], ...] = Field(
-        default=("secure",), min_length=1, description="Whose machines pods may run on."
-    )
     max_price_per_hour_usd: Decimal | None = Field(
-        default=None, ge=0, description="Highest price of one worker or pod per hour."
+        default=None, ge=0, description="Highest price of one worker per hour."
     )
     min_workers: int = Field(
         default=1, ge=1, description="Warm workers. At least one: a set without workers is not ready."

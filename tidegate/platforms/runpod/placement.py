@@ -34,6 +34,9 @@ class Limits:
     def allows_type(self, type_id: str) -> bool:
         return all(_matches(type_id, patterns) for patterns in self.gpu_types)
 
+    def allows_pool(self, pool: str) -> bool:
+        return _matches(pool, self.pools)
+
     def allows_price(self, price: Decimal) -> bool:
         return self.max_price_per_hour_usd is None or price <= self.max_price_per_hour_usd
 
@@ -90,7 +93,7 @@ def endpoint_ladder(need: Need, gpus: Iterable[GpuType]) -> tuple[EndpointRung, 
 
     Raises: Refused when nothing that is allowed fits, CapacityShortage when what fits is out of stock.
     """
-    known = [gpu for gpu in gpus if gpu.pool is not None and _matches(gpu.pool, need.limits.pools)]
+    known = [gpu for gpu in gpus if gpu.pool is not None and need.limits.allows_pool(gpu.pool)]
     prices = {gpu.id: gpu.price.serverless for gpu in known}
     offers = _offers(need, known, prices)
     pools: dict[str, list[_Offer]] = {}

@@ -142,16 +142,21 @@ def all_amounts(usages: Iterable[Usage], start: float, end: float, now: float) -
 
 
 class Meter:
-    """Opens and closes billed spans, and remembers them."""
+    """Opens and closes billed spans, and remembers them. What is closed is summed once: balances are asked often."""
 
     def __init__(self, documents: Documents, clock: Clock):
         self._documents = documents
         self._clock = clock
         self.usages = {row["id"]: Usage(**row) for row in documents.load("usage")}
+        self._open: dict[str, dict[str, Usage]] = {}
+        self._closed_usd: dict[str, float] = {}
+        for usage in self.usages.values():
+            self._sort_in(usage)
 
     def open(self, organization: str, product: str, resource_id: str, unit: str, usd_per_s: float) -> str:
         usage = Usage(new_id(), organization, product, resource_id, unit, usd_per_s, self._clock.now())
         self.usages[usage.id] = usage
+        self._sort_in(usage)
         self._documents.save("usage", usage.id, as_json(usage))
         return usage.id
 
@@ -159,6 +164,8 @@ class Meter:
         usage = self.usages[usage_id]
         if usage.ended_at is None:
             usage.ended_at = self._clock.now()
+            del self._open[usage.organization][usage.id]
+            self._sort_in(usage)
             self._documents.save("usage", usage.id, as_json(usage))
 
     def close_running(self) -> None:
@@ -176,7 +183,15 @@ class Meter:
 
     def spent_usd(self, organization: str) -> float:
         now = self._clock.now()
-        return sum(cost(usage, 0.0, now, now) for usage in self.of(organization))
+        running = sum(cost(usage, 0.0, now, now) for usage in self._open.get(organization, {}).values())
+        return self._closed_usd.get(organization, 0.0) + running
 
     def rate_usd_per_h(self, organization: str) -> float:
-        return sum(usage.usd_per_s * 3600 for usage in self.of(organization) if usage.ended_at is None)
+        return sum(usage.usd_per_s * 3600 for usage in self._open.get(organization, {}).values())
+
+    def _sort_in(self, usage: Usage) -> None:
+        if usage.ended_at is None:
+            self._open.setdefault(usage.organization, {})[usage.id] = usage
+            return
+        spent = (usage.ended_at - usage.started_at) * usage.usd_per_s
+        self._closed_usd[usage.organization] = self._closed_usd.get(usage.organization, 0.0) + spent

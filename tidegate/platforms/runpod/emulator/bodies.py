@@ -161,7 +161,7 @@ class CreatePod(Container):
     gpu: PodGpu = Field(default=None)  # pyright: ignore[reportAssignmentType]  unset
     dataCenterIds: list[str] = Field(default_factory=list[str])  # noqa: N815
     globalNetworking: bool = False  # noqa: N815
-    mounts: Mounts = Field(default_factory=Mounts)
+    mounts: Mounts = Mounts()
     startJupyter: bool = False  # noqa: N815
     startSsh: bool = False  # noqa: N815
     templateId: Name = ""  # noqa: N815
@@ -177,7 +177,7 @@ class PatchPod(Container):
     name: Name = ""
     globalNetworking: bool = False  # noqa: N815
     locked: bool = False
-    mounts: Mounts = Field(default_factory=Mounts)
+    mounts: Mounts = Mounts()
     templateId: str = ""  # noqa: N815
 
 
@@ -187,21 +187,26 @@ class PodAction(Body):
 
 class CreateTemplate(Container):
     name: Name
-    image: str
     allowedCudaVersions: list[Cuda] = Field(default_factory=list[str])  # noqa: N815
     category: Literal["CPU", "NVIDIA", "AMD"] = "NVIDIA"
-    mounts: TemplateMounts = Field(default_factory=TemplateMounts)
+    mounts: TemplateMounts = TemplateMounts()
     public: bool = False
     serverless: bool = False
     startJupyter: bool = True  # noqa: N815
     startSsh: bool = True  # noqa: N815
+
+    @model_validator(mode="after")
+    def _needs_an_image(self) -> "CreateTemplate":
+        if "image" not in self.model_fields_set:
+            raise ValueError("missing property 'image'")
+        return self
 
 
 class PatchTemplate(Container):
     name: Name = ""
     allowedCudaVersions: list[Cuda] = Field(default_factory=list[str])  # noqa: N815
     category: Literal["CPU", "NVIDIA", "AMD"] = "NVIDIA"
-    mounts: TemplateMounts = Field(default_factory=TemplateMounts)
+    mounts: TemplateMounts = TemplateMounts()
     public: bool = False
     serverless: bool = False
     startJupyter: bool = True  # noqa: N815

@@ -1,7 +1,7 @@
 """Request limits of the data plane: so many per ten seconds and at once, per endpoint and operation."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -36,7 +36,7 @@ class DataLimits:
         self._uses: dict[tuple[str, str], _Use] = {}
 
     @contextmanager
-    def admitted(self, endpoint_id: str, operation: str, running_workers: int, now: float) -> Iterator[None]:
+    def admitted(self, endpoint_id: str, operation: str, running_workers: int, now: float) -> Generator[None]:
         """Raises: Problem 429 when there is too much of it."""
         base = LIMITS.get(operation)
         if base is None:

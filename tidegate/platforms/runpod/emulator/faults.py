@@ -69,7 +69,7 @@ KNOBS: dict[str, Knob] = {
         Knob("take_status", int, "job-take answers with this status", "workers"),
         Knob("done_status", int, "job-done answers with this status and forgets the result", "workers"),
         Knob("drop_pings", bool, "heartbeats are not counted", "workers"),
-        Knob("unhealthy", bool, "health checks of workers fail", "workers"),
+        Knob("unhealthy", bool, "health checks of load-balanced workers fail", "workers"),
     )
 }
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from tidegate.platforms.runpod.emulator.emulator import Emulator
 from tidegate.platforms.runpod.emulator.jobs import JobBoard
-from tidegate.platforms.runpod.emulator.logs import LogBook
+from tidegate.platforms.runpod.emulator.logs import SYSTEM, LogBook
 from tidegate.platforms.runpod.emulator.scaling import Demand, Plan, Rules, WorkerView, plan, shrunk_maximum
 from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType, Job, Json, WorkerStatus, new_id
 from tidegate.platforms.runpod.emulator.workers import Worker, WorkerLife
 
 DEFAULT_IDLE_TIMEOUT_S = 10
 KEPT_SNAPSHOTS = 2000
+# Of workers that are gone, per endpoint.
+KEPT_LOGS = 20
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Fleet:
         self._snapshots: dict[str, deque[tuple[float, Json]]] = {}
         self.logs: dict[str, dict[str, LogBook]] = {}
         emulator.jobs.on_recycle = self.recycle
+        emulator.jobs.on_lost = self._lease_lost
 
     @property
     def jobs(self) -> JobBoard:
@@ -93,9 +96,12 @@ class Fleet:
         staying = [worker for worker in self.workers(endpoint.id) if not worker.is_draining]
         rules = rules_of(endpoint.config)
         has_money = self._emulator.balance_usd(endpoint.organization) > 0
+        account = self._emulator.accounts.organizations[endpoint.organization]
+        rate = self._emulator.meter.rate_usd_per_h(endpoint.organization)
+        is_within_limit = rate < account.spend_limit_usd_per_h
         is_slow = rules.queue_delay_s is not None and len(staying) >= rules.min_workers
         has_rested = now - self._last_start.get(endpoint.id, 0.0) >= self._emulator.timings.scale_step_s
-        may_grow = has_money and (has_rested or not is_slow)
+        may_grow = has_money and is_within_limit and (has_rested or not is_slow)
         if not has_money:
             rules = Rules(0, 0, 0.0, rules.queue_delay_s, rules.request_count)
         views = [self._view(endpoint, worker, now) for worker in staying]
@@ -145,7 +151,10 @@ class Fleet:
             idle_since=now,
         )
         self._workers.setdefault(endpoint.id, {})[worker_id] = worker
-        self.logs.setdefault(endpoint.id, {})[worker_id] = worker.log
+        logs = self.logs.setdefault(endpoint.id, {})
+        logs[worker_id] = worker.log
+        for gone in [one for one in logs if one not in self._workers[endpoint.id]][:-KEPT_LOGS]:
+            del logs[gone]
         self._last_start[endpoint.id] = now
         life = WorkerLife(self._emulator, endpoint, worker, self.waiters(endpoint.id).wake)
         task = asyncio.create_task(self._live(life, worker), name=f"worker-{worker_id}")
@@ -165,8 +174,8 @@ class Fleet:
         if not worker.is_draining:
             worker.is_draining = True
             worker.drain_since = self._emulator.clock.now()
+            self.jobs.close_polls(worker.endpoint_id, worker.id)
             if not self.is_busy(worker):
-                self.jobs.close_polls(worker.endpoint_id, worker.id)
                 worker.leaving.set()
 
     def recycle(self, endpoint_id: str, worker_id: str) -> None:
@@ -174,13 +183,22 @@ class Fleet:
         worker = self.worker(endpoint_id, worker_id)
         if worker is not None:
             worker.is_draining = True
+            self.jobs.close_polls(endpoint_id, worker_id)
             worker.leaving.set()
+
+    def _lease_lost(self, endpoint_id: str, worker_id: str, lease_s: float) -> None:
+        """A worker that has fallen silent goes with its job; one that still pings only never got it."""
+        worker = self.worker(endpoint_id, worker_id)
+        if worker is not None and self._emulator.clock.now() - worker.pinged_at >= lease_s:
+            worker.log.write(SYSTEM, "worker sends no heartbeats and is replaced")
+            self.recycle(endpoint_id, worker_id)
 
     def drop_endpoint(self, endpoint_id: str) -> None:
         for worker in self.workers(endpoint_id):
             self.recycle(endpoint_id, worker.id)
         self.waiters(endpoint_id).wake()
         self._snapshots.pop(endpoint_id, None)
+        self.logs.pop(endpoint_id, None)
 
     async def close(self) -> None:
         """End every worker and wait until it is gone."""

@@ -55,6 +55,7 @@ class JobBoard:
         self._stops: dict[str, tuple[list[str], asyncio.Event]] = {}
         self.on_finished: Callable[[Job], None] = lambda job: None
         self.on_recycle: Callable[[str, str], None] = lambda endpoint_id, worker_id: None
+        self.on_lost: Callable[[str, str, float], None] = lambda endpoint_id, worker_id, lease_s: None
         for job in self.jobs.values():
             if job.status == JobStatus.IN_QUEUE:
                 self._queue(job.endpoint_id).append(job.id)
@@ -63,7 +64,7 @@ class JobBoard:
 
     def submit(self, endpoint: Endpoint, body: Json, *, is_sync: bool) -> Job:
         now = self._clock.now()
-        policy = body.get("policy") or {}
+        policy: Json = body.get("policy") or {}
         default_s = endpoint.config["timeout"] / 1000 or self._timings.execution_timeout_s
         limit_ms = policy.get("executionTimeout")
         ttl_ms = policy.get("ttl")
@@ -89,7 +90,7 @@ class JobBoard:
 
     def cancel(self, job: Job) -> None:
         if job.status == JobStatus.IN_PROGRESS:
-            self._stop_at_worker(job)
+            self._stop_at_worker(job.worker_id, job.id)
         self._change(job, JobEvent.CANCEL)
 
     def retry(self, job: Job) -> bool:
@@ -156,11 +157,15 @@ class JobBoard:
             self.follower(job.id).wake()
 
     def ping(self, worker_id: str, job_ids: Iterable[str]) -> None:
+        """Renew leases. A job that is not the worker's any more is to be stopped, once more if need be: the
+        SDK ignores a stop that arrives before it has begun the job."""
         now = self._clock.now()
         for identifier in job_ids:
-            job = self.jobs.get(identifier)
+            job = self._running.get(identifier)
             if job is not None and job.worker_id == worker_id:
                 job.seen_at, job.is_acknowledged = now, True
+            else:
+                self._stop_at_worker(worker_id, identifier)
 
     async def jobs_to_stop(self, worker_id: str, hold_s: float) -> list[str]:
         identifiers, changed = self._stops.setdefault(worker_id, ([], asyncio.Event()))
@@ -171,6 +176,11 @@ class JobBoard:
                 return []
         self._stops.pop(worker_id, None)
         return identifiers
+
+    def pending_stops(self, worker_id: str) -> list[str]:
+        """Jobs that the worker will be told to stop when it asks next."""
+        waiting = self._stops.get(worker_id)
+        return list(waiting[0]) if waiting else []
 
     # What time does
 
@@ -188,13 +198,14 @@ class JobBoard:
     def _check_running(self, job: Job, now: float) -> None:
         assert job.taken_at is not None
         if now - job.taken_at >= job.execution_timeout_s:
-            self._stop_at_worker(job)
+            self._stop_at_worker(job.worker_id, job.id)
             self._change(job, JobEvent.EXECUTION_LIMIT)
             self.on_recycle(job.endpoint_id, job.worker_id or "")
             return
         lease_s = self._timings.lease_lost_s if job.is_acknowledged else self._timings.unacknowledged_s
         if now - (job.seen_at or job.taken_at) < lease_s:
             return
+        self.on_lost(job.endpoint_id, job.worker_id or "", lease_s)
         event = loss(job.losses)
         if event is JobEvent.WORKER_LOST:
             job.losses += 1
@@ -208,7 +219,7 @@ class JobBoard:
 
     def _expire(self, job: Job) -> None:
         if job.status == JobStatus.IN_PROGRESS:
-            self._stop_at_worker(job)
+            self._stop_at_worker(job.worker_id, job.id)
         self._remove(job)
 
     # What others ask
@@ -298,11 +309,12 @@ class JobBoard:
         if job.id in queue:
             queue.remove(job.id)
 
-    def _stop_at_worker(self, job: Job) -> None:
-        if job.worker_id is None:
+    def _stop_at_worker(self, worker_id: str | None, job_id: str) -> None:
+        if worker_id is None:
             return
-        identifiers, changed = self._stops.setdefault(job.worker_id, ([], asyncio.Event()))
-        identifiers.append(job.id)
+        identifiers, changed = self._stops.setdefault(worker_id, ([], asyncio.Event()))
+        if job_id not in identifiers:
+            identifiers.append(job_id)
         changed.set()
 
     def _remove(self, job: Job) -> None:

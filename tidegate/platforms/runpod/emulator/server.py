@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tidegate.platforms.runpod.emulator.accounts import Accounts
 from tidegate.platforms.runpod.emulator.billing import Meter
 from tidegate.platforms.runpod.emulator.catalog import Catalog
 from tidegate.platforms.runpod.emulator.clock import Clock
-from tidegate.platforms.runpod.emulator.container import end_left_behind
+from tidegate.platforms.runpod.emulator.container import end_processes_of
 from tidegate.platforms.runpod.emulator.context import Context
 from tidegate.platforms.runpod.emulator.emulator import Emulator
 from tidegate.platforms.runpod.emulator.faults import FaultBoard
@@ -28,7 +28,7 @@ from tidegate.platforms.runpod.emulator.job_plane import job_reply
 from tidegate.platforms.runpod.emulator.jobs import JobBoard
 from tidegate.platforms.runpod.emulator.persistence import Documents
 from tidegate.platforms.runpod.emulator.pods import PodKeeper
-from tidegate.platforms.runpod.emulator.state import Job, ProcessRecord
+from tidegate.platforms.runpod.emulator.state import Job
 from tidegate.platforms.runpod.emulator.timings import Timings
 from tidegate.platforms.runpod.emulator.webhooks import Webhooks
 from tidegate.platforms.runpod.emulator.workers import LOOPBACK
@@ -98,10 +98,9 @@ class Server:
     def _end_left_behind(self) -> None:
         emulator = self._emulator
         for row in list(emulator.documents.load("process")):
-            record = ProcessRecord(**row)
-            if end_left_behind(record):
-                log.info("ended the processes of %s, left by an emulator before", record.id)
-            emulator.documents.delete("process", record.id)
+            if end_processes_of(row["id"]):
+                log.info("ended the processes of %s, left by an emulator before", row["id"])
+            emulator.documents.delete("process", row["id"])
         emulator.meter.close_running()
 
     def _announce(self) -> None:
@@ -176,12 +175,12 @@ async def _assembled(options: Options) -> Emulator:
     return emulator
 
 
-async def serve(options: Options) -> None:
-    """Run one emulator until SIGTERM or SIGINT."""
+async def serve(options: Options, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Run one emulator until SIGTERM or SIGINT; `announce` is told its URLs and key files once it answers."""
     server = Server(options)
     try:
         await server.start()
-        print(json.dumps(server.facts()), flush=True)
+        announce(server.facts())
         await server.run_until_signalled()
     finally:
         await server.close()

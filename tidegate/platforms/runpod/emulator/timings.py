@@ -49,15 +49,15 @@ class Timings:
         Raises:
             InvalidInput: for an unknown name, or a value that is no number of that kind.
         """
-        kinds = {field.name: type(getattr(self, field.name)) for field in fields(self)}
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
         changes: dict[str, float] = {}
         for name, text in texts.items():
-            if name not in kinds:
+            if name not in known:
                 raise InvalidInput(
-                    f"No timing is called '{name}'.", remedy=f"Known: {', '.join(sorted(kinds))}."
+                    f"No timing is called '{name}'.", remedy=f"Known: {', '.join(sorted(known))}."
                 )
             try:
-                changes[name] = kinds[name](text)
+                changes[name] = int(text) if isinstance(known[name], int) else float(text)
             except ValueError as error:
                 raise InvalidInput(f"Timing '{name}' is not a number: '{text}'.") from error
         return replace(self, **changes)

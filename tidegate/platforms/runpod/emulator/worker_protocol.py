@@ -94,6 +94,7 @@ async def ping(request: web.Request) -> web.Response:
     context, worker = _worker(request)
     if context.emulator.faults.read("drop_pings", worker.endpoint_id, worker.id):
         return web.Response(status=200)
+    worker.pinged_at = context.emulator.clock.now()
     if request.query.get("status") == "unhealthy":
         worker.is_unhealthy = True
     text = request.query.get("job_id") or ""

@@ -17,7 +17,7 @@ from tidegate.platforms.runpod.emulator.container import Container
 from tidegate.platforms.runpod.emulator.emulator import Emulator
 from tidegate.platforms.runpod.emulator.images import container_env
 from tidegate.platforms.runpod.emulator.logs import SYSTEM, LogBook
-from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType, Json, WorkerStatus, as_json
+from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType, Json, WorkerStatus
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT, DEFAULT_HEALTH_PATH = "80", "/ping"
@@ -53,6 +53,7 @@ class Worker:
     is_unhealthy: bool = False
     is_draining: bool = False
     drain_since: float = 0.0
+    pinged_at: float = 0.0
     in_flight: int = 0
     crashes: int = 0
     chunks: int = 0
@@ -147,12 +148,11 @@ class WorkerLife:
         container = await self._start_container()
         if container is None:
             return None
-        tasks = [
-            asyncio.ensure_future(one) for one in (container.wait(), self._watch(), worker.leaving.wait())
-        ]
-        exited, watched, left = tasks
+        exited = asyncio.ensure_future(container.wait())
+        watched = asyncio.ensure_future(self._watch())
+        left = asyncio.ensure_future(worker.leaving.wait())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([exited, watched, left], return_when=asyncio.FIRST_COMPLETED)
             if watched.done() and not exited.done():
                 worker.log.write(SYSTEM, str(watched.result()))
                 container.kill()
@@ -165,14 +165,16 @@ class WorkerLife:
             left.cancel()
             container.kill()
         self._emulator.documents.delete("process", worker.id)
+        # A worker that ends itself after work asks for a fresh one; one that never became ready has failed.
+        is_over = worker.leaving.is_set() or (code == 0 and worker.is_ready)
         worker.is_ready = False
         self._changed()
         worker.log.write(SYSTEM, f"container exited with code {code}")
-        if worker.leaving.is_set() or code == 0:
+        if is_over:
             return 0
         worker.is_unhealthy = True
         worker.crashes += 1
-        return code
+        return code or 1
 
     async def _start_container(self) -> Container | None:
         worker, emulator = self._worker, self._emulator
@@ -185,6 +187,8 @@ class WorkerLife:
         if crash_code is not None:
             command = ["/bin/sh", "-c", f"exit {int(crash_code)}"]
         env = emulator.images.environment(home, self._environment())
+        # Before the start: an emulator that dies in between must not leave a process that nobody knows.
+        emulator.documents.save("process", worker.id, {"id": worker.id})
         try:
             container = await Container.start(worker.id, command or ["/bin/false"], env, folder, worker.log)
         except (OSError, ValueError) as error:
@@ -192,9 +196,6 @@ class WorkerLife:
             worker.log.write(SYSTEM, f"error starting container: {error}")
             return None
         worker.container, worker.started_at = container, emulator.clock.now()
-        record = container.record()
-        if record is not None:
-            emulator.documents.save("process", worker.id, as_json(record))
         if self._usage_id is None:
             self._usage_id = self._open_usage()
         return container
