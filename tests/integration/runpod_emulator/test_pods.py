@@ -1,5 +1,7 @@
 """Pods: processes with states, actions, logs and a price."""
 
+import psutil
+
 from tests.integration.runpod_emulator.conftest import eventually
 
 
@@ -100,3 +102,24 @@ def test_a_patch_waits_for_the_next_start_and_a_locked_pod_is_not_stopped(accoun
     in_status(account, made, "RUNNING")
     assert account.ok("PATCH", f"/v2/pods/{made['id']}", {"name": "new", "locked": True})["locked"]
     assert act(account, made, "stop").status_code == 409
+
+
+def test_a_process_that_leaves_its_pods_group_ends_with_the_pod_all_the_same(account):
+    made = pod(account, "p11", "setsid sleep 86399 & sleep 60")
+
+    def strays():
+        return [
+            one.pid for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "86399"]
+        ]
+
+    eventually(strays, lambda seen: len(seen) == 1)
+    act(account, made, "terminate")
+    assert strays() == []
+
+
+def test_a_deleted_volume_takes_its_files_with_it(account, runpod):
+    volume = account.ok("POST", "/v2/network-volumes", {"name": "v", "size": 10, "dataCenter": "EU-RO-1"})
+    folder = runpod.volume_folder(volume["id"])
+    (folder / "x").write_text("x")
+    account.call("DELETE", f"/v2/network-volumes/{volume['id']}")
+    assert not folder.exists()

@@ -11,7 +11,6 @@ from typing import IO
 import psutil
 
 from tidegate.platforms.runpod.emulator.logs import CONTAINER, LONGEST_LINE, LogBook
-from tidegate.platforms.runpod.emulator.state import ProcessRecord
 
 READ_SIZE = 64 * 1024
 LAST_LINES_S = 2.0
@@ -62,18 +61,12 @@ class Container:
     def has_ended(self) -> bool:
         return self._process.returncode is not None
 
-    def record(self) -> ProcessRecord | None:
-        """For the next emulator, should this one die; None when the process is gone already."""
-        try:
-            return ProcessRecord(self.id, self.pid, psutil.Process(self.pid).create_time())
-        except psutil.NoSuchProcess:
-            return None
-
     async def wait(self) -> int:
         """The exit code; the rest of the group ends with the leader, as with a container's first process."""
         code = await self._process.wait()
         self.kill()
         self._is_over = True
+        await asyncio.to_thread(end_processes_of, self.id)
         with contextlib.suppress(TimeoutError):
             # Whoever has left the group may hold the pipe for ever.
             await asyncio.wait_for(self._output, timeout=LAST_LINES_S)
@@ -120,20 +113,28 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def end_left_behind(record: ProcessRecord) -> bool:
-    """Kill the group that a dead emulator left, if it still is that group; says whether there was one.
+def end_processes_of(identifier: str) -> bool:
+    """Kill every process that was started in a container, by the id in its environment; says whether there was one.
 
-    A process id may have been given to a stranger: only processes that carry the worker's id count.
+    For those that have left the group, or whose emulator has died. A process id alone may have been given to a
+    stranger since.
     """
-    marked = [process for process in psutil.process_iter(["pid"]) if _is_of(process, record)]
+    marked = [process for process in map(_process, psutil.pids()) if process and _is_of(process, identifier)]
     for process in marked:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     return bool(marked)
 
 
-def _is_of(process: psutil.Process, record: ProcessRecord) -> bool:
+def _process(pid: int) -> psutil.Process | None:
     try:
-        return os.getpgid(process.pid) == record.pid and process.environ().get("RUNPOD_POD_ID") == record.id
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
+
+
+def _is_of(process: psutil.Process, identifier: str) -> bool:
+    try:
+        return process.environ().get("RUNPOD_POD_ID") == identifier
     except (psutil.Error, OSError):
         return False

@@ -243,9 +243,8 @@ def end_everything_of(home: Path) -> None:
     """Kill what a killed emulator has left behind, by its own records."""
     import sqlite3
 
-    from tidegate.platforms.runpod.emulator.container import end_left_behind
+    from tidegate.platforms.runpod.emulator.container import end_processes_of
     from tidegate.platforms.runpod.emulator.persistence import Documents
-    from tidegate.platforms.runpod.emulator.state import ProcessRecord
 
     path = home / "state.sqlite"
     if not path.exists():
@@ -255,7 +254,7 @@ def end_everything_of(home: Path) -> None:
     except sqlite3.Error as error:
         raise NeedsOperator(f"The emulator's state in {path} cannot be read: {error}.") from error
     for row in documents.load("process"):
-        end_left_behind(ProcessRecord(**row))
+        end_processes_of(row["id"])
         documents.delete("process", row["id"])
     documents.close()
 

@@ -177,6 +177,11 @@ class JobBoard:
         self._stops.pop(worker_id, None)
         return identifiers
 
+    def pending_stops(self, worker_id: str) -> list[str]:
+        """Jobs that the worker will be told to stop when it asks next."""
+        waiting = self._stops.get(worker_id)
+        return list(waiting[0]) if waiting else []
+
     # What time does
 
     def tick(self) -> None:

@@ -15,7 +15,7 @@ from tidegate.platforms.runpod.emulator.container import Container
 from tidegate.platforms.runpod.emulator.emulator import SSH_KEYS, Emulator
 from tidegate.platforms.runpod.emulator.images import container_env
 from tidegate.platforms.runpod.emulator.logs import SYSTEM, LogBook
-from tidegate.platforms.runpod.emulator.state import Json, Pod, PodStatus, as_json
+from tidegate.platforms.runpod.emulator.state import Json, Pod, PodStatus
 from tidegate.platforms.runpod.emulator.workers import LOOPBACK, free_port
 
 ACTIONS = {
@@ -160,15 +160,14 @@ class PodKeeper:
         (folder / "home").mkdir(mode=0o700, parents=True, exist_ok=True)
         command = emulator.images.command(pod.config["image"], pod.config["args"]) or []
         env = emulator.images.environment(folder / "home", self._environment(pod, run))
+        # Before the start: an emulator that dies in between must not leave a process that nobody knows.
+        emulator.documents.save("process", pod.id, {"id": pod.id})
         try:
             container = await Container.start(pod.id, command, env, folder, log)
         except (OSError, ValueError) as error:
             log.write(SYSTEM, f"error starting container: {error}")
             self._fail(pod)
             return
-        record = container.record()
-        if record is not None:
-            emulator.documents.save("process", pod.id, as_json(record))
         pod.started_at = emulator.clock.now()
         run.usage_ids = self._open_usages(pod)
         self._set_status(pod, PodStatus.RUNNING)

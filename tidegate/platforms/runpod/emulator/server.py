@@ -18,7 +18,7 @@ from tidegate.platforms.runpod.emulator.accounts import Accounts
 from tidegate.platforms.runpod.emulator.billing import Meter
 from tidegate.platforms.runpod.emulator.catalog import Catalog
 from tidegate.platforms.runpod.emulator.clock import Clock
-from tidegate.platforms.runpod.emulator.container import end_left_behind
+from tidegate.platforms.runpod.emulator.container import end_processes_of
 from tidegate.platforms.runpod.emulator.context import Context
 from tidegate.platforms.runpod.emulator.emulator import Emulator
 from tidegate.platforms.runpod.emulator.faults import FaultBoard
@@ -28,7 +28,7 @@ from tidegate.platforms.runpod.emulator.job_plane import job_reply
 from tidegate.platforms.runpod.emulator.jobs import JobBoard
 from tidegate.platforms.runpod.emulator.persistence import Documents
 from tidegate.platforms.runpod.emulator.pods import PodKeeper
-from tidegate.platforms.runpod.emulator.state import Job, ProcessRecord
+from tidegate.platforms.runpod.emulator.state import Job
 from tidegate.platforms.runpod.emulator.timings import Timings
 from tidegate.platforms.runpod.emulator.webhooks import Webhooks
 from tidegate.platforms.runpod.emulator.workers import LOOPBACK
@@ -98,10 +98,9 @@ class Server:
     def _end_left_behind(self) -> None:
         emulator = self._emulator
         for row in list(emulator.documents.load("process")):
-            record = ProcessRecord(**row)
-            if end_left_behind(record):
-                log.info("ended the processes of %s, left by an emulator before", record.id)
-            emulator.documents.delete("process", record.id)
+            if end_processes_of(row["id"]):
+                log.info("ended the processes of %s, left by an emulator before", row["id"])
+            emulator.documents.delete("process", row["id"])
         emulator.meter.close_running()
 
     def _announce(self) -> None:

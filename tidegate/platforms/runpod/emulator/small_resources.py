@@ -1,5 +1,8 @@
 """Templates, network volumes, registries, delegations and SSH keys."""
 
+import asyncio
+import shutil
+
 from aiohttp import web
 
 from tidegate.platforms.runpod.emulator.billing import VOLUME as VOLUME_BILL
@@ -164,6 +167,7 @@ async def delete_volume(request: web.Request) -> web.Response:
     emulator, volume = context_of(request).emulator, _asked(request, VOLUME)
     emulator.delete_resource(VOLUME, volume)
     _end_volume_bill(emulator, volume)
+    await asyncio.to_thread(shutil.rmtree, emulator.volume_folder(volume.id), ignore_errors=True)
     return deleted()
 
 

@@ -134,15 +134,6 @@ class Usage:
     ended_at: float | None = None
 
 
-@dataclass(frozen=True)
-class ProcessRecord:
-    """A process group that a dead emulator may have left behind."""
-
-    id: str
-    pid: int
-    created_at: float
-
-
 def as_json(record: Any) -> Json:
     """A record as a document."""
     return asdict(record)

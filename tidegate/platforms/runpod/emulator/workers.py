@@ -17,7 +17,7 @@ from tidegate.platforms.runpod.emulator.container import Container
 from tidegate.platforms.runpod.emulator.emulator import Emulator
 from tidegate.platforms.runpod.emulator.images import container_env
 from tidegate.platforms.runpod.emulator.logs import SYSTEM, LogBook
-from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType, Json, WorkerStatus, as_json
+from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType, Json, WorkerStatus
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT, DEFAULT_HEALTH_PATH = "80", "/ping"
@@ -187,6 +187,8 @@ class WorkerLife:
         if crash_code is not None:
             command = ["/bin/sh", "-c", f"exit {int(crash_code)}"]
         env = emulator.images.environment(home, self._environment())
+        # Before the start: an emulator that dies in between must not leave a process that nobody knows.
+        emulator.documents.save("process", worker.id, {"id": worker.id})
         try:
             container = await Container.start(worker.id, command or ["/bin/false"], env, folder, worker.log)
         except (OSError, ValueError) as error:
@@ -194,9 +196,6 @@ class WorkerLife:
             worker.log.write(SYSTEM, f"error starting container: {error}")
             return None
         worker.container, worker.started_at = container, emulator.clock.now()
-        record = container.record()
-        if record is not None:
-            emulator.documents.save("process", worker.id, as_json(record))
         if self._usage_id is None:
             self._usage_id = self._open_usage()
         return container
