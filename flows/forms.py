@@ -99,6 +99,12 @@ class TrainedForm(BaseModel):
         title="Provenance",
         description="Training run, data, commit: kept with the version.",
     )
+    signature: str = Field(
+        default="",
+        title="Signature",
+        description="Detached signature of the file (model_signing), on the worker's disk; empty: unsigned.",
+        examples=["/models/pipit-v2.gguf.sig"],
+    )
 
 
 class NightlyForm(BaseModel):

@@ -20,6 +20,7 @@ def on_model_trained(request: TrainedForm) -> State[None]:
         request.version,
         request.path,
         request.provenance,
+        request.signature,
     )
     run = start_release(request.org, request.service, version, request.requested_by)
     return Completed(

@@ -42,6 +42,14 @@ def environ(home: Path) -> dict[str, str]:
     return kept | {"TIDEGATE_HOME": str(home)}
 
 
+@pytest.fixture(autouse=True)
+def heard_ctrl_c() -> Iterator[None]:
+    """As in a terminal. A shell starts what it puts into the background deaf to SIGINT, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments), env=environ(home), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
@@ -91,7 +99,11 @@ def test_it_shows_what_it_promises_also_after_an_interruption_and_leaves_nothing
     report = tmp_path / "out" / "report.html"
     arguments = ("demo", "--plain", "--report", str(report))
     with subprocess.Popen(
-        command(*arguments), env=environ(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(*arguments),
+        env=environ(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as first:
         wait_for_line(first, lambda line: "clients arrive" in line)
         first.send_signal(signal.SIGINT)

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tidegate.access.trusted_files import locate_trusted_files
 from tidegate.domain import InvalidInput, NotFound, Organization, Policy
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -22,7 +23,8 @@ def load_organizations(organizations_dir: Path, policies_dir: Path) -> dict[str,
 
     Raises:
         NotFound: the folder or an organization's policy file is missing.
-        InvalidInput: a file is not YAML, or a field is unknown, missing or out of range.
+        InvalidInput: a file is not YAML, a field is unknown, missing or out of range, or a trusted key or
+            certificate cannot be read.
     """
     files = sorted(organizations_dir.glob("*.yaml"))
     if not files:
@@ -55,7 +57,7 @@ def _load_one(file: Path, policy_file: Path) -> Organization:
         content["services"] = {
             name: _with_policy(service, policy) for name, service in cast("dict[str, Any]", services).items()
         }
-    return _validate(Organization, content, file)
+    return locate_trusted_files(_validate(Organization, content, file), file)
 
 
 def _with_policy(service: Any, policy: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.output import JsonFlag, ago, as_data, escape, pairs, print_json, print_table, say
+from tidegate.cli.output import FAILED, JsonFlag, ago, as_data, escape, pairs, print_json, print_table, say
 
 app = typer.Typer(help="Model versions and their aliases.", no_args_is_help=True)
 alias_app = typer.Typer(help="Aliases: champion, candidate, previous.", invoke_without_command=True)
@@ -27,6 +27,10 @@ def register(
         list[str] | None,
         typer.Option("--provenance", metavar="KEY=VALUE", help="Kept with it; may be repeated."),
     ] = None,
+    signature: Annotated[
+        list[Path] | None,
+        typer.Option("--signature", metavar="FILE", help="Detached signature of it; may be repeated."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Copy a file into the store and register it as a model version. Nothing is deployed.
@@ -34,13 +38,17 @@ def register(
     Examples:
 
       tidegate models register out/pipit-v2.gguf --org swaggystacks --name pipit --version v2 --provenance run=481
+
+      tidegate models register out/pipit-v2.gguf --org swaggystacks --name pipit --version v2 --signature pipit.sig
     """
     from tidegate import steps, wiring
     from tidegate.domain import InvalidInput
 
     if not path.is_file():
         raise InvalidInput(f"There is no file {path}.", remedy="Give the path of a GGUF file.", field="path")
-    found = steps.register_model(wiring.load(), org, name, version, path.resolve(), pairs(provenance))
+    found = steps.register_model(
+        wiring.load(), org, name, version, path.resolve(), pairs(provenance), signature or ()
+    )
     if as_json:
         print_json(as_data(found))
         return
@@ -90,13 +98,13 @@ def show(
     org: Org,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show one version: digest, provenance, quarantine, and which services use it.
+    """Show one version: digest, provenance, who signed it, quarantine, and which services use it.
 
     Examples:
 
       tidegate models show pipit:v2 --org swaggystacks
     """
-    from tidegate import wiring
+    from tidegate import steps, wiring
     from tidegate.cli.releases import parse_model
     from tidegate.domain import ServiceRef
 
@@ -112,8 +120,10 @@ def show(
         if (held := ports.ledger.get_alias(ref, alias)) is not None and held.digest == found.digest
     ]
     quarantine = ports.ledger.quarantine_reason(org, found.digest)
+    signed = steps.check_provenance(ports, org, found.digest)
     if as_json:
-        print_json({"version": as_data(found), "aliases": uses, "quarantine": quarantine})
+        shown = {"version": as_data(found), "aliases": uses, "quarantine": quarantine}
+        print_json(shown | {"signature": as_data(signed)})
         return
     say(f"[bold]{escape(found.label)}[/bold] of {found.org}")
     facts = {
@@ -121,12 +131,82 @@ def show(
         "size": _size(found.size_bytes),
         "file": found.path,
         "registered": found.registered_at.isoformat(timespec="seconds"),
+        "signature": signed.summary,
         "used as": ", ".join(uses) or "nothing",
         "quarantine": quarantine or "no",
         **found.provenance,
     }
     for key, value in facts.items():
         say(f"  {escape(key):<12} {escape(value)}")
+
+
+@app.command()
+def attach(
+    org: Annotated[str, typer.Argument(metavar="ORG", help="Organization that owns the model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL:VERSION", help="MODEL:latest is the newest.")],
+    signatures: Annotated[
+        list[Path], typer.Argument(metavar="SIGNATURE...", help="Detached signatures of it.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep more signatures of a registered version, for example by a new key. The others stay.
+
+    Examples:
+
+      tidegate models attach swaggystacks pipit:v2 pipit-v2.gguf.sig
+    """
+    from tidegate import steps, wiring
+    from tidegate.cli.releases import parse_model
+
+    ports = wiring.load()
+    ports.organization(org)
+    found = ports.ledger.get_version(org, *parse_model(model))
+    row = steps.attach_signatures(ports, found, signatures)
+    if as_json:
+        print_json({"version": as_data(found), "signature": as_data(row)})
+        return
+    say(f"[bold]{escape(found.label)}[/bold] of {found.org}: {escape(row.summary)}")
+
+
+@app.command()
+def verify(
+    org: Annotated[str, typer.Argument(metavar="ORG", help="Organization whose trusted signers count.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL:VERSION", help="MODEL:latest is the newest.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Verify one version now: its stored file against its digest, and its signatures against the trusted signers.
+
+    Exits with 0 only when the file is intact and somebody trusted signed it, whether or not that is required.
+
+    Examples:
+
+      tidegate models verify swaggystacks pipit:v2
+    """
+    from tidegate import steps, wiring
+    from tidegate.cli.releases import parse_model
+
+    ports = wiring.load()
+    ports.organization(org)
+    found = ports.ledger.get_version(org, *parse_model(model))
+    row = steps.check_provenance(ports, org, found.digest)
+    is_intact = ports.store.verify(found.digest)
+    is_verified = is_intact and bool(row.data["signed_by"])
+    if as_json:
+        shown = {"version": as_data(found), "verified": is_verified, "file_intact": is_intact}
+        print_json(shown | {"signature": as_data(row)})
+    else:
+        say(f"[bold]{escape(found.label)}[/bold] of {found.org}: {found.digest}")
+        say(
+            _mark(is_intact)
+            + ("the stored file has this digest" if is_intact else "the file is damaged or gone")
+        )
+        say(_mark(bool(row.data["signed_by"])) + escape(row.summary))
+        for item in row.data["signatures"]:
+            say(f"  {item['bundle'][:SHORT_DIGEST]}  {item['state']:<14} {escape(item['why'])}")
+        if row.remedy:
+            say(escape(row.remedy))
+    if not is_verified:
+        raise typer.Exit(FAILED)
 
 
 @alias_app.callback()
@@ -222,6 +302,10 @@ def set_alias(
         print_json({"service": str(ref), "alias": name, "version": as_data(version)})
     else:
         say(f"{name} of {ref} is [green]{escape(version.label)}[/green].")
+
+
+def _mark(is_good: bool) -> str:
+    return "[green]ok[/green]    " if is_good else "[red]no[/red]    "
 
 
 def _size(size_bytes: int) -> str:

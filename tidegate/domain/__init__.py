@@ -17,6 +17,7 @@ from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
 from tidegate.domain.names import ServiceRef, owner_of_set, set_name
 from tidegate.domain.organization import Organization, ServiceConfig
 from tidegate.domain.policy import Policy
+from tidegate.domain.provenance import Provenance, TrustedCertificate, TrustedKey
 from tidegate.domain.release import (
     TERMINAL,
     JournalEntry,
@@ -51,6 +52,7 @@ __all__ = [
     "Permanent",
     "Plan",
     "Policy",
+    "Provenance",
     "Refused",
     "Release",
     "ReleaseRequest",
@@ -66,6 +68,8 @@ __all__ = [
     "TidegateError",
     "TrafficCounts",
     "Transient",
+    "TrustedCertificate",
+    "TrustedKey",
     "Upstream",
     "Verdict",
     "fold",

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.domain.errors import NotFound
 from tidegate.domain.names import Name, ServiceRef
 from tidegate.domain.policy import Policy
+from tidegate.domain.provenance import Provenance
 from tidegate.domain.runpod import RunPodServiceConfig
 
 
@@ -39,6 +40,7 @@ class Organization(BaseModel):
     credentials: dict[str, str] = Field(
         default_factory=dict, description="Platform -> name of the secret that holds its credential."
     )
+    provenance: Provenance = Field(default=Provenance(), description="Signatures of model versions.")
     services: dict[Name, ServiceConfig]
 
     def service(self, ref: ServiceRef) -> ServiceConfig:

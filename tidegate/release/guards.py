@@ -29,7 +29,7 @@ def was_tried(view: View, gates: list[Gate]) -> bool:
 
 
 def reasons_of(seen: Observation, gates: list[Gate]) -> str:
-    texts = [text for gate in gates for text in seen.gate_reasons.get(gate, ())]
+    texts = [text.rstrip(".") for gate in gates for text in seen.gate_reasons.get(gate, ())]
     return "; ".join(texts) or "no evidence"
 
 

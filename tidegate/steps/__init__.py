@@ -15,6 +15,7 @@ from tidegate.steps.pipeline import (
     verify_org_auth,
 )
 from tidegate.steps.ports import Ports
+from tidegate.steps.provenance import attach_signatures, check_provenance, publishers_of
 from tidegate.steps.rollback import (
     approve_release,
     bring_back,
@@ -28,12 +29,15 @@ __all__ = [
     "Ports",
     "StepOutcome",
     "approve_release",
+    "attach_signatures",
     "benchmark",
     "bring_back",
+    "check_provenance",
     "deploy",
     "is_owner_alive",
     "probe_endpoints",
     "promote",
+    "publishers_of",
     "register_model",
     "request_release",
     "request_rollback",

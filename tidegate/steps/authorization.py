@@ -6,9 +6,11 @@ from tidegate.access import credential_name
 from tidegate.domain import Evidence, Gate, Refused, Release, Transient, Verdict
 from tidegate.domain.secret import Secret
 from tidegate.steps.ports import Ports
+from tidegate.steps.provenance import check_provenance
+from tidegate.validation import PROVENANCE_CHECK
 
 AUTHORIZATION_CHECKS = frozenset(
-    {"auth.organization", "auth.credential", "auth.model", "auth.budget", "auth.quarantine"}
+    {"auth.organization", "auth.credential", "auth.model", "auth.budget", "auth.quarantine", PROVENANCE_CHECK}
 )
 
 
@@ -20,6 +22,7 @@ def check_authorization(ports: Ports, release: Release) -> list[Evidence]:
         _model(ports, release),
         _budget(ports, release),
         _quarantine(ports, release),
+        check_provenance(ports, release.request.org, release.digest),
     ]
 
 

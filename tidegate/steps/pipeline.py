@@ -4,6 +4,7 @@ Each drives the release through the states that the step owns and returns where 
 for a release that is further along, a step does nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tidegate.domain import (
 )
 from tidegate.release.machine import ALL_GATES
 from tidegate.steps.ports import Ports
+from tidegate.steps.provenance import keep_signatures, read_signatures
 
 State = ReleaseState
 BEFORE_PROVISIONING = frozenset({State.PLANNED, State.VALIDATING})
@@ -57,9 +59,17 @@ class StepOutcome:
 
 
 def register_model(
-    ports: Ports, org: str, name: str, version: str, path: Path, provenance: dict[str, str] | None = None
+    ports: Ports,
+    org: str,
+    name: str,
+    version: str,
+    path: Path,
+    provenance: dict[str, str] | None = None,
+    signatures: Sequence[Path] = (),
 ) -> ModelVersion:
     """Copy the file into the store, compute its digest and register it. The same again returns the same.
+
+    Detached signatures of it are kept beside it.
 
     Raises: InvalidInput, NotFound, Refused (that version exists with another digest).
     """
@@ -70,7 +80,9 @@ def register_model(
             remedy="For example --name pipit --version v2.",
             field="name" if ":" in name or not name else "version",
         )
+    read = read_signatures(signatures)
     stored = ports.store.add(path)
+    keep_signatures(ports, stored.digest, read)
     return ports.ledger.register_version(
         ModelVersion(
             org=org,
@@ -113,7 +125,7 @@ def resume(ports: Ports, release_id: str, owned: frozenset[ReleaseState] = EVERY
 
 
 def verify_org_auth(ports: Ports, before: StepOutcome) -> StepOutcome:
-    """May this organization do this: credential, model, budget, quarantine."""
+    """May this organization do this: credential, model, budget, quarantine, signature."""
     return _drive(ports, before, BEFORE_PROVISIONING, frozenset({Gate.AUTHORIZATION}))
 
 

@@ -14,7 +14,7 @@ from tidegate.domain import (
 )
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
-from tidegate.steps.rollback import is_owner_alive
+from tidegate.steps.rollback import is_abandoned
 
 
 @dataclass
@@ -49,8 +49,12 @@ def reconcile(ports: Ports) -> ReconcileReport:
 
 
 def _resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport) -> None:
-    """Its owner says every two seconds that it lives; a silent one is fenced off by our higher epoch."""
-    if is_owner_alive(ports, release):
+    """Its owner says every two seconds that it lives; a silent one is fenced off by our higher epoch.
+
+    Watched, not only looked at: the automation on a crashed run comes seconds after the death, and the next sweep
+    a minute later.
+    """
+    if not is_abandoned(ports, release):
         report.left_to_owner.append(release.id)
         return
     try:

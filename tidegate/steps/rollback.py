@@ -1,6 +1,7 @@
 """Rollback and stop: a person's way out, with the same machine as everything else."""
 
 import time
+from collections.abc import Callable
 
 from tidegate.domain import NotFound, Refused, Release, ReleaseRequest, ReleaseState, ServiceRef
 from tidegate.steps.pipeline import StepOutcome, request_release, resume
@@ -101,3 +102,15 @@ def is_owner_alive(ports: Ports, release: Release) -> bool:
     if release.owner_seen_at is None or release.is_over:
         return False
     return (ports.clock() - release.owner_seen_at).total_seconds() < OWNER_ALIVE_S
+
+
+def is_abandoned(ports: Ports, release: Release, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Nobody drives it any more. An owner that died a moment ago still counts as alive: it is watched until it
+    speaks again, within two seconds, or has been silent for ten."""
+    last_seen = release.owner_seen_at
+    while is_owner_alive(ports, release):
+        sleep(OWNER_POLL_S)
+        release = ports.ledger.get_release(release.id)
+        if release.owner_seen_at != last_seen:
+            return False
+    return not release.is_over

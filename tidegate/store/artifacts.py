@@ -1,5 +1,6 @@
 """A folder of immutable artifacts: `root/sha256/ab/<digest>.gguf`, read-only.
 
+Its detached signatures lie beside it, each under its own digest.
 A file appears under its digest only when all of it is on the disk: it is copied to a temporary name on the
 same file system, hashed on the way, synced, then linked. A crash leaves at most a temporary file.
 """
@@ -86,6 +87,33 @@ class ArtifactStore:
         with open(path, "rb", buffering=0) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest() == digest
 
+    def add_signature(self, digest: str, bundle: bytes) -> None:
+        """Keep a detached signature beside its artifact; the same one again changes nothing.
+
+        Raises:
+            NotFound: the artifact is not stored.
+            Transient: the disk cannot be written.
+        """
+        if self.path_of(digest) is None:
+            raise NotFound(
+                f"The store has no artifact {digest[:12]} to sign.", remedy="Add the model file first."
+            )
+        target = self._signatures_of(digest) / f"{hashlib.sha256(bundle).hexdigest()}.json"
+        try:
+            self._write_small(target, bundle)
+        except OSError as error:
+            raise Transient(
+                f"The signature {target} could not be stored: {error.strerror or error}.",
+                remedy=f"Check space and permissions of {self.root}.",
+                path=target,
+            ) from error
+
+    def signatures(self, digest: str) -> list[bytes]:
+        """Detached signatures of the artifact, in a stable order. They are kept, not judged, here."""
+        if not re.fullmatch(DIGEST_PATTERN, digest):
+            return []
+        return [path.read_bytes() for path in sorted(self._signatures_of(digest).glob("*.json"))]
+
     def sweep(self, now: float | None = None) -> int:
         """Remove temporary files that a crash left behind more than a day ago; returns how many."""
         limit = (time.time() if now is None else now) - STALE_AFTER_S
@@ -131,6 +159,23 @@ class ArtifactStore:
             _sync_folder(target.parent)
             _sync_folder(target.parent.parent)
 
+    def _write_small(self, target: Path, content: bytes) -> None:
+        """Whole or not at all, like an artifact."""
+        self._incoming().mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self._incoming(), suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                os.fchmod(handle, 0o444)
+                stream.flush()
+                os.fsync(handle)
+            os.rename(name, target)
+            _sync_folder(target.parent)
+            _sync_folder(target.parent.parent)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
     def _require_room(self, size: int) -> None:
         free = self._free_bytes(self._incoming())
         if free < size + RESERVE_BYTES:
@@ -143,6 +188,9 @@ class ArtifactStore:
 
     def _incoming(self) -> Path:
         return self.root / "incoming"
+
+    def _signatures_of(self, digest: str) -> Path:
+        return self.root / "sha256" / digest[:2] / f"{digest}.signatures"
 
     def _target(self, digest: str) -> Path:
         return self.root / "sha256" / digest[:2] / f"{digest}.gguf"

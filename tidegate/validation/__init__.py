@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         judge_inference,
     )
     from tidegate.validation.markdown import to_markdown
+    from tidegate.validation.provenance import PROVENANCE_CHECK, check_signatures, judge_provenance
     from tidegate.validation.report import (
         CategoryResult,
         MemoryReport,
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
         ReportedFinding,
         ValidationReport,
     )
+    from tidegate.validation.signature_bundle import SignatureBundle, parse_bundle
+    from tidegate.validation.signatures import CheckedSignature, ProvenanceFindings, SignatureState
 
 __all__ = [
     "INFERENCE_CHECKS",
+    "PROVENANCE_CHECK",
     "STRUCTURE_CHECKS",
     "CategoryResult",
+    "CheckedSignature",
     "ChildLauncher",
     "ChildLimits",
     "InferenceJob",
@@ -40,11 +45,17 @@ __all__ = [
     "InferenceRun",
     "MemoryReport",
     "ModelSummary",
+    "ProvenanceFindings",
     "Recommendation",
     "ReportedFinding",
+    "SignatureBundle",
+    "SignatureState",
     "ValidationReport",
     "check_inference",
+    "check_signatures",
     "judge_inference",
+    "judge_provenance",
+    "parse_bundle",
     "recommend",
     "to_markdown",
     "validate_artifact",
@@ -63,6 +74,9 @@ _HOMES = {
         "judge_inference",
     ),
     "markdown": ("to_markdown",),
+    "provenance": ("PROVENANCE_CHECK", "check_signatures", "judge_provenance"),
+    "signature_bundle": ("SignatureBundle", "parse_bundle"),
+    "signatures": ("CheckedSignature", "ProvenanceFindings", "SignatureState"),
     "report": (
         "CategoryResult",
         "MemoryReport",

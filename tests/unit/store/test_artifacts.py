@@ -129,3 +129,36 @@ def test_leftovers_of_a_crash_are_swept_when_they_are_old(store: ArtifactStore, 
     assert store.sweep(now=leftover.stat().st_mtime + 2 * 24 * 3600) == 1
     assert not leftover.exists()
     assert store.verify(DIGEST)
+
+
+def test_signatures_lie_beside_their_artifact_and_the_same_one_is_kept_once(
+    store: ArtifactStore, source: Path
+):
+    path = Path(store.add(source).path)
+
+    for bundle in (b"one", b"two", b"one"):
+        store.add_signature(DIGEST, bundle)
+
+    assert sorted(store.signatures(DIGEST)) == [b"one", b"two"]
+    kept = [file for file in _files(store) if file != path]
+    assert {file.parent for file in kept} == {path.parent / f"{DIGEST}.signatures"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept} == {0o444}
+    assert store.verify(DIGEST)
+
+
+def test_there_are_no_signatures_of_what_is_not_stored(store: ArtifactStore):
+    assert store.signatures(DIGEST) == []
+    assert store.signatures("../../etc") == []
+    with pytest.raises(NotFound):
+        store.add_signature(DIGEST, b"one")
+
+
+def test_a_signature_that_cannot_be_written_is_an_error_that_may_pass(store: ArtifactStore, source: Path):
+    path = Path(store.add(source).path)
+    (path.parent / f"{DIGEST}.signatures").write_text("in the way")
+
+    with pytest.raises(Transient, match="could not be stored"):
+        store.add_signature(DIGEST, b"one")
+
+    assert store.signatures(DIGEST) == []
+    assert not list(store.root.glob("incoming/*"))

@@ -49,7 +49,7 @@ def _dead(folder: SetFolder, record: SetRecord, process: ProcessRecord) -> SetSt
         "The engine process died while it served." if was_ready else "The engine ended before it was ready."
     )
     words = folder.last_words(LOG_LINES_IN_MESSAGE) or "(nothing)"
-    parts = (record.note, record.gave_up or what, f"Last lines of its log:\n{words}")
+    parts = (record.note, record.gave_up or what, f"\nLast lines of its log:\n{words}")
     return SetStatus(
         name=folder.name,
         state=SetState.FAILED,
