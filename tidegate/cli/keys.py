@@ -49,7 +49,7 @@ def create(
 
     _check_org(org)
     _check_name(name)
-    lifetime = _duration(expires, "--expires") if expires else None
+    lifetime = _duration(expires, "--expires") if expires is not None else None
     key = new_api_key(org)
     with _ledger() as ledger:
         made = ledger.create_api_key(org, name, key_digest(key), created_by=_person(by), lifetime=lifetime)
@@ -115,7 +115,7 @@ def rotate(
             key_digest(key),
             overlap=_duration(overlap, "--overlap"),
             created_by=_person(by),
-            lifetime=_duration(expires, "--expires") if expires else None,
+            lifetime=_duration(expires, "--expires") if expires is not None else None,
         )
     if name == LOCAL_KEY_NAME:
         store.replace(api_key_name(org), key)

@@ -14,9 +14,8 @@ _DISABLED: Json = {"@type": f"{TYPE}.config.route.v3.FilterConfig", "disabled": 
 
 
 @cache
-def program(name: str) -> str:
-    """The text of a Lua program of this room."""
-    return resources.files("tidegate.gateway").joinpath(name).read_text(encoding="utf-8")
+def _program() -> str:
+    return resources.files("tidegate.gateway").joinpath("api_keys.lua").read_text(encoding="utf-8")
 
 
 def key_filter(keys: Sequence[ClientKey]) -> Json:
@@ -27,7 +26,7 @@ def key_filter(keys: Sequence[ClientKey]) -> Json:
         f'["{key.digest}"]="{key.org} {key.identity} {int(key.expires_at.timestamp()) if key.expires_at else 0}",\n'
         for key in ordered
     )
-    source = f'local PROBE = "{PROBE_CLIENT}"\nlocal KEYS = {{\n{rows}}}\n{program("api_keys.lua")}'
+    source = f'local PROBE = "{PROBE_CLIENT}"\nlocal KEYS = {{\n{rows}}}\n{_program()}'
     resource: Json = {
         "@type": f"{TYPE}.config.core.v3.TypedExtensionConfig",
         "name": AUTH_FILTER,
@@ -40,8 +39,6 @@ def key_filter(keys: Sequence[ClientKey]) -> Json:
 def admit(route: Route, *, probe_only: bool) -> Json:
     """Per-route settings: callers of the route's organization, or our probe alone."""
     context: Json = {"org": route.org, "probe_only": probe_only}
-    if any(upstream.is_remote for upstream in route.upstreams):
-        context["kept_below"] = f"/{route.org}/{route.service}"
     return {AUTH_FILTER: {"@type": _PER_ROUTE, "filter_context": context}}
 
 

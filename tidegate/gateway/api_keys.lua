@@ -84,11 +84,6 @@ local function judge(handle)
   expiry = tonumber(expiry)
   if expiry > 0 and expiry <= os.time() then return UNKNOWN end
   if identity ~= PROBE and (route:get("probe_only") or org ~= route:get("org")) then return FORBIDDEN end
-  local base = route:get("kept_below")
-  if base then
-    -- The sets of this service lie below paths of their own: placement.lua joins them, afresh at each attempt.
-    handle:streamInfo():dynamicMetadata():set("tidegate", "path", headers:get(":path"):sub(#base + 1))
-  end
   headers:remove("authorization")
   headers:remove("x-api-key")
   headers:replace("x-tidegate-client", identity)

@@ -15,17 +15,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidegate.domain import Permanent, Route, Secret, ServiceRef, Transient, Upstream
 from tidegate.gateway.admin import Admin
-from tidegate.gateway.clusters import credential_file, credential_path
 from tidegate.gateway.config import (
     AUTH,
     BOOTSTRAP,
     CLUSTERS,
     CREDENTIALS,
+    DOORS,
     LISTENERS,
     ROUTES,
     ClientKey,
     GatewayConfig,
 )
+from tidegate.gateway.doors import credential_file, credential_path
 from tidegate.gateway.files import OWNER_ONLY_FOLDER, read_bytes, read_json, write_whole
 from tidegate.gateway.listener import Json
 from tidegate.gateway.metrics import Members, read_members
@@ -88,7 +89,7 @@ class Publisher:
         for name, content in render(self.live.routes, (), self.live.generation, self._config, keep).items():
             path = self._config.path(name)
             current = read_json(path)
-            is_known = self.live.routes and name in (CLUSTERS, ROUTES)
+            is_known = self.live.routes and name in (CLUSTERS, DOORS, ROUTES)
             is_foreign = current is None or (name == AUTH and not _is_of_one_kind(current, content))
             if name in (BOOTSTRAP, LISTENERS) or is_known or is_foreign:
                 write_whole(path, encode(content))
@@ -124,10 +125,11 @@ class Publisher:
             *(route.upstreams for route in self.live.routes),
         ]
         wanted = render(routes, (), generation, self._config, keep)
-        if self._is_new(CLUSTERS, wanted):
+        if self._is_new(CLUSTERS, wanted) or self._is_new(DOORS, wanted):
             self._validate(wanted)
         if self._push(CLUSTERS, wanted[CLUSTERS]):
             self._settle({upstream.set_name for route in routes for upstream in route.upstreams})
+        self._push(DOORS, wanted[DOORS])
         held = hold_back(routes, self.live, read_members(self._admin))
         final = [
             self._former(route) if ServiceRef(route.org, route.service) in held else route for route in routes
@@ -153,10 +155,11 @@ class Publisher:
         if not gone:
             return []
         left = tuple(one for one in self.live.draining if one not in gone)
-        clusters = render(
+        files = render(
             self.live.routes, (), self.live.generation, self._config, [one.upstreams for one in left]
-        )[CLUSTERS]
-        self._push(CLUSTERS, clusters)
+        )
+        self._push(DOORS, files[DOORS])
+        self._push(CLUSTERS, files[CLUSTERS])
         self._save(self.live.model_copy(update={"draining": left}))
         self._forget_credentials()
         return sorted(

@@ -8,8 +8,17 @@ from typing import Any
 
 from tidegate.domain import InvalidInput, Route, Upstream
 from tidegate.domain.names import NAME_PATTERN
-from tidegate.gateway import admission, clusters, listener, traffic
-from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, ClientKey, GatewayConfig
+from tidegate.gateway import admission, clusters, doors, listener, traffic
+from tidegate.gateway.config import (
+    AUTH,
+    BOOTSTRAP,
+    CLUSTERS,
+    DOORS,
+    LISTENERS,
+    ROUTES,
+    ClientKey,
+    GatewayConfig,
+)
 from tidegate.gateway.listener import Json
 
 _SET_PATTERN = r"^[a-z0-9][a-z0-9-]{0,119}$"
@@ -40,8 +49,9 @@ def render(
     groups = _groups(routes, keep)
     return {
         BOOTSTRAP: listener.bootstrap(config),
-        LISTENERS: _response(generation, [listener.listener(config)]),
+        LISTENERS: _response(generation, [listener.listener(config), listener.doors_listener(config)]),
         CLUSTERS: _response(generation, clusters.clusters(groups, config)),
+        DOORS: _response(generation, [doors.door_table(groups, config)]),
         ROUTES: _response(generation, [traffic.route_table(routes, config)]),
         AUTH: render_keys(keys),
     }
@@ -71,19 +81,22 @@ def encode(content: Json) -> bytes:
 
 def fold(rendered: Mapping[str, Json]) -> Json:
     """One static bootstrap with the same content, for an offline check."""
-    public: Json = json.loads(json.dumps(rendered[LISTENERS]["resources"][0]))
-    public.pop("@type")
-    manager: dict[str, Any] = public["filter_chains"][0]["filters"][0]["typed_config"]
-    manager.pop("rds")
-    manager["route_config"] = _without_type(rendered[ROUTES]["resources"][0])
-    manager["http_filters"][0] = _without_type(rendered[AUTH]["resources"][0])
-    for logger in manager["access_log"]:
-        if "path" in logger["typed_config"]:
-            logger["typed_config"]["path"] = "/dev/null"
+    listeners: list[Json] = json.loads(json.dumps(rendered[LISTENERS]["resources"]))
+    for resource, table in zip(listeners, (ROUTES, DOORS), strict=True):
+        resource.pop("@type")
+        manager: dict[str, Any] = resource["filter_chains"][0]["filters"][0]["typed_config"]
+        manager.pop("rds")
+        manager["route_config"] = _without_type(rendered[table]["resources"][0])
+        if table == ROUTES:
+            manager["http_filters"][0] = _without_type(rendered[AUTH]["resources"][0])
+        for logger in manager["access_log"]:
+            if "path" in logger["typed_config"]:
+                logger["typed_config"]["path"] = "/dev/null"
     return {
         "node": rendered[BOOTSTRAP]["node"],
+        "bootstrap_extensions": rendered[BOOTSTRAP]["bootstrap_extensions"],
         "static_resources": {
-            "listeners": [public],
+            "listeners": listeners,
             "clusters": [_without_type(cluster) for cluster in rendered[CLUSTERS]["resources"]],
         },
     }
@@ -113,7 +126,7 @@ def _check_route(route: Route) -> None:
         _match(_HOST_PATTERN, upstream.host, "host", where)
         _match(_PREFIX_PATTERN, upstream.path_prefix, "path_prefix", where)
         if upstream.credential is not None:
-            _match(clusters.SECRET_NAME_PATTERN, upstream.credential, "credential", where)
+            _match(doors.SECRET_NAME_PATTERN, upstream.credential, "credential", where)
 
 
 def _match(pattern: str, value: str, field: str, where: str) -> None:

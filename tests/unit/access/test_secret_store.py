@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.access import PREFECT_AUTH, PROBE_KEY, SecretStore, api_key_name, credential_name
-from tidegate.domain import InvalidInput, Refused
+from tidegate.domain import InvalidInput, Refused, Secret
 
 
 @pytest.fixture
@@ -112,3 +112,21 @@ def test_a_name_that_is_no_name_never_reaches_the_disk(folder: Path, name: str):
 def test_names_of_secrets_are_derived_from_organizations():
     assert api_key_name("acme") == "org-acme-api-key"
     assert credential_name("local", "acme") == "local-credential-acme"
+
+
+def test_a_replaced_secret_is_the_new_one_and_stays_private(tmp_path):
+    store = SecretStore(tmp_path / "secrets", {})
+    store.ensure(api_key_name("acme"))
+
+    store.replace(api_key_name("acme"), Secret("the-next-value"))
+
+    assert store.get(api_key_name("acme")) == Secret("the-next-value")
+    assert stat.S_IMODE((tmp_path / "secrets" / api_key_name("acme")).stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == [api_key_name("acme")]
+
+
+def test_a_secret_of_the_environment_is_not_replaced_by_a_file(tmp_path):
+    store = SecretStore(tmp_path, {"TIDEGATE_SECRET_ORG_ACME_API_KEY": "given-elsewhere"})
+
+    with pytest.raises(Refused, match="TIDEGATE_SECRET_ORG_ACME_API_KEY"):
+        store.replace(api_key_name("acme"), Secret("the-next-value"))

@@ -1,6 +1,7 @@
 """Files as a function of routes, keys and a generation."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from tidegate.domain import InvalidInput, Route, Secret, Upstream
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, render
-from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES
+from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, DOORS, LISTENERS, ROUTES
 from tidegate.gateway.render import encode
 
 KEY_TEXTS = ("key-of-acme", "key-of-other", "key-of-probe")
@@ -35,7 +36,7 @@ def key_program(files):
 def test_nothing_wanted_still_gives_all_files_and_a_404(config):
     files = render((), (), 0, config)
 
-    assert set(files) == {BOOTSTRAP, LISTENERS, CLUSTERS, ROUTES, AUTH}
+    assert set(files) == {BOOTSTRAP, LISTENERS, CLUSTERS, DOORS, ROUTES, AUTH}
     (only,) = files[ROUTES]["resources"][0]["virtual_hosts"][0]["routes"]
     assert only["direct_response"]["status"] == 404
 
@@ -150,8 +151,8 @@ def test_a_key_that_would_end_the_text_of_the_program_is_refused(config, org, cl
 
 
 def test_a_host_name_is_resolved_by_envoy(config, keys):
-    upstream = Upstream(set_name="remote", host="gpu.example.org", port=80, digest="a" * 64, release_id="r-1")
-    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"remote": 100})
+    upstream = Upstream(set_name="near", host="gpu.example.org", port=80, digest="a" * 64, release_id="r-1")
+    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"near": 100})
 
     (cluster,) = render([route], keys, 1, config)[CLUSTERS]["resources"]
 
@@ -241,3 +242,63 @@ def test_every_cluster_that_a_route_names_exists(tmp_path_factory, shares):
     assert {entry["name"] for entry in entries} <= known
     assert sum(entry["weight"] for entry in entries) == 100
     assert encode(files[ROUTES]) == encode(render([route], (), 1, config)[ROUTES])
+
+
+@pytest.fixture
+def remote() -> Upstream:
+    return Upstream(
+        set_name="far",
+        host="ab12.api.example.org",
+        port=443,
+        digest="a" * 64,
+        release_id="r-1",
+        tls=True,
+        path_prefix="/v2/ab12/openai",
+        credential="runpod-credential-acme",
+    )
+
+
+def named(files) -> dict[str, dict]:
+    return {cluster["name"]: cluster for cluster in files[CLUSTERS]["resources"]}
+
+
+def test_a_set_elsewhere_stands_behind_a_door_and_a_local_set_does_not(config, make_route, remote):
+    route = make_route({"old": 100})
+    mixed = route.model_copy(
+        update={"upstreams": (*route.upstreams, remote), "weights": {"old": 50, "far": 50}}
+    )
+
+    before, after = named(render([route], (), 1, config)), named(render([mixed], (), 2, config))
+
+    assert set(after) - set(before) == {"far", "far_door", "far_else_old", "old_else_far"}
+    assert before["old"] == after["old"]
+
+
+def test_only_the_connection_of_a_set_elsewhere_is_checked(config, remote):
+    route = Route(org="acme", service="chat", upstreams=(remote,), weights={"far": 100})
+
+    clusters = named(render([route], (), 1, config))
+    unchecked = named(render([route], (), 1, replace(config, remote_check_s=None)))
+
+    assert "health_checks" not in clusters["far"]
+    assert [check["tcp_health_check"] for check in clusters["far_door"]["health_checks"]] == [{}]
+    assert "health_checks" not in unchecked["far_door"]
+
+
+@pytest.mark.parametrize(
+    ("port", "host"), [(443, "ab12.api.example.org"), (8443, "ab12.api.example.org:8443")]
+)
+def test_the_host_header_names_a_port_only_when_it_is_unusual(config, remote, port, host):
+    upstream = remote.model_copy(update={"port": port})
+    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"far": 100})
+
+    (table,) = render([route], (), 1, config)[DOORS]["resources"]
+
+    assert table["virtual_hosts"][0]["routes"][0]["route"]["host_rewrite_literal"] == host
+
+
+def test_a_set_without_credential_gets_none(config, remote):
+    upstream = remote.model_copy(update={"credential": None})
+    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"far": 100})
+
+    assert "credential_injector" not in json.dumps(render([route], (), 1, config))
