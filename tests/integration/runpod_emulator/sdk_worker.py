@@ -1,6 +1,7 @@
 """A worker of the vendor's own SDK, unchanged: what the emulator says must be what RunPod says."""
 
 import asyncio
+import json
 
 import runpod
 
@@ -18,10 +19,9 @@ async def handler(job):
             }
         elif body.get("stream"):
             for word in ("Hel", "lo"):
-                yield (
-                    'data: {"id":"c","object":"chat.completion.chunk","created":0,"model":"tiny","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}\n\n'
-                    % word
-                )
+                choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+                chunk = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "tiny"}
+                yield f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n"
             yield "data: [DONE]\n\n"
         else:
             message = {"role": "assistant", "content": "Hello"}

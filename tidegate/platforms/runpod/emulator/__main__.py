@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -61,11 +62,7 @@ def parser() -> argparse.ArgumentParser:
 
 def options_of(arguments: argparse.Namespace) -> Options:
     """Raises: InvalidInput for a value that says nothing."""
-    images = Images(
-        worker_source=arguments.worker_source,
-        commands=dict(parse_mapping(text) for text in arguments.image),
-        baked_env={**engine_environment(), **_pairs(arguments.worker_env)},
-    )
+    images = images_of(arguments.image, arguments.worker_env, arguments.worker_source)
     options = Options(
         home=arguments.home.resolve(),
         images=images,
@@ -76,6 +73,15 @@ def options_of(arguments: argparse.Namespace) -> Options:
         catalog=load_catalog(arguments.catalog),
     )
     return replace(options, organizations=tuple(arguments.org or DEFAULT_ORGANIZATIONS))
+
+
+def images_of(mappings: Sequence[str], worker_env: Sequence[str], source: Path = WORKER_SOURCE) -> Images:
+    """Raises: InvalidInput for a mapping that names no command."""
+    return Images(
+        worker_source=source,
+        commands=dict(parse_mapping(text) for text in mappings),
+        baked_env={**engine_environment(), **_pairs(worker_env)},
+    )
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -89,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TidegateError as error:
         print(error, file=sys.stderr)
         return 2
-    asyncio.run(serve(options))
+    asyncio.run(serve(options, lambda facts: print(json.dumps(facts), flush=True)))
     return 0
 
 

@@ -1,16 +1,21 @@
 """`/v2/catalog`: what can be rented, where, and how much of it is free."""
 
+import re
+
 from aiohttp import web
 
 from tidegate.platforms.runpod.emulator.catalog import CUDA_VERSIONS, Cpu, DataCenter, Gpu, level
 from tidegate.platforms.runpod.emulator.context import context_of
 from tidegate.platforms.runpod.emulator.emulator import Emulator
-from tidegate.platforms.runpod.emulator.pages import choice, choices, reply, whole_number
+from tidegate.platforms.runpod.emulator.pages import choice, choices, matching, reply, whole_number
 from tidegate.platforms.runpod.emulator.problems import Problem, not_found
 from tidegate.platforms.runpod.emulator.state import Json
 
 PRODUCTS = ("POD", "CLUSTER", "SERVERLESS")
 MANY = 2**31
+COUNTRY = re.compile(r"[A-Z]{2}")
+CUDA = re.compile(r"[0-9]+\.[0-9]+")
+CUDA_FLOOR = re.compile(r"[0-9]+(\.[0-9]+)?")
 REGIONS = (
     "NORTH_AMERICA",
     "SOUTH_AMERICA",
@@ -55,7 +60,9 @@ def _gpu_reply(request: web.Request, emulator: Emulator, gpu: Gpu) -> Json:
     }
     count = whole_number(request, "count", 1, 1, MANY)
     choice(request, "cloud", ("SECURE", "COMMUNITY"))
-    countries = choices(request, "countryCodes")
+    countries = matching(request, "countryCodes", COUNTRY, is_list=True)
+    allowed = matching(request, "cudaVersions", CUDA, is_list=True)
+    least = matching(request, "minCudaVersion", CUDA_FLOOR)
     if not _wants_availability(request, PRODUCTS):
         return told
     free = {
@@ -69,12 +76,22 @@ def _gpu_reply(request: web.Request, emulator: Emulator, gpu: Gpu) -> Json:
         for center, units in free.items()
         if units > 0
     ]
-    told["cudaVersions"] = [{"version": one, "available": sum(free.values()) > 0} for one in CUDA_VERSIONS]
+    wanted = [
+        one
+        for one in CUDA_VERSIONS
+        if (not allowed or one in allowed) and (not least or _cuda(one) >= _cuda(least[0]))
+    ]
+    told["cudaVersions"] = [{"version": one, "available": sum(free.values()) > 0} for one in wanted]
     return told
 
 
+def _cuda(text: str) -> tuple[int, ...]:
+    """Versions compare by number: 12.11 is newer than 12.2."""
+    return tuple(int(part) for part in text.split("."))
+
+
 def _wants_availability(request: web.Request, products: tuple[str, ...]) -> bool:
-    include = choices(request, "include", ("AVAILABILITY",))
+    include = choices(request, "include", ("AVAILABILITY",), most=1)
     product = choices(request, "product", products)
     if include and not product:
         raise Problem(400, "include=AVAILABILITY requires product")

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -13,14 +14,16 @@ from tidegate.platforms.runpod.emulator.logs import CONTAINER, LONGEST_LINE, Log
 from tidegate.platforms.runpod.emulator.state import ProcessRecord
 
 READ_SIZE = 64 * 1024
+LAST_LINES_S = 2.0
 
 
 class Container:
     """One run of a command. Started once, ended once."""
 
-    def __init__(self, identifier: str, process: asyncio.subprocess.Process, log: LogBook):
+    def __init__(self, identifier: str, process: asyncio.subprocess.Process, output: IO[bytes], log: LogBook):
         self.id = identifier
         self._process = process
+        self._pipe = output
         self._log = log
         self._output = asyncio.create_task(self._pump())
         self._is_over = False
@@ -30,16 +33,26 @@ class Container:
         cls, identifier: str, command: Sequence[str], env: Mapping[str, str], folder: Path, log: LogBook
     ) -> "Container":
         """Raises: OSError or ValueError when the command cannot be started."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=dict(env),
-            cwd=folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        return cls(identifier, process, log)
+        # A pipe of our own: asyncio's `wait()` returns only when its pipes are closed, and a grandchild that
+        # outlives the command keeps them open.
+        reading, writing = os.pipe()
+        output = os.fdopen(reading, "rb", buffering=0)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=dict(env),
+                cwd=folder,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (OSError, ValueError):
+            output.close()
+            raise
+        finally:
+            os.close(writing)
+        return cls(identifier, process, output, log)
 
     @property
     def pid(self) -> int:
@@ -62,7 +75,8 @@ class Container:
         self.kill()
         self._is_over = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._output), timeout=2)
+            # Whoever has left the group may hold the pipe for ever.
+            await asyncio.wait_for(self._output, timeout=LAST_LINES_S)
         return code
 
     async def stop(self, grace_s: float) -> None:
@@ -80,9 +94,17 @@ class Container:
             kill_group(self.pid)
 
     async def _pump(self) -> None:
-        assert self._process.stdout is not None
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, self._pipe)
+        try:
+            await self._read_lines(reader)
+        finally:
+            transport.close()
+
+    async def _read_lines(self, reader: asyncio.StreamReader) -> None:
         rest = b""
-        while chunk := await self._process.stdout.read(READ_SIZE):
+        while chunk := await reader.read(READ_SIZE):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 self._log.write(CONTAINER, line.rstrip(b"\r").decode(errors="replace"))

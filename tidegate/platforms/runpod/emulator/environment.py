@@ -33,6 +33,12 @@ class EmulatorControl:
             base_url=api_url, headers={"Authorization": f"Bearer {key.reveal()}"}, timeout=10.0
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._http.close()
 

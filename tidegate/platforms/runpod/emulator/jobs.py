@@ -89,7 +89,7 @@ class JobBoard:
 
     def cancel(self, job: Job) -> None:
         if job.status == JobStatus.IN_PROGRESS:
-            self._stop_at_worker(job)
+            self._stop_at_worker(job.worker_id, job.id)
         self._change(job, JobEvent.CANCEL)
 
     def retry(self, job: Job) -> bool:
@@ -156,11 +156,15 @@ class JobBoard:
             self.follower(job.id).wake()
 
     def ping(self, worker_id: str, job_ids: Iterable[str]) -> None:
+        """Renew leases. A job that is not the worker's any more is to be stopped, once more if need be: the
+        SDK ignores a stop that arrives before it has begun the job."""
         now = self._clock.now()
         for identifier in job_ids:
-            job = self.jobs.get(identifier)
+            job = self._running.get(identifier)
             if job is not None and job.worker_id == worker_id:
                 job.seen_at, job.is_acknowledged = now, True
+            else:
+                self._stop_at_worker(worker_id, identifier)
 
     async def jobs_to_stop(self, worker_id: str, hold_s: float) -> list[str]:
         identifiers, changed = self._stops.setdefault(worker_id, ([], asyncio.Event()))
@@ -188,7 +192,7 @@ class JobBoard:
     def _check_running(self, job: Job, now: float) -> None:
         assert job.taken_at is not None
         if now - job.taken_at >= job.execution_timeout_s:
-            self._stop_at_worker(job)
+            self._stop_at_worker(job.worker_id, job.id)
             self._change(job, JobEvent.EXECUTION_LIMIT)
             self.on_recycle(job.endpoint_id, job.worker_id or "")
             return
@@ -208,7 +212,7 @@ class JobBoard:
 
     def _expire(self, job: Job) -> None:
         if job.status == JobStatus.IN_PROGRESS:
-            self._stop_at_worker(job)
+            self._stop_at_worker(job.worker_id, job.id)
         self._remove(job)
 
     # What others ask
@@ -298,11 +302,12 @@ class JobBoard:
         if job.id in queue:
             queue.remove(job.id)
 
-    def _stop_at_worker(self, job: Job) -> None:
-        if job.worker_id is None:
+    def _stop_at_worker(self, worker_id: str | None, job_id: str) -> None:
+        if worker_id is None:
             return
-        identifiers, changed = self._stops.setdefault(job.worker_id, ([], asyncio.Event()))
-        identifiers.append(job.id)
+        identifiers, changed = self._stops.setdefault(worker_id, ([], asyncio.Event()))
+        if job_id not in identifiers:
+            identifiers.append(job_id)
         changed.set()
 
     def _remove(self, job: Job) -> None:

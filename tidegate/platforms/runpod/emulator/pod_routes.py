@@ -14,7 +14,7 @@ from tidegate.platforms.runpod.emulator.endpoint_config import (
     with_template,
 )
 from tidegate.platforms.runpod.emulator.endpoints import check_registry
-from tidegate.platforms.runpod.emulator.pages import deleted, page, reply
+from tidegate.platforms.runpod.emulator.pages import choice, deleted, page, reply
 from tidegate.platforms.runpod.emulator.pods import ACTIONS
 from tidegate.platforms.runpod.emulator.problems import CAPACITY_DETAIL, Problem
 from tidegate.platforms.runpod.emulator.state import Json, Pod, PodStatus, new_id
@@ -70,6 +70,8 @@ def _runtime(context: Context, pod: Pod) -> Json:
 async def list_pods(request: web.Request) -> web.Response:
     context, organization = context_of(request), organization_of(request)
     emulator = context.emulator
+    # There are no clusters here: the parameter is only checked.
+    choice(request, "includeClusterPods", ("true", "false"))
     youngest = emulator.clock.now() - float(emulator.faults.read("list_lag_s", organization) or 0.0)
     pods = [
         pod

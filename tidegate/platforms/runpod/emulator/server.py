@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,12 +176,12 @@ async def _assembled(options: Options) -> Emulator:
     return emulator
 
 
-async def serve(options: Options) -> None:
-    """Run one emulator until SIGTERM or SIGINT."""
+async def serve(options: Options, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Run one emulator until SIGTERM or SIGINT; `announce` is told its URLs and key files once it answers."""
     server = Server(options)
     try:
         await server.start()
-        print(json.dumps(server.facts()), flush=True)
+        announce(server.facts())
         await server.run_until_signalled()
     finally:
         await server.close()
