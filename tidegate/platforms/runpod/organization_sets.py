@@ -6,7 +6,7 @@ begins by looking, and every order of effects may break off anywhere and be aske
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -39,7 +39,7 @@ from tidegate.platforms.runpod.errors import Missing, NoCapacity
 from tidegate.platforms.runpod.logs import LogBounds
 from tidegate.platforms.runpod.marks import PRICE, Marks, Wanted
 from tidegate.platforms.runpod.observing import Freshness, Observer
-from tidegate.platforms.runpod.orders import endpoint_order, marked, need_of, worker_bounds
+from tidegate.platforms.runpod.orders import Allowance, endpoint_order, marked, need_of, worker_bounds
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.placement import EndpointRung, Need, endpoint_ladder
 from tidegate.platforms.runpod.removal import Patience, remove_endpoint
@@ -60,7 +60,7 @@ class Tenant:
     org: str
     credential: str
     services: Mapping[str, RunPodServiceConfig]
-    gpu_types: tuple[str, ...] = ("*",)
+    allowance: Allowance = field(default_factory=Allowance)
     funded_hours: Decimal = Decimal(1)
     """A set is only created when the balance pays for it for so long."""
 
@@ -370,7 +370,10 @@ class OrganizationSets:
         return config
 
     def _need(self, spec: SetSpec, config: RunPodServiceConfig) -> Need:
-        return need_of(config, self._memory_of(spec), self.tenant.gpu_types)
+        def known_places() -> list[str]:
+            return [place.id for place in self.client.control.catalog.data_centers()]
+
+        return need_of(config, self._memory_of(spec), self.tenant.allowance, known_places)
 
     def _rules(self, name: str) -> Rules:
         owner = owner_of_set(name)
