@@ -28,6 +28,7 @@ GPU_SLOT_VARIABLE = "TIDEGATE_GPU_SLOT"
 STACK_MARK_VARIABLE = "TIDEGATE_STACK"
 GATEWAY_URL_VARIABLE = "TIDEGATE_GATEWAY_URL"
 ADDRESS_INTERVAL_S = 0.5
+RUNPOD_SWEEP_INTERVAL_S = 120.0
 
 
 def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | None = None) -> Ports:
@@ -273,9 +274,39 @@ def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
                         "addresses of %s/%s: %s", route.org, route.service, error
                     )
 
-    thread = threading.Thread(target=publish_addresses, name="addresses", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=publish_addresses, name="addresses", daemon=True)]
+    if "runpod" in ports.platforms:
+        threads.append(
+            threading.Thread(target=_sweep_runpod, args=(ports, stop), name="runpod-sweep", daemon=True)
+        )
+    for thread in threads:
+        thread.start()
     local = ports.platforms["local"]
     assert isinstance(local, LocalPlatform), "load() makes it"
     run_agent(local, stop)
-    thread.join()
+    for thread in threads:
+        thread.join()
+
+
+def _sweep_runpod(ports: Ports, stop: threading.Event) -> None:
+    """What costs money at RunPod and is known to nobody is removed, again and again, until `stop` is set."""
+    import logging
+
+    from tidegate.platforms.runpod import RunPodPlatform
+
+    platform = ports.platforms["runpod"]
+    assert isinstance(platform, RunPodPlatform), "load() makes it"
+    while not stop.wait(RUNPOD_SWEEP_INTERVAL_S):
+        try:
+            platform.sweep(known_sets(ports))
+        except TidegateError as error:
+            logging.getLogger(__name__).warning("orphans at RunPod: %s", error)
+
+
+def known_sets(ports: Ports) -> dict[str, frozenset[str]]:
+    """Names of the sets that the ledger knows, by organization."""
+    names: dict[str, set[str]] = {}
+    for spec, state in ports.ledger.list_sets():
+        if state != "deleted":
+            names.setdefault(spec.org, set()).add(spec.name)
+    return {org: frozenset(found) for org, found in names.items()}

@@ -38,6 +38,11 @@ class Reconciliation:
     def agrees(self) -> bool:
         return abs(self.difference_usd) <= self.tolerance_usd
 
+    @property
+    def is_exceeded(self) -> bool:
+        """More was billed than expected: somebody else uses it, or a price was misread."""
+        return self.difference_usd > self.tolerance_usd
+
 
 def price_ceiling(need: Need, gpus: Iterable[GpuType], max_workers: int) -> Decimal:
     """The most that a set can cost per hour, whatever is in stock: all workers on the dearest GPU that is allowed.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from tidegate.domain import TidegateError
+from tidegate.domain import TidegateError, Transient
 from tidegate.platforms.runpod.client import RunPodClient
 from tidegate.platforms.runpod.control import first_named
 from tidegate.platforms.runpod.diagnosis import Proof, Seen, count_starts
@@ -32,6 +32,8 @@ class Freshness:
 
     starting_s: float = 5.0
     ready_s: float = 20.0
+    outage_s: float = 120.0
+    """While RunPod's control plane fails, its last word is used so long: workers still prove themselves."""
     proof_s: float = 2.0
     queue_proof_s: float = 30.0
     """A queue answers by a job, and a worker takes about one job a second: users come first."""
@@ -225,9 +227,15 @@ class Observer:
 
     def _kept(self, memory: Memory, key: str, age_s: float, ask: Callable[[], Result]) -> Result:
         kept = memory.answers.get(key)
-        if kept is not None and self._pace.now() - kept.at < age_s:
+        old_s = self._pace.now() - kept.at if kept is not None else 0.0
+        if kept is not None and old_s < age_s:
             return cast("Result", kept.value)
-        value = ask()
+        try:
+            value = ask()
+        except Transient:
+            if kept is None or old_s > self._freshness.outage_s:
+                raise
+            return cast("Result", kept.value)
         memory.answers[key] = _Kept(self._pace.now(), value)
         return value
 

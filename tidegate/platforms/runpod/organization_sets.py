@@ -6,7 +6,7 @@ begins by looking, and every order of effects may break off anywhere and be aske
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -24,14 +24,22 @@ from tidegate.domain import (
     owner_of_set,
 )
 from tidegate.platforms.runpod.addresses import address_of
+from tidegate.platforms.runpod.billing import BillingRoute, Span
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import price_ceiling, require_means
+from tidegate.platforms.runpod.costs import (
+    Reconciliation,
+    WorkerSpan,
+    accrued,
+    price_ceiling,
+    reconcile_costs,
+    require_means,
+)
 from tidegate.platforms.runpod.diagnosis import Action, Judgement, Rules, Seen, judge
 from tidegate.platforms.runpod.errors import Missing, NoCapacity
 from tidegate.platforms.runpod.logs import LogBounds
-from tidegate.platforms.runpod.marks import Marks, Wanted
+from tidegate.platforms.runpod.marks import PRICE, Marks, Wanted
 from tidegate.platforms.runpod.observing import Freshness, Observer
-from tidegate.platforms.runpod.orders import endpoint_order, marked, need_of, worker_bounds
+from tidegate.platforms.runpod.orders import Allowance, endpoint_order, marked, need_of, worker_bounds
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.placement import EndpointRung, Need, endpoint_ladder
 from tidegate.platforms.runpod.removal import Patience, remove_endpoint
@@ -52,7 +60,7 @@ class Tenant:
     org: str
     credential: str
     services: Mapping[str, RunPodServiceConfig]
-    gpu_types: tuple[str, ...] = ("*",)
+    allowance: Allowance = field(default_factory=Allowance)
     funded_hours: Decimal = Decimal(1)
     """A set is only created when the balance pays for it for so long."""
 
@@ -186,6 +194,26 @@ class OrganizationSets:
         """The most that the set can cost per hour. Raises: Refused when nothing that is allowed fits."""
         config = self._config(spec.service)
         return price_ceiling(self._need(spec, config), self.client.control.catalog.gpus(), config.max_workers)
+
+    def cost(self, name: str) -> Reconciliation | None:
+        """What RunPod billed for a set until now, against the most that it can have cost. None when it is absent.
+
+        RunPod's records lag by up to an hour, so that less than expected says little, and more says much.
+        """
+        endpoint = self._observer.find(name)
+        marks = Marks.read(endpoint.env) if endpoint else None
+        if endpoint is None or marks is None or endpoint.created_at is None:
+            return None
+        now = self._clock()
+        price = Decimal(endpoint.env.get(PRICE, "0"))
+        seconds = Decimal((now - endpoint.created_at).total_seconds()) * marks.max_workers
+        records = self.client.control.billing.records(
+            BillingRoute.SERVERLESS,
+            Span(start=endpoint.created_at, end=now, bucket="hour"),
+            resource_id=endpoint.id,
+        )
+        ceiling = accrued([WorkerSpan(seconds, price)])
+        return reconcile_costs(ceiling, records, since=endpoint.created_at, until=now)
 
     # Placing
 
@@ -342,7 +370,10 @@ class OrganizationSets:
         return config
 
     def _need(self, spec: SetSpec, config: RunPodServiceConfig) -> Need:
-        return need_of(config, self._memory_of(spec), self.tenant.gpu_types)
+        def known_places() -> list[str]:
+            return [place.id for place in self.client.control.catalog.data_centers()]
+
+        return need_of(config, self._memory_of(spec), self.tenant.allowance, known_places)
 
     def _rules(self, name: str) -> Rules:
         owner = owner_of_set(name)

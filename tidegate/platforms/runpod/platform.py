@@ -20,6 +20,7 @@ from tidegate.domain import (
     owner_of_set,
 )
 from tidegate.platforms.runpod.client import RunPodClient
+from tidegate.platforms.runpod.costs import Reconciliation
 from tidegate.platforms.runpod.organization_sets import OrganizationSets
 from tidegate.platforms.runpod.pace import Pace, wait_for
 from tidegate.platforms.runpod.sweeping import Orphan, find_orphans
@@ -43,7 +44,7 @@ class RunPodPlatform:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
         """`connect` makes a client for a key that is to be verified."""
-        self._organizations = dict(organizations)
+        self.organizations = dict(organizations)
         self._connect = connect
         self._pace = pace or Pace()
         self._clock = clock
@@ -132,7 +133,7 @@ class RunPodPlatform:
     def list_owned(self) -> list[SetStatus]:
         """Sets of every organization. One whose account cannot be read does not hide those of the others."""
         found: list[SetStatus] = []
-        for org, sets in self._organizations.items():
+        for org, sets in self.organizations.items():
             try:
                 found += sets.list_owned()
             except TidegateError as error:
@@ -149,16 +150,32 @@ class RunPodPlatform:
     def orphans(self, known: Mapping[str, frozenset[str]]) -> list[tuple[str, Orphan]]:
         """What costs money and belongs to no set that is known, by organization. Removing is the caller's word."""
         found: list[tuple[str, Orphan]] = []
-        for org, sets in self._organizations.items():
+        for org, sets in self.organizations.items():
             control = sets.client.control
             names = known.get(org, frozenset())
             orphans = find_orphans(org, control.list_endpoints(), control.list_pods(), names, self._clock())
             found += [(org, orphan) for orphan in orphans]
         return found
 
+    def sweep(self, known: Mapping[str, frozenset[str]]) -> list[Orphan]:
+        """Remove every orphan. `known` names the sets of each organization, also those still to be created."""
+        removed: list[Orphan] = []
+        for org, orphan in self.orphans(known):
+            log.warning(
+                "runpod: %s %s (%s) is removed: %s", orphan.kind, orphan.name, orphan.id, orphan.reason
+            )
+            self.remove_orphan(org, orphan)
+            removed.append(orphan)
+        return removed
+
+    def cost(self, name: str) -> Reconciliation | None:
+        """What RunPod billed for a set, against the most that it can have cost."""
+        sets = self._find(name)
+        return sets.cost(name) if sets else None
+
     def remove_orphan(self, org: str, orphan: Orphan) -> None:
         """By its id: the set of the same name, if there is one, stays."""
-        control = self._organizations[org].client.control
+        control = self.organizations[org].client.control
         if orphan.kind == "pod":
             control.delete_pod(orphan.id)
         else:
@@ -166,7 +183,7 @@ class RunPodPlatform:
 
     def _find(self, name: str) -> OrganizationSets | None:
         owner = owner_of_set(name)
-        return self._organizations.get(owner.org) if owner else None
+        return self.organizations.get(owner.org) if owner else None
 
     def _of(self, name: str) -> OrganizationSets:
         sets = self._find(name)

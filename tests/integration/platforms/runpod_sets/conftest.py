@@ -13,13 +13,14 @@ import psutil
 import pytest
 
 from tests.integration.platforms.watching import until
-from tidegate.domain import RunPodServiceConfig, ServiceRef, SetSpec, set_name
+from tidegate.domain import RunPodServiceConfig, Secret, ServiceRef, SetSpec, set_name
 from tidegate.engines.llama_server import find_binary
 from tidegate.platforms.runpod import OrganizationSets, RunPodClient, RunPodPlatform, Tenant
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.platforms.runpod.observing import Freshness
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.removal import Patience
+from tidegate.platforms.runpod.transport import Retries
 
 MODEL = Path(__file__).parents[4] / "deployments" / "demo" / "models" / "pipit-v2.gguf"
 ORG, OTHER = "swaggystacks", "scientiacapital"
@@ -28,6 +29,7 @@ SERVICE = "support-chat"
 FRESH = Freshness(
     starting_s=0.1, ready_s=0.1, proof_s=0.05, queue_proof_s=0.5, log_s=0.2, log_after_s=0.0, log_quiet_s=0.1
 )
+QUICK = Retries(first_s=0.05, longest_s=0.2)
 HURRY = Patience(drain_s=20.0, gone_s=5.0)
 
 
@@ -53,9 +55,12 @@ class Account:
         )
 
     def client(self, org: str = ORG) -> RunPodClient:
-        made = RunPodClient(self.runpod.api_url, self.runpod.data_url, self.runpod.key(org))
+        made = self.connect(self.runpod.key(org))
         self.clients.append(made)
         return made
+
+    def connect(self, key: Secret) -> RunPodClient:
+        return RunPodClient(self.runpod.api_url, self.runpod.data_url, key, retries=QUICK)
 
     def platform(self, org: str = ORG, **changes: Any) -> RunPodPlatform:
         """Another process of ours would have its own one, with a memory of its own."""
@@ -71,7 +76,7 @@ class Account:
         )
         return RunPodPlatform(
             {org: sets},
-            lambda key: RunPodClient(self.runpod.api_url, self.runpod.data_url, key),
+            self.connect,
             pace=pace,
             clock=lambda: datetime.now(UTC),
         )

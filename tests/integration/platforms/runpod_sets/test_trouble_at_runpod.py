@@ -347,3 +347,46 @@ def test_a_call_to_a_set_that_cannot_answer_is_told(account: Account, spec: SetS
 
     with pytest.raises(Transient):
         platform.invoke(spec.name, "/v1/chat/completions", {"messages": []}, 0.5)
+
+
+def test_what_was_billed_stays_below_what_was_promised(account: Account, spec: SetSpec) -> None:
+    platform = account.platform()
+    assert platform.cost(spec.name) is None
+    platform.create(spec)
+    becomes(platform, spec.name, SetState.READY)
+
+    cost = platform.cost(spec.name)
+
+    assert cost is not None
+    assert not cost.is_exceeded
+    assert platform.price_per_hour_usd(spec) >= 0.576
+
+
+def test_a_sweep_removes_the_second_of_two_and_what_nobody_knows(account: Account, spec: SetSpec) -> None:
+    platform = account.platform()
+    platform.create(spec)
+    later = RunPodPlatform(
+        platform.organizations, account.connect, clock=lambda: datetime.now(UTC) + timedelta(hours=1)
+    )
+
+    assert later.sweep({"swaggystacks": frozenset({spec.name})}) == []
+    assert [one.name for one in later.sweep({})] == [spec.name]
+    assert account.endpoints() == []
+
+
+def test_an_outage_of_the_control_plane_does_not_hide_a_set_that_proves_itself(
+    account: Account, spec: SetSpec
+) -> None:
+    platform = account.platform()
+    platform.create(spec)
+    becomes(platform, spec.name, SetState.READY)
+    account.runpod.faults.set("control_5xx", 503)
+
+    assert platform.status(spec.name).is_ready
+
+    account.runpod.faults.clear()
+    account.runpod.faults.set("control_401")
+    # A key that is no longer accepted is no outage. What was told a moment ago may be used once more.
+    account.skew_s += 1
+    with pytest.raises(Refused):
+        platform.status(spec.name)
