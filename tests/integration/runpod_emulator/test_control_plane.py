@@ -117,6 +117,15 @@ def test_a_key_does_only_what_its_scopes_allow(account, runpod):
         assert http.get(f"{runpod.api_url}/v2/serverless").status_code == 403
 
 
+def test_a_revoked_key_is_unknown_on_both_planes(account, runpod):
+    key = runpod.control.add_key("swaggystacks", ["api:read", "serverless"])
+    with httpx.Client(headers={"Authorization": f"Bearer {key.reveal()}"}) as http:
+        assert http.get(f"{runpod.api_url}/v2/pods").status_code == 200
+        runpod.control.revoke_key(key)
+        assert http.get(f"{runpod.api_url}/v2/pods").status_code == 401
+        assert http.get(f"{runpod.data_url}/v2/x/health").status_code == 401
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 def test_without_a_known_key_everything_is_401(runpod, headers):
     for url in (f"{runpod.api_url}/v2/pods", f"{runpod.data_url}/v2/x/health", f"{runpod.data_url}/lb/x/y"):

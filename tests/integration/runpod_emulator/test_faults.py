@@ -240,3 +240,12 @@ def test_without_money_every_worker_leaves(account, runpod):
     eventually(lambda: account.workers(endpoint), lambda seen: [one["status"] for one in seen] == ["IDLE"])
     runpod.faults.set("balance_usd", 0, scope="swaggystacks")
     eventually(lambda: account.workers(endpoint), lambda seen: seen == [])
+
+
+def test_nobody_starts_above_the_accounts_spend_limit_per_hour(account):
+    gpu = {"pools": ["HOPPER_141"], "count": 8}
+    endpoint = account.endpoint("dear", gpu=gpu, workers={"min": 2, "max": 2})
+    assert len(eventually(lambda: account.workers(endpoint), lambda seen: seen)) == 1
+    cheap = account.endpoint("cheap", workers={"min": 1, "max": 1})
+    eventually(lambda: account.workers(cheap), lambda seen: [one["status"] for one in seen] == ["IDLE"])
+    assert len(account.workers(endpoint)) == 1

@@ -72,6 +72,11 @@ def test_a_new_release_replaces_idle_workers_at_once_and_busy_ones_after_their_r
     )
 
 
+def test_the_health_url_of_an_endpoint_is_answered_by_its_worker(account):
+    endpoint = account.balanced("lb-10", env={"HEALTH_CHECK_PATH": "/ping"})
+    assert account.http.get(endpoint["requestUrls"]["health"]).status_code == 200
+
+
 def test_a_body_over_the_limit_is_refused(account):
     endpoint = account.balanced("lb-8", workers={"max": 0})
     reply = account.http.post(endpoint["requestUrls"]["base"], content=b"x" * (30 * 2**20 + 1))

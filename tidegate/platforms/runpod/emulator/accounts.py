@@ -76,6 +76,12 @@ class Accounts:
         self._documents.save("key", key.digest, as_json(key))
         return Secret(value)
 
+    def revoke(self, value: str) -> bool:
+        """From now on the key is unknown; says whether it was known."""
+        digest = digest_of(value)
+        self._documents.delete("key", digest)
+        return self._keys.pop(digest, None) is not None
+
     def key_of(self, authorization: str | None) -> ApiKey:
         """The key behind an `Authorization` header, with or without the word Bearer.
 

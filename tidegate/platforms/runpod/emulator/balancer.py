@@ -5,12 +5,13 @@ from collections.abc import Mapping
 
 import aiohttp
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from tidegate.platforms.runpod.emulator.context import Context
 from tidegate.platforms.runpod.emulator.fleet import Fleet
 from tidegate.platforms.runpod.emulator.job_plane import asked_endpoint
 from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType
-from tidegate.platforms.runpod.emulator.workers import LOOPBACK, Worker
+from tidegate.platforms.runpod.emulator.workers import DEFAULT_HEALTH_PATH, LOOPBACK, Worker
 
 LARGEST_BODY = 30 * 1024 * 1024
 WORKER_HEADER = "X-Runpod-Worker-Id"
@@ -102,7 +103,7 @@ async def _forward(request: web.Request, context: Context, worker: Worker, body:
     try:
         async with context.emulator.session.request(
             request.method,
-            f"http://{LOOPBACK}:{worker.port}{path}",
+            f"http://{LOOPBACK}:{_port(worker, path)}{path}",
             headers=_passed_on(request.headers),
             data=body or None,
             timeout=aiohttp.ClientTimeout(total=total_s),
@@ -154,5 +155,12 @@ def _cut(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse
     return answer
 
 
-def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in NOT_FORWARDED}
+def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Everything but what belongs to one hop; a header that comes twice goes on twice."""
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in NOT_FORWARDED)
+
+
+def _port(worker: Worker, path: str) -> int:
+    """`requestUrls.health` lies below the base, and the worker answers it on the port of its own."""
+    health_path = worker.config["env"].get("HEALTH_CHECK_PATH", DEFAULT_HEALTH_PATH)
+    return worker.health_port if path.partition("?")[0] == health_path else worker.port

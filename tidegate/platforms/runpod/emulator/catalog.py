@@ -152,6 +152,18 @@ class Catalog:
                 return Claim(None, 0, one.id)
         return None
 
+    def serverless_usd_per_h(self, config: dict[str, Any], gpu_id: str | None = None) -> float:
+        """What one worker costs: on the machine that it got, else on the one that it would get first."""
+        if "gpu" not in config:
+            choice = config["cpu"][0]
+            cpu = self.cpu(choice["id"])
+            return cpu.serverless_usd * choice["vcpuCount"] if cpu else 0.0
+        gpu = self.gpu(gpu_id) if gpu_id else None
+        if gpu is None:
+            members = self.pool_members(config["gpu"]["pools"], config["gpu"].get("excludedTypes", []))
+            gpu = members[0]
+        return gpu.serverless_usd * config["gpu"]["count"]
+
     def set_units(self, gpu_id: str, data_center: str | None, units: int) -> None:
         """Raises: InvalidInput for a type or data centre that the catalog lacks."""
         if self.gpu(gpu_id) is None:

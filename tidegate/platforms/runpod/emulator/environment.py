@@ -70,6 +70,10 @@ class EmulatorControl:
             self.call("POST", "keys", {"organization": organization, "scopes": list(scopes)})["key"]
         )
 
+    def revoke_key(self, key: Secret) -> None:
+        """The key is unknown from now on: every call with it is 401."""
+        self.call("DELETE", "keys", {"key": key.reveal()})
+
 
 class Faults:
     """Sets and clears faults; see `faults.KNOBS` for what there is."""

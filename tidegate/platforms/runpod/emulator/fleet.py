@@ -96,12 +96,9 @@ class Fleet:
         staying = [worker for worker in self.workers(endpoint.id) if not worker.is_draining]
         rules = rules_of(endpoint.config)
         has_money = self._emulator.balance_usd(endpoint.organization) > 0
-        account = self._emulator.accounts.organizations[endpoint.organization]
-        rate = self._emulator.meter.rate_usd_per_h(endpoint.organization)
-        is_within_limit = rate < account.spend_limit_usd_per_h
         is_slow = rules.queue_delay_s is not None and len(staying) >= rules.min_workers
         has_rested = now - self._last_start.get(endpoint.id, 0.0) >= self._emulator.timings.scale_step_s
-        may_grow = has_money and is_within_limit and (has_rested or not is_slow)
+        may_grow = has_money and (has_rested or not is_slow)
         if not has_money:
             rules = Rules(0, 0, 0.0, rules.queue_delay_s, rules.request_count)
         views = [self._view(endpoint, worker, now) for worker in staying]
@@ -130,12 +127,25 @@ class Fleet:
         for worker_id in wanted.drain:
             self.drain(self._workers[endpoint.id][worker_id])
         for _ in range(wanted.start):
-            self._start(endpoint, now)
+            if self._may_spend(endpoint):
+                self._start(endpoint, now)
         for worker in self.workers(endpoint.id):
             if worker.is_draining and not worker.leaving.is_set():
                 is_over = now - worker.drain_since >= self._emulator.timings.drain_limit_s
                 if is_over or not self.is_busy(worker):
                     worker.leaving.set()
+
+    def _may_spend(self, endpoint: Endpoint) -> bool:
+        """One more worker must keep the account below its limit per hour, those that are still starting included."""
+        catalog, name = self._emulator.catalog, endpoint.organization
+        running = sum(
+            catalog.serverless_usd_per_h(worker.config, worker.claim.gpu_id if worker.claim else None)
+            for one in self._emulator.endpoints.values()
+            if one.organization == name
+            for worker in self.workers(one.id)
+        )
+        wanted = running + catalog.serverless_usd_per_h(endpoint.config)
+        return wanted <= self._emulator.accounts.organizations[name].spend_limit_usd_per_h
 
     def _start(self, endpoint: Endpoint, now: float) -> None:
         worker_id = new_id()

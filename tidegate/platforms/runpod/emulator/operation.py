@@ -104,6 +104,15 @@ async def add_key(request: web.Request) -> web.Response:
     return reply({"key": accounts.add_key(organization, scopes).reveal(), "scopes": list(scopes)}, status=201)
 
 
+@routes.delete("/emulator/keys")
+async def revoke_key(request: web.Request) -> web.Response:
+    """`{"key": VALUE}`"""
+    data = await _data(request)
+    if not isinstance(data, dict) or not isinstance(value := data.get("key"), str):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        raise Problem(422, "key is required")
+    return reply({"revoked": context_of(request).emulator.accounts.revoke(value)})
+
+
 @routes.get("/emulator/state")
 async def tell_state(request: web.Request) -> web.Response:
     """What is really there, with process ids, whatever faults make others believe."""

@@ -285,15 +285,10 @@ class WorkerLife:
 
     def _open_usage(self) -> str:
         """Billed from the container's start; the pull is free."""
-        endpoint, claim, catalog = self._endpoint, self._worker.claim, self._emulator.catalog
+        endpoint, claim, config = self._endpoint, self._worker.claim, self._worker.config
         assert claim is not None
-        gpu = catalog.gpu(claim.gpu_id) if claim.gpu_id else None
-        if gpu is not None:
-            unit, usd_per_h = "gpu", gpu.serverless_usd * claim.count
-        else:
-            choice = self._worker.config["cpu"][0]
-            cpu = catalog.cpu(choice["id"])
-            unit, usd_per_h = "cpu", (cpu.serverless_usd if cpu else 0.0) * choice["vcpuCount"]
+        usd_per_h = self._emulator.catalog.serverless_usd_per_h(config, claim.gpu_id)
+        unit = "gpu" if claim.gpu_id else "cpu"
         return self._emulator.meter.open(
             endpoint.organization, SERVERLESS, endpoint.id, unit, usd_per_h / 3600
         )
