@@ -23,10 +23,11 @@ from tidegate.domain import (
     Transient,
 )
 from tidegate.gateway.admin import Admin
-from tidegate.gateway.config import ClientKey, GatewayConfig
+from tidegate.gateway.config import GatewayConfig
 from tidegate.gateway.envoy import Envoy, find_envoy
 from tidegate.gateway.fence import Fence
 from tidegate.gateway.files import single_writer
+from tidegate.gateway.key_agent import KeyAgent, Keys
 from tidegate.gateway.metrics import Members, Totals, read_counts, read_members
 from tidegate.gateway.publish import Published, Publisher
 
@@ -35,7 +36,6 @@ _RETRY_S = 0.25
 _REFUSED_RETRY_S = 2.0
 _ROTATE_S = 10.0
 
-Keys = Callable[[], Sequence[ClientKey]]
 Credentials = Callable[[str, str], Secret | None]
 """The secret of this name, if that organization may use it."""
 
@@ -75,11 +75,26 @@ def serve(
         publisher = Publisher(config, admin, binary)
         publisher.prepare()
         envoy = Envoy(config, admin, binary)
+        key_agent = KeyAgent(config, keys)
+        is_over = threading.Event()
+        thread = threading.Thread(target=key_agent.run, args=(is_over,), name=f"{config.name}-keys")
+        agent = Agent(
+            config,
+            source,
+            credentials,
+            admin=admin,
+            envoy=envoy,
+            publisher=publisher,
+            key_problem=lambda: key_agent.problem,
+        )
         try:
             envoy.start()
-            agent = Agent(config, source, keys, credentials, admin=admin, envoy=envoy, publisher=publisher)
+            thread.start()
             run_agent(agent, stop, config.poll_s)
         finally:
+            is_over.set()
+            if thread.is_alive():
+                thread.join()
             envoy.stop()
 
 
@@ -118,29 +133,27 @@ class Agent:
         self,
         config: GatewayConfig,
         source: RouteSource,
-        keys: Keys,
         credentials: Credentials = no_credentials,
         *,
         admin: Admin,
         envoy: Envoy,
         publisher: Publisher,
+        key_problem: Callable[[], str] = str,
     ):
         self._config = config
         self._source = source
-        self._ask_keys = keys
         self._ask_credential = credentials
+        self._key_problem = key_problem
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
         self._fence = Fence(config.path("fence.json"))
         self._totals = Totals(config.path("counts.json"))
-        self._keys: tuple[ClientKey, ...] | None = None
         self._envoy_pid = envoy.pid
         self._observed = publisher.live.generation
         self._is_complete = False
         self._healthy: tuple[str, ...] = ()
         self._errors: dict[str, str] = {}
-        self._key_timer = _Timer(config.keys_s)
         self._credential_timer = _Timer(config.keys_s)
         self._retry_timer = _Timer(_RETRY_S)
         self._report_timer = _Timer(config.report_s)
@@ -150,7 +163,6 @@ class Agent:
 
     def step(self) -> None:
         self._guard("envoy", self._tend_envoy)
-        self._guard("keys", self._take_keys)
         self._guard("credentials", self._renew_credentials)
         self._guard("routes", self._follow)
         self._guard("members", self._look_at_members)
@@ -190,20 +202,6 @@ class Agent:
             self._totals.restarted()
             self._report_timer.make_due()
         return self._envoy_pid is not None
-
-    def _take_keys(self) -> bool:
-        """Apart from the routes: a revocation must not wait for a route that cannot be published."""
-        if not self._key_timer.is_due():
-            return False
-        keys = tuple(sorted(self._ask_keys(), key=lambda key: key.digest))
-        if keys != self._keys:
-            try:
-                self._publisher.publish_keys(keys)
-            except Permanent:
-                self._key_timer.postpone(_REFUSED_RETRY_S)
-                raise
-            self._keys = keys
-        return True
 
     def _renew_credentials(self) -> bool:
         """A changed secret of a set that serves is taken without a new route."""
@@ -314,6 +312,7 @@ class Agent:
             return False
         members = self._members()
         self._healthy = members.healthy
+        errors = {**self._errors, "keys": self._key_problem()}
         self._source.report_gateway(
             GatewayStatus(
                 gateway=self._config.name,
@@ -321,7 +320,7 @@ class Agent:
                 seen_at=datetime.now(UTC),
                 healthy_sets=members.healthy,
                 active_requests={name: count for name, count in members.active.items() if count},
-                error="; ".join(f"{name}: {message}" for name, message in sorted(self._errors.items())),
+                error="; ".join(f"{name}: {message}" for name, message in sorted(errors.items()) if message),
             )
         )
         return True

@@ -26,13 +26,13 @@ from tidegate.gateway.config import (
     ClientKey,
     GatewayConfig,
 )
+from tidegate.gateway.delivery import ACK_POLL_S, Delivery
 from tidegate.gateway.doors import credential_file, credential_path
 from tidegate.gateway.files import OWNER_ONLY_FOLDER, read_bytes, read_json, write_whole
 from tidegate.gateway.listener import Json
 from tidegate.gateway.metrics import Members, read_members
 from tidegate.gateway.render import encode, fold, render, render_keys
 
-_ACK_POLL_S = 0.003
 _VALIDATE_TIMEOUT_S = 30.0
 _SETTLE_S = 3.0
 _RETRY_GRACE_S = 2.0
@@ -79,6 +79,7 @@ class Publisher:
         self._admin = admin
         self._binary = binary
         self._clock = clock
+        self._delivery = Delivery(config, admin)
         self._state_file = config.path("live.json")
         self.live = _read_live(self._state_file)
 
@@ -100,7 +101,7 @@ class Publisher:
         Raises:
             InvalidInput, Permanent, Transient: the former keys stay live.
         """
-        self._push(AUTH, render_keys(keys))
+        self._delivery.push(AUTH, render_keys(keys))
 
     def publish_credentials(self, secrets: Mapping[str, Secret]) -> None:
         """Write the secrets that clusters name; Envoy takes a changed one at its next request."""
@@ -125,17 +126,17 @@ class Publisher:
             *(route.upstreams for route in self.live.routes),
         ]
         wanted = render(routes, (), generation, self._config, keep)
-        if self._is_new(CLUSTERS, wanted) or self._is_new(DOORS, wanted):
+        if self._delivery.is_new(CLUSTERS, wanted[CLUSTERS]) or self._delivery.is_new(DOORS, wanted[DOORS]):
             self._validate(wanted)
-        if self._push(CLUSTERS, wanted[CLUSTERS]):
+        if self._delivery.push(CLUSTERS, wanted[CLUSTERS]):
             self._settle({upstream.set_name for route in routes for upstream in route.upstreams})
-        self._push(DOORS, wanted[DOORS])
+        self._delivery.push(DOORS, wanted[DOORS])
         held = hold_back(routes, self.live, read_members(self._admin))
         final = [
             self._former(route) if ServiceRef(route.org, route.service) in held else route for route in routes
         ]
         table = render(final, (), generation, self._config, keep)[ROUTES] if held else wanted[ROUTES]
-        self._push(ROUTES, table)
+        self._delivery.push(ROUTES, table)
         self._remember(final, self.live.generation if held else generation)
         return Published(generation=self.live.generation, held=held)
 
@@ -158,8 +159,8 @@ class Publisher:
         files = render(
             self.live.routes, (), self.live.generation, self._config, [one.upstreams for one in left]
         )
-        self._push(DOORS, files[DOORS])
-        self._push(CLUSTERS, files[CLUSTERS])
+        self._delivery.push(DOORS, files[DOORS])
+        self._delivery.push(CLUSTERS, files[CLUSTERS])
         self._save(self.live.model_copy(update={"draining": left}))
         self._forget_credentials()
         return sorted(
@@ -196,10 +197,6 @@ class Publisher:
             write_whole(self._state_file, live.model_dump_json().encode(), is_durable=False)
             self.live = live
 
-    def _is_new(self, name: str, wanted: dict[str, Json]) -> bool:
-        current = read_json(self._config.path(name))
-        return current is None or current.get("resources") != wanted[name]["resources"]
-
     def _validate(self, wanted: dict[str, Json]) -> None:
         """Ask a second Envoy, offline, about everything at once."""
         with tempfile.TemporaryDirectory(dir=self._config.root) as folder:
@@ -220,54 +217,11 @@ class Publisher:
                 remedy="The former configuration stays live. Correct the route or report a defect.",
             )
 
-    def _push(self, name: str, wanted: Json) -> bool:
-        """Bring one file into Envoy; True when it had to change. A refused one is replaced by the former."""
-        path = self._config.path(name)
-        before = read_bytes(path)
-        current = read_json(path)
-        if current is not None and current.get("resources") == wanted["resources"]:
-            if self._admin.version(name) == current.get("version_info"):
-                return False
-            wanted = current
-        refusals = self._admin.refusals(name)
-        log_end = _size(self._config.envoy_log)
-        write_whole(path, encode(wanted))
-        version = str(wanted["version_info"])
-        try:
-            self._await_version(name, version, refusals)
-        except Permanent:
-            self._restore(name, before)
-            reason = _refusal_reason(self._config.envoy_log, log_end)
-            raise Permanent(
-                f"Envoy refused {name} ({version}): {reason}",
-                remedy="The former configuration stays live. Correct the route or report a defect.",
-            ) from None
-        except Transient:
-            self._restore(name, before)
-            raise
-        return True
-
-    def _await_version(self, name: str, version: str, refusals: int) -> None:
-        deadline = time.monotonic() + self._config.acknowledge_s
-        while self._admin.version(name) != version:
-            if self._admin.refusals(name) > refusals:
-                raise Permanent(f"Envoy refused {name}.")
-            if time.monotonic() > deadline:
-                raise Transient(
-                    f"Envoy did not take {name} within {self._config.acknowledge_s:g} s.",
-                    remedy="It is tried again.",
-                )
-            time.sleep(_ACK_POLL_S)
-
-    def _restore(self, name: str, content: bytes | None) -> None:
-        if content is not None:
-            write_whole(self._config.path(name), content)
-
     def _settle(self, names: set[str]) -> None:
         """New clusters answer their first health check; a set that hangs costs a bounded wait, no more."""
         deadline = time.monotonic() + _SETTLE_S
         while names.intersection(read_members(self._admin).warming) and time.monotonic() < deadline:
-            time.sleep(_ACK_POLL_S)
+            time.sleep(ACK_POLL_S)
 
 
 def hold_back(routes: Sequence[Route], live: Live, members: Members) -> dict[ServiceRef, str]:
@@ -307,18 +261,3 @@ def _is_of_one_kind(current: Json, wanted: Json) -> bool:
         for file in (current, wanted)
     ]
     return kinds[0] == kinds[1]
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _refusal_reason(log: Path, start: int) -> str:
-    """Envoy's own words. Only of a rejection: after a failure to read, the log repeats the file's content."""
-    if not log.exists():
-        return "see envoy.log"
-    with log.open("rb") as file:
-        file.seek(start)
-        lines = file.read().decode(errors="replace").splitlines()
-    reasons = [line.split("rejected:", 1)[1].strip() for line in lines if "rejected:" in line]
-    return reasons[-1][:500] if reasons else "see envoy.log"

@@ -58,6 +58,8 @@ class MemoryRoutes:
     status: GatewayStatus | None = None
     totals: dict[str, TrafficCounts] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    gate: threading.Lock = field(default_factory=threading.Lock)
+    """Whoever holds it makes the source as slow as it likes."""
 
     def put(self, route: Route, *, epoch: int = 1) -> int:
         with self.lock:
@@ -90,6 +92,8 @@ class MemoryRoutes:
         self.totals.update({one.set_name: one for one in counts})
 
     def _answer(self) -> None:
+        with self.gate:
+            pass
         if self.is_down:
             raise Transient("The ledger does not answer.")
 

@@ -134,6 +134,14 @@ def test_a_revocation_does_not_wait_for_a_route_that_cannot_be_published(service
     eventually(service.ask, lambda reply: reply.status_code == 401, "refusal of the key")
 
 
+def test_a_revocation_does_not_wait_while_routes_are_busy(service, old_and_new, eventually):
+    service.switch({old_and_new[0]: 100})
+
+    with service.gateway.source.gate:
+        service.gateway.keys[:] = [key for key in service.gateway.keys if key.org != service.org]
+        eventually(service.ask, lambda reply: reply.status_code == 401, "refusal of the key")
+
+
 def test_keys_are_unusable_one_by_one_never_half(service, old_and_new, eventually):
     """A digest that two clients claim is refused as a whole set of keys; the former ones stay."""
     service.switch({old_and_new[0]: 100})

@@ -348,7 +348,7 @@ def test_a_socket_path_that_is_too_long_is_named(bare):
 
 def test_a_long_access_log_is_set_aside_and_writing_goes_on(client, bare, eventually):
     config = replace(bare.config, max_access_log_bytes=1)
-    agent = Agent(config, NoSource(), list, admin=bare.admin, envoy=bare.envoy, publisher=bare.publisher)
+    agent = Agent(config, NoSource(), admin=bare.admin, envoy=bare.envoy, publisher=bare.publisher)
     url = f"http://127.0.0.1:{bare.config.port}/"
     client.get(f"{url}first")
     eventually(config.access_log.read_text, lambda text: "/first" in text, "the first line")
