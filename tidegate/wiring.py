@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
-from tidegate.domain import NeedsOperator, Organization, TidegateError
+from tidegate.domain import NeedsOperator, Organization, Secret, TidegateError
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
@@ -19,8 +19,13 @@ GATEWAY_URL_VARIABLE = "TIDEGATE_GATEWAY_URL"
 ADDRESS_INTERVAL_S = 0.5
 
 
-def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | None = None) -> Ports:
-    """Build every adapter. `gpu` says where GPU work is done; by default in this process."""
+def load(
+    settings: Settings | None = None,
+    gpu: Callable[[Ports], GpuRunner] | None = None,
+    prefect_secret: Callable[[str], Secret | None] | None = None,
+) -> Ports:
+    """Build every adapter. `gpu` says where GPU work is done, by default in this process; `prefect_secret` reads
+    secrets that are kept in Prefect, which only flows can."""
     from tidegate.ledger import Ledger
     from tidegate.store import ArtifactStore
 
@@ -32,7 +37,7 @@ def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | N
         store=ArtifactStore(settings.store_dir),
         organizations=load_organizations(settings.organizations_dir, settings.policies_dir),
         platforms={"local": _local_platform(settings)},
-        secrets=SecretStore(settings.secrets_dir, os.environ),
+        secrets=SecretStore(settings.secrets_dir, os.environ, prefect_secret=prefect_secret),
         gateway_url=lambda: gateway_url(settings),
     )
     ports.gpu = gpu(ports) if gpu else InlineGpu(ports)

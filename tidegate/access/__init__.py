@@ -7,6 +7,7 @@ from tidegate.access.secret_store import (
     SecretStore,
     api_key_name,
     credential_name,
+    request_keys_name,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "api_key_name",
     "credential_name",
     "load_organizations",
+    "request_keys_name",
 ]

@@ -14,7 +14,7 @@ from tidegate.domain.errors import (
 )
 from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
 from tidegate.domain.names import ServiceRef, owner_of_set, set_name
-from tidegate.domain.organization import Organization, ServiceConfig
+from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
 from tidegate.domain.policy import Policy
 from tidegate.domain.release import (
     TERMINAL,
@@ -25,12 +25,16 @@ from tidegate.domain.release import (
     ReleaseState,
     idempotency_key,
 )
+from tidegate.domain.roles import Permission, Role, role_for
 from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
 from tidegate.domain.secret import Secret
+from tidegate.domain.secret_reference import Place, SecretReference
 from tidegate.domain.sets import SetSpec, SetState, SetStatus
 
 __all__ = [
+    "NIGHTLY",
     "TERMINAL",
+    "TRAINING",
     "CapacityShortage",
     "Evidence",
     "Fenced",
@@ -39,19 +43,25 @@ __all__ = [
     "GatewayStatus",
     "InvalidInput",
     "JournalEntry",
+    "Limits",
+    "ModelRule",
     "ModelVersion",
     "NeedsOperator",
     "NotFound",
     "Organization",
     "Permanent",
+    "Permission",
+    "Place",
     "Plan",
     "Policy",
     "Refused",
     "Release",
     "ReleaseRequest",
     "ReleaseState",
+    "Role",
     "Route",
     "Secret",
+    "SecretReference",
     "ServiceConfig",
     "ServiceRef",
     "SetSpec",
@@ -65,5 +75,6 @@ __all__ = [
     "fold",
     "idempotency_key",
     "owner_of_set",
+    "role_for",
     "set_name",
 ]

@@ -1,7 +1,5 @@
 """May this organization release this model to this service now? Rows of the authorization gate."""
 
-from fnmatch import fnmatch
-
 from tidegate.access import credential_name
 from tidegate.domain import Evidence, Gate, Refused, Release, Transient, Verdict
 from tidegate.domain.secret import Secret
@@ -56,13 +54,16 @@ def _credential(ports: Ports, release: Release) -> Evidence:
 
 
 def _model(ports: Ports, release: Release) -> Evidence:
-    patterns = ports.service(release.ref).models
-    allowed = any(fnmatch(release.request.model, pattern) for pattern in patterns)
+    service = ports.service(release.ref)
+    version = ports.ledger.get_version(release.request.org, release.request.model, release.request.version)
+    allowed = service.allows_model(version.name, version.provenance)
     return _row(
         "model",
         allowed,
         f"model {release.request.model} {'may' if allowed else 'may not'} be released to {release.ref}",
-        remedy="" if allowed else f"Allowed are: {', '.join(patterns)}. Add it to `models` of the service.",
+        remedy=""
+        if allowed
+        else f"Allowed are: {', '.join(str(rule) for rule in service.models)}. Add it to `models` of the service.",
     )
 
 
