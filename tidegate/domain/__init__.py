@@ -25,6 +25,7 @@ from tidegate.domain.release import (
     ReleaseState,
     idempotency_key,
 )
+from tidegate.domain.request_proof import Action, RequestProof, parameters_digest
 from tidegate.domain.roles import Permission, Role, role_for
 from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
 from tidegate.domain.secret import Secret
@@ -35,6 +36,7 @@ __all__ = [
     "NIGHTLY",
     "TERMINAL",
     "TRAINING",
+    "Action",
     "CapacityShortage",
     "Evidence",
     "Fenced",
@@ -58,6 +60,7 @@ __all__ = [
     "Release",
     "ReleaseRequest",
     "ReleaseState",
+    "RequestProof",
     "Role",
     "Route",
     "Secret",
@@ -75,6 +78,7 @@ __all__ = [
     "fold",
     "idempotency_key",
     "owner_of_set",
+    "parameters_digest",
     "role_for",
     "set_name",
 ]

@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tidegate.domain import NotFound, Organization, Release, Secret, ServiceConfig, ServiceRef
+from tidegate.domain import (
+    Action,
+    NotFound,
+    Organization,
+    Release,
+    RequestProof,
+    Secret,
+    ServiceConfig,
+    ServiceRef,
+)
 from tidegate.platforms.protocol import Platform
 from tidegate.release import Controller, Step
 from tidegate.release.ports import Checks, Ledger
@@ -18,13 +27,17 @@ GpuWork = Literal["inference", "quality", "nightly"]
 
 
 class ReleaseLedger(Ledger, Protocol):
-    """The ledger with what only steps use: recorded baselines and cached results."""
+    """The ledger with what only steps use: recorded baselines, cached results, spent request tokens."""
 
     def record_baseline(self, ref: ServiceRef, kind: str, digest: str, data: dict[str, Any]) -> None: ...
     def baseline(self, ref: ServiceRef, kind: str) -> dict[str, Any] | None: ...
     def record_result(self, kind: str, key: str, data: dict[str, Any]) -> None: ...
     def result(self, kind: str, key: str) -> dict[str, Any] | None: ...
     def active_release(self, ref: ServiceRef) -> Release | None: ...
+    def find_active(self, key: str) -> Release | None: ...
+    def releases_since(self, org: str, at: datetime) -> list[Release]: ...
+    def spend(self, proof: RequestProof, release_id: str) -> None: ...
+    def proofs(self, release_id: str, action: Action | None = None) -> list[RequestProof]: ...
 
 
 class ArtifactStore(Protocol):
