@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -60,8 +60,16 @@ def sign(claims: RequestProof, key: RequestKey) -> str:
     return f"{signed}.{_encode(_mac(signed, key))}"
 
 
-def verify(token: str, keys: Sequence[RequestKey], expected: Expected, now: datetime) -> RequestProof:
+def verify(
+    token: str,
+    keys: Sequence[RequestKey],
+    expected: Expected,
+    now: datetime,
+    spent: Collection[str] = (),
+) -> RequestProof:
     """The claims of a token that is ours, in time, and about exactly what is expected.
+
+    `spent` are nonces that were used in time for the very release that goes on now: those may have expired.
 
     Raises:
         Refused: otherwise; `context["problem"]` says why in a word.
@@ -71,7 +79,7 @@ def verify(token: str, keys: Sequence[RequestKey], expected: Expected, now: date
         raise _refused("early", f"was issued in the future ({claims.issued_at:%H:%M:%S} UTC)")
     if claims.expires_at - claims.issued_at > MAX_LIFETIME:
         raise _refused("lifetime", f"is valid for longer than {MAX_LIFETIME}")
-    if now >= claims.expires_at:
+    if now >= claims.expires_at and claims.nonce not in spent:
         raise _refused("expired", f"expired at {claims.expires_at:%Y-%m-%d %H:%M:%S} UTC")
     _compare(claims, expected)
     return claims
