@@ -134,6 +134,19 @@ def issue_token(
     return IssuedToken(Secret(sign(proof, key)), proof)
 
 
+def rotate_keys(
+    ports: Ports,
+    org: str,
+    overlap: timedelta,
+    new_key: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+) -> RequestKeys:
+    """Another present key for the organization's tokens; the former one verifies until the overlap is over."""
+    name = request_keys_name(ports.organization(org).name)
+    keys = RequestKeys.parse(ports.secrets.ensure(name)).rotated(new_key(), ports.clock(), overlap)
+    ports.secrets.replace(name, keys.as_secret())
+    return keys
+
+
 def release_wish(ports: Ports, request: ReleaseRequest, digest: str = "") -> Wish:
     """The wish of a release. `digest` is needed for a version that is not registered yet.
 
