@@ -13,6 +13,7 @@ from tidegate.steps.pipeline import (
     select_model,
     validate_artifact,
     verify_org_auth,
+    verify_trainer,
 )
 from tidegate.steps.ports import Ports
 from tidegate.steps.rollback import (
@@ -44,4 +45,5 @@ __all__ = [
     "stop_release",
     "validate_artifact",
     "verify_org_auth",
+    "verify_trainer",
 ]

@@ -17,6 +17,7 @@ from tidegate.domain import (
     ReleaseRequest,
     ReleaseState,
     Secret,
+    ServiceRef,
     idempotency_key,
 )
 from tidegate.release.machine import ALL_GATES
@@ -123,6 +124,15 @@ def request_release(ports: Ports, request: ReleaseRequest, token: Secret | None 
     asker = identify(ports, wish, request.requested_by, token, active)
     request = request.model_copy(update={"requested_by": asker.identity})
     return ports.ledger.request_release(request, version.digest, key=key, proof=asker.proof)
+
+
+def verify_trainer(ports: Ports, ref: ServiceRef, claimed: str, token: Secret | None) -> str:
+    """Who says that a training run finished; asked before its file is read. The artifact is not known yet: the
+    release compares it, and only the release uses the token.
+
+    Raises: Refused for somebody who may not release.
+    """
+    return identify(ports, Wish(ref, Action.RELEASE), claimed, token).identity
 
 
 def select_model(ports: Ports, request: ReleaseRequest, token: Secret | None = None) -> StepOutcome:
