@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
-from tidegate.domain import NeedsOperator, Organization, Secret, TidegateError
+from tidegate.domain import NeedsOperator, Organization, Place, Secret, SecretReference, TidegateError
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
@@ -120,10 +120,22 @@ def provision_secrets(ports: Ports) -> None:
         ports.secrets.ensure(api_key_name(org.name))
         for name, platform in ports.platforms.items():
             grant = getattr(platform, "grant", None)
-            if grant is not None:
-                grant(
-                    org.name, ports.secrets.ensure(org.credentials.get(name, credential_name(name, org.name)))
-                )
+            credential = _own_credential(ports, org, name) if grant is not None else None
+            if grant is not None and credential is not None:
+                grant(org.name, credential)
+
+
+def _own_credential(ports: Ports, org: Organization, platform: str) -> Secret | None:
+    """Made when our own store is to keep it. One that is kept elsewhere may be missing: then the organization's
+    releases are refused by name, and the others' are not held up."""
+    reference = org.credentials.get(platform, credential_name(platform, org.name))
+    match SecretReference.parse(reference).place:
+        case Place.STORE:
+            return ports.secrets.ensure(reference)
+        case Place.PREFECT:
+            return None
+        case _:
+            return ports.secrets.get(reference)
 
 
 def client_keys(organizations: dict[str, Organization], secrets: SecretStore) -> list[Any]:

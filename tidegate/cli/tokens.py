@@ -58,10 +58,9 @@ def issue(
 
       tidegate token issue swaggystacks/support-chat pipit:v3 --as service:training --trigger training --file out/pipit-v3.gguf
     """
-    from tidegate import wiring
+    from tidegate import steps, wiring
     from tidegate.cli.releases import parse_model
     from tidegate.domain import ReleaseRequest, ServiceRef
-    from tidegate.steps.proof import issue_token, named_wish
 
     ref = ServiceRef.parse(service)
     name, version = parse_model(model)
@@ -75,8 +74,8 @@ def issue(
     )
     ports = wiring.load()
     ports.service(ref)
-    wish = named_wish(ports, _action(action), request, _digest_of(file) if file else "")
-    issued = issue_token(ports, wish, identity, parse_lifetime(lifetime))
+    wish = steps.named_wish(ports, _action(action), request, _digest_of(file) if file else "")
+    issued = steps.issue_token(ports, wish, identity, parse_lifetime(lifetime))
     if as_json:
         print_json({"token": issued.token.reveal(), "proof": as_data(issued.proof)})
     else:
@@ -102,11 +101,10 @@ def rotate(
 
       tidegate token rotate swaggystacks --overlap 0s     (the key was seen by others)
     """
-    from tidegate import wiring
-    from tidegate.steps.proof import rotate_keys
+    from tidegate import steps, wiring
 
     ports = wiring.load()
-    keys = rotate_keys(ports, org, parse_lifetime(overlap))
+    keys = steps.rotate_keys(ports, org, parse_lifetime(overlap))
     ends = {key.id: key.until.isoformat() if key.until else None for key in keys.keys}
     if as_json:
         print_json({"org": org, "keys": ends})

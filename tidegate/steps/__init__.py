@@ -16,6 +16,7 @@ from tidegate.steps.pipeline import (
     verify_trainer,
 )
 from tidegate.steps.ports import Ports
+from tidegate.steps.proof import issue_token, named_wish, rotate_keys
 from tidegate.steps.rollback import (
     approve_release,
     bring_back,
@@ -33,6 +34,8 @@ __all__ = [
     "bring_back",
     "deploy",
     "is_owner_alive",
+    "issue_token",
+    "named_wish",
     "probe_endpoints",
     "promote",
     "register_model",
@@ -41,6 +44,7 @@ __all__ = [
     "resume",
     "roll_back",
     "roll_back_service",
+    "rotate_keys",
     "select_model",
     "stop_release",
     "validate_artifact",

@@ -170,10 +170,11 @@ def test_an_event_of_the_training_job_starts_the_same(stack: Stack) -> None:
 
 def test_validate_reports_on_many_files_and_deploys_nothing(stack: Stack) -> None:
     source = Path(stack.ports.store.path_of(stack.newest(SUPPORT).digest) or "")
-    damaged = stack.home / "damaged.gguf"
+    sound, damaged = stack.home / "sound.gguf", stack.home / "damaged.gguf"
+    sound.write_bytes(source.read_bytes())
     damaged.write_bytes(source.read_bytes()[:-1000])
     before = {status.name for status in stack.ports.platforms["local"].list_owned()}
-    form = {"org": SUPPORT.org, "service": SUPPORT.service, "paths": [str(source), str(damaged)]}
+    form = {"org": SUPPORT.org, "service": SUPPORT.service, "paths": [str(sound), str(damaged)]}
     run = stack.run("validate/validate", {"request": form})
     assert run.state_name == "Refused"
     assert stack.artifacts(run.id) == {"validation-swaggystacks-support-chat"}
@@ -189,9 +190,38 @@ def test_rollback_brings_the_previous_version_back(stack: Stack) -> None:
     assert stack.live(SUPPORT) == previous.version
 
 
+def test_a_signed_release_is_in_the_name_of_its_token_which_no_log_or_report_shows(stack: Stack) -> None:
+    target = "v1" if stack.live(SUPPORT) != "v1" else "v2"
+    issued = stack.tidegate("token", "issue", str(SUPPORT), f"pipit:{target}", "--as", "chidi")
+    signed = issued.stdout.strip()
+    assert issued.returncode == 0, issued.stderr
+    form = stack.request(SUPPORT, "pipit", target)
+    form["request"]["token"] = signed
+    run = stack.run("release/release", form)
+    assert stack.newest(SUPPORT).request.requested_by == "chidi", run
+    assert run.state_name in ("Promoted", "RolledBack", "Rejected")
+    logs = stack.raw.post("/logs/filter", json={"logs": {"flow_run_id": {"any_": [run.id]}}, "limit": 200})
+    artifacts = stack.raw.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run.id]}}})
+    assert logs.json()
+    assert signed not in logs.text + artifacts.text
+    again = stack.run("release/release", form)
+    assert (again.state_name, "used before" in again.message) == ("Failed", True), again
+
+
+def test_a_form_of_one_organization_with_the_service_of_another_runs_no_task(stack: Stack) -> None:
+    form = {"org": RESEARCH.org, "service": SUPPORT.service, "model": "pipit", "version": "v1"}
+    before = stack.newest(SUPPORT).id
+    run = stack.run("release/release", {"request": form})
+    assert run.state_name == "Failed", run
+    assert "has no service 'support-chat'" in run.message
+    assert stack.newest(SUPPORT).id == before
+
+
 def test_a_form_with_a_wrong_choice_is_refused_by_the_server(stack: Stack) -> None:
     deployment = stack.raw.get("/deployments/name/release/release").json()
     schema = deployment["parameter_openapi_schema"]
+    token = schema["definitions"]["ReleaseForm"]["properties"].pop("token")
+    assert (token["format"], token["default"]) == ("password", "")
     assert not [word for word in ("secret", "password", "token", "key") if word in str(schema).lower()]
     answer = stack.raw.post(
         f"/deployments/{deployment['id']}/create_flow_run",

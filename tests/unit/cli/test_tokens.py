@@ -147,3 +147,12 @@ def _request(org: str, service: str, model: str) -> Any:
     from tidegate.domain import ReleaseRequest
 
     return ReleaseRequest(org=org, service=service, model=model, version="v1", requested_by="root")
+
+
+@pytest.mark.parametrize(("by", "code"), [("ada", 0), ("bruno", 2), ("root", 0)])
+def test_an_alias_is_moved_by_an_admin_or_an_operator_of_the_installation(
+    run: Any, ports: Any, by: str, code: int
+):
+    arguments = ("swaggystacks/support-chat", "previous", "pipit:v1", "--reason", "repair", "--by", by)
+
+    assert run("models", "alias", "set", *arguments).exit_code == code
