@@ -11,8 +11,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from tidegate.access.secret_store import api_key_name, credential_name, request_keys_name
-from tidegate.domain import InvalidInput, NotFound, Organization, Policy
+from tidegate.access.secret_store import (
+    ENVIRONMENT_PREFIX,
+    PREFECT_AUTH,
+    PROBE_KEY,
+    api_key_name,
+    credential_name,
+    request_keys_name,
+)
+from tidegate.domain import InvalidInput, NotFound, Organization, Place, Policy, SecretReference
 from tidegate.domain.secret_reference import INLINE_SECRET, REMEDY, has_key_shape, looks_like_secret
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,26 +47,37 @@ def load_organizations(organizations_dir: Path, policies_dir: Path) -> dict[str,
 
 
 def _refuse_foreign_secrets(own: Organization, every: dict[str, Organization], file: Path) -> None:
-    """One organization never acts with another's secrets: neither by the same reference nor by its name."""
-    used = {
-        reference: other.name
-        for other in every.values()
-        if other is not own
-        for reference in _secrets_of(other)
-    }
-    for other in every:
-        if other != own.name:
-            platforms = {*own.credentials, *(service.platform for service in every[other].services.values())}
-            used |= {credential_name(platform, other): other for platform in platforms}
-            used |= {api_key_name(other): other, request_keys_name(other): other}
+    """One organization never acts with another's secrets, or with Tidegate's own: neither by the same reference nor
+    by the name, variable or file under which our store keeps them."""
+    others = [org for org in every.values() if org is not own]
+    names = dict.fromkeys(
+        (PROBE_KEY, PREFECT_AUTH, api_key_name(own.name), request_keys_name(own.name)), "Tidegate"
+    )
+    used: dict[str, str] = {}
+    for other in others:
+        platforms = {*own.credentials, *(service.platform for service in other.services.values())}
+        kept = [credential_name(platform, other.name) for platform in platforms]
+        kept += [api_key_name(other.name), request_keys_name(other.name)]
+        names |= dict.fromkeys(kept, other.name)
+        used |= {_canonical(reference): other.name for reference in _secrets_of(other)}
     for reference, field in _secrets_of(own).items():
-        if reference in used:
+        known = _canonical(reference)
+        owner = used.get(known) or names.get(known) or names.get(known.rpartition("/")[2])
+        if owner:
             raise InvalidInput(
-                f"{file}: {field}: the secret '{reference}' is {used[reference]}'s.",
+                f"{file}: {field}: the secret '{reference}' is {owner}'s.",
                 remedy="Give this organization a secret of its own.",
                 file=file,
                 field=field,
             )
+
+
+def _canonical(reference: str) -> str:
+    """Our store's secrets have a variable each: both spellings are one secret."""
+    place, name = SecretReference.parse(reference)
+    if place is Place.ENVIRONMENT and name.startswith(ENVIRONMENT_PREFIX):
+        return name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("_", "-")
+    return reference
 
 
 def _secrets_of(org: Organization) -> dict[str, str]:

@@ -3,6 +3,8 @@
 A request with a token is who the token says. One without is who it claims to be, where the policy takes that.
 """
 
+import hashlib
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,9 +68,16 @@ def release_parameters(request: ReleaseRequest) -> dict[str, str]:
     }
 
 
-def approval_parameters(release: Release) -> dict[str, str]:
-    """An approval is for one release and its plan: it is void for any other."""
-    return {"release": release.id, "plan": release.plan.digest if release.plan else ""}
+def approval_parameters(ports: Ports, release: Release) -> dict[str, str]:
+    """An approval answers one question about one plan, on the evidence of that moment: it is void for any other."""
+    entered = [entry.seq for entry in ports.ledger.entries(release.id) if entry.kind == "entered"]
+    rows = [[row.gate, row.check, row.verdict, row.summary] for row in ports.ledger.evidence(release.id)]
+    return {
+        "release": release.id,
+        "plan": release.plan.digest if release.plan else "",
+        "question": str(max(entered, default=0)),
+        "evidence": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+    }
 
 
 def identify(
@@ -166,8 +175,8 @@ def rollback_wish(ports: Ports, ref: ServiceRef) -> Wish:
     return Wish(ref, Action.ROLLBACK, digest, {})
 
 
-def approval_wish(release: Release) -> Wish:
-    return Wish(release.ref, Action.APPROVE, release.digest, approval_parameters(release))
+def approval_wish(ports: Ports, release: Release) -> Wish:
+    return Wish(release.ref, Action.APPROVE, release.digest, approval_parameters(ports, release))
 
 
 def named_wish(ports: Ports, action: Action, request: ReleaseRequest, digest: str = "") -> Wish:
@@ -184,7 +193,7 @@ def named_wish(ports: Ports, action: Action, request: ReleaseRequest, digest: st
             raise NotFound(
                 f"{request.ref} has no release under way.", remedy="See: tidegate releases list --active."
             )
-        wish = approval_wish(active)
+        wish = approval_wish(ports, active)
     else:
         wish = rollback_wish(ports, request.ref)
     if wish.digest != named:

@@ -123,7 +123,7 @@ def approve_release(
     release = ports.ledger.get_release(release_id)
     if release.state not in (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL):
         return release
-    asker = identify(ports, approval_wish(release), actor, token, release)
+    asker = identify(ports, approval_wish(ports, release), actor, token, release)
     if release.state is ReleaseState.AWAIT_APPROVAL:
         _require_approver(ports, release.ref, asker.identity)
     if asker.proof is not None:

@@ -244,11 +244,40 @@ def test_a_long_random_credential_is_refused_without_being_shown(folders: tuple[
         "local-credential-bolt",
         "org-bolt-api-key",
         "request-keys-bolt",
+        "env:TIDEGATE_SECRET_LOCAL_CREDENTIAL_BOLT",
+        "file:/home/tidegate/.tidegate/secrets/local-credential-bolt",
+        "tidegate-probe-key",
+        "prefect-auth",
+        "request-keys-acme",
     ],
 )
-def test_no_organization_may_name_a_secret_of_another(folders: tuple[Path, Path], reference: str):
+def test_no_organization_may_name_a_secret_of_another_or_of_tidegate(
+    folders: tuple[Path, Path], reference: str
+):
     write(folders, f"credentials: {{runpod: '{reference}'}}\n")
     write(folders, "credentials: {runpod: 'env:SHARED_KEY'}\n", name="bolt")
 
-    with pytest.raises(InvalidInput, match=r"the secret '.*' is (acme|bolt)'s"):
+    with pytest.raises(InvalidInput, match=r"the secret '.*' is (acme|bolt|Tidegate)'s"):
         load_organizations(*folders)
+
+
+def test_equal_file_names_in_folders_of_their_own_are_two_secrets(folders: tuple[Path, Path]):
+    for name in ("acme", "bolt"):
+        write(folders, f"credentials: {{runpod: 'file:/run/secrets/{name}/runpod.key'}}\n", name=name)
+
+    assert set(load_organizations(*folders)) == {"acme", "bolt"}
+
+
+def test_approval_before_commit_can_be_switched_on_for_one_service(folders: tuple[Path, Path]):
+    """As the file of ScientiaCapital explains: its approvers are named, and one value switches it on."""
+    source = SOURCE_ROOT / "deployments"
+    text = (source / "organizations/scientiacapital.yaml").read_text()
+    (folders[0] / "acme.yaml").unlink()
+    (folders[0] / "scientiacapital.yaml").write_text(text + "    policy: {approval: {before_commit: true}}\n")
+    policy = (source / "policies/scientiacapital.yaml").read_text()
+    (folders[1] / "scientiacapital.yaml").write_text(policy)
+
+    desk = load_organizations(*folders)["scientiacapital"].services["research-desk"]
+
+    assert desk.policy.approval.before_commit
+    assert desk.policy.approval.approvers == ("noor", "emre")

@@ -8,6 +8,8 @@ from tidegate import steps
 from tidegate.access import request_keys_name
 from tidegate.domain import (
     Action,
+    Evidence,
+    Gate,
     InvalidInput,
     NotFound,
     Refused,
@@ -15,6 +17,7 @@ from tidegate.domain import (
     ReleaseState,
     Secret,
     ServiceRef,
+    Verdict,
 )
 from tidegate.steps.proof import issue_token, named_wish, rotate_keys
 
@@ -312,6 +315,25 @@ def test_an_approval_token_of_an_earlier_release_of_the_same_file_is_void(office
     second = waiting(office)
     assert second.id != first.id
     assert problem(steps.approve_release, office.ports, second.id, "", "fine", signed) == "parameters"
+
+
+def test_an_approval_token_answers_one_question_of_a_release(office):
+    """A release may be held twice: the answer to the first question is not the answer to the second."""
+    release = office.enter(office.release("acme"), State.HOLD, **{"from": "shifting", "step": 0})
+    signed = token(office, by="noor", action=Action.APPROVE)
+    for _ in range(2):
+        steps.approve_release(office.ports, release.id, "", "fine", signed)
+    office.enter(release, State.SHIFTING, step=1, weight=100)
+    office.enter(release, State.HOLD, **{"from": "shifting", "step": 1})
+    assert problem(steps.approve_release, office.ports, release.id, "", "fine", signed) == "parameters"
+
+
+def test_an_approval_token_is_void_once_the_evidence_changed(office):
+    release = office.enter(office.release("acme"), State.HOLD, **{"from": "shifting", "step": 0})
+    signed = token(office, by="noor", action=Action.APPROVE)
+    row = Evidence(gate=Gate.QUALITY, check="quality.score", verdict=Verdict.FAIL, summary="worse now")
+    office.ledger.add_evidence(release.id, [row], digest=release.digest, policy_digest="p")
+    assert problem(steps.approve_release, office.ports, release.id, "", "fine", signed) == "parameters"
 
 
 def test_a_release_token_does_not_approve(office):
