@@ -5,9 +5,19 @@ from pathlib import Path
 import pytest
 
 from tidegate import steps
-from tidegate.domain import NotFound, Refused, ReleaseState, ServiceRef
+from tidegate.domain import (
+    InvalidInput,
+    NotFound,
+    Refused,
+    ReleaseState,
+    Route,
+    ServiceRef,
+    Upstream,
+    set_name,
+)
 from tidegate.steps.artifacts import check_file_inference
 from tidegate.steps.authorization import month_to_date_usd
+from tidegate.steps.evaluation import JOB_RESULTS, evaluate, job_token
 from tidegate.steps.files import check_file
 from tidegate.steps.nightly import services_with_traffic
 
@@ -58,6 +68,16 @@ def test_what_one_organization_had_validated_says_nothing_to_another(office):
     assert row.summary == "the file did not pass the structural gate, so it was not loaded"
 
 
+def test_gpu_work_of_one_organization_never_answers_for_anothers(office):
+    """Results are read by token: a run for one subject under the token of another would be its evidence."""
+    theirs = office.release("bolt")
+    for work, subject in (("inference", f"{ACME}@{'1' * 64}"), ("quality", "r-mine"), ("nightly", str(ACME))):
+        token = job_token(work, f"{BOLT}@{'1' * 64}" if work == "inference" else theirs.id, "0")
+        with pytest.raises(InvalidInput, match="is not of"):
+            evaluate(office.ports, work, subject, token)
+        assert office.ledger.result(JOB_RESULTS, token) is None
+
+
 @pytest.mark.parametrize("folder", ["store", "secrets"])
 @pytest.mark.parametrize("is_linked", [False, True])
 def test_nothing_is_read_by_path_from_the_store_or_the_secrets(office, folder: str, is_linked: bool):
@@ -76,8 +96,6 @@ def test_nothing_is_read_by_path_from_the_store_or_the_secrets(office, folder: s
 
 
 def test_the_nightly_schedule_looks_only_where_it_has_a_role(office):
-    from tidegate.domain import Route, Upstream, set_name
-
     for ref in (ACME, BOLT):
         name = set_name(ref, "1" * 64, "r-1")
         upstream = Upstream(set_name=name, host="h", port=1, digest="1" * 64, release_id="r-1")
@@ -89,7 +107,5 @@ def test_the_nightly_schedule_looks_only_where_it_has_a_role(office):
 
 
 def test_an_organization_whose_file_names_anothers_credential_does_not_load(office):
-    from tidegate.domain import InvalidInput
-
     with pytest.raises(InvalidInput, match="'fake-credential-bolt' is bolt's"):
         office.change("acme", "fake-credential-acme", "fake-credential-bolt")
