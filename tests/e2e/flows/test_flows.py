@@ -208,6 +208,26 @@ def test_a_signed_release_is_in_the_name_of_its_token_which_no_log_or_report_sho
     assert (again.state_name, "used before" in again.message) == ("Failed", True), again
 
 
+def test_a_secret_that_is_kept_in_prefect_is_read_where_flows_run(stack: Stack) -> None:
+    script = (
+        "from prefect.blocks.system import Secret; Secret(value='0123456789').save('acme-key'); "
+        "from tasks.prefect_secret import read_block; print(read_block('acme-key').reveal(), read_block('nothing'))"
+    )
+    environment = stack.environment() | {
+        "PREFECT_API_URL": stack.api_url,
+        "PREFECT_API_AUTH_STRING": stack.auth,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "0123456789 None\n", done.stdout + done.stderr
+
+
 def test_a_form_of_one_organization_with_the_service_of_another_runs_no_task(stack: Stack) -> None:
     form = {"org": RESEARCH.org, "service": SUPPORT.service, "model": "pipit", "version": "v1"}
     before = stack.newest(SUPPORT).id
