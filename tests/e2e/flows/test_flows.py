@@ -13,6 +13,7 @@ import pytest
 from stack_client import RESEARCH, SUPPORT, Stack, wait_until
 
 from deployments.demo.variants import derive
+from tidegate import steps
 from tidegate.domain import ReleaseState
 
 pytestmark = pytest.mark.e2e
@@ -64,7 +65,20 @@ def test_a_regressed_version_is_refused_before_live_traffic_and_its_topics_are_n
 
 
 def test_a_flow_killed_in_every_state_finishes_the_same_release(stack: Stack) -> None:
-    """Eleven processes, ten of them killed, one release."""
+    """Fourteen processes, twelve of them killed, one release, one question, one answer."""
+    baking = STATES.index("baking") + 1
+    kill_flow_in(stack, *STATES[:baking], "never")
+    held = stack.newest(RESEARCH)
+    assert held.state is ReleaseState.AWAIT_APPROVAL
+    steps.approve_release(stack.ports, held.id, "noor", "read the answers")
+    kill_flow_in(stack, "await_approval", *STATES[baking:], "never")
+    releases = stack.ports.ledger.list_releases(ref=RESEARCH)
+    assert [one.state for one in releases] == [ReleaseState.DONE]
+    assert stack.live(RESEARCH) == "v1"
+
+
+def kill_flow_in(stack: Stack, *states: str) -> None:
+    """Run the release in one process per state, each killed there; the last, "never", ends by itself."""
     script = Path(__file__).with_name("killed_flow.py")
     environment = stack.environment() | {
         "PREFECT_API_URL": stack.api_url,
@@ -72,14 +86,14 @@ def test_a_flow_killed_in_every_state_finishes_the_same_release(stack: Stack) ->
     }
     environment["TIDEGATE_GATEWAY_URL"] = stack.ports.gateway_url()
     done = subprocess.run(
-        [sys.executable, str(script), *RESEARCH, "tern", "v1", *STATES, "never"],
+        [sys.executable, str(script), *RESEARCH, "tern", "v1", *states],
         env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
-    ends = dict(line.split() for line in done.stdout.splitlines() if line.startswith((*STATES, "never ")))
-    assert ends == dict.fromkeys(STATES, str(-signal.SIGKILL)) | {"never": "0"}, done.stdout + done.stderr
-    releases = stack.ports.ledger.list_releases(ref=RESEARCH)
-    assert [one.state for one in releases] == [ReleaseState.DONE]
-    assert stack.live(RESEARCH) == "v1"
+    ends = dict(
+        line.split() for line in done.stdout.splitlines() if line.startswith(tuple(f"{s} " for s in states))
+    )
+    expected = dict.fromkeys(states, str(-signal.SIGKILL)) | {"never": "0"}
+    assert ends == expected, done.stdout + done.stderr
 
 
 def test_a_run_whose_process_is_killed_on_its_worker_is_finished_by_reconcile(stack: Stack) -> None:

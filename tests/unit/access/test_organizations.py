@@ -268,16 +268,13 @@ def test_equal_file_names_in_folders_of_their_own_are_two_secrets(folders: tuple
     assert set(load_organizations(*folders)) == {"acme", "bolt"}
 
 
-def test_approval_before_commit_can_be_switched_on_for_one_service(folders: tuple[Path, Path]):
-    """As the file of ScientiaCapital explains: its approvers are named, and one value switches it on."""
-    source = SOURCE_ROOT / "deployments"
-    text = (source / "organizations/scientiacapital.yaml").read_text()
-    (folders[0] / "acme.yaml").unlink()
-    (folders[0] / "scientiacapital.yaml").write_text(text + "    policy: {approval: {before_commit: true}}\n")
-    policy = (source / "policies/scientiacapital.yaml").read_text()
-    (folders[1] / "scientiacapital.yaml").write_text(policy)
+def test_scientiacapital_has_releases_approved_before_they_are_committed_and_swaggystacks_has_not():
+    loaded = load_organizations(
+        SOURCE_ROOT / "deployments/organizations", SOURCE_ROOT / "deployments/policies"
+    )
 
-    desk = load_organizations(*folders)["scientiacapital"].services["research-desk"]
-
+    desk = loaded["scientiacapital"].services["research-desk"]
     assert desk.policy.approval.before_commit
-    assert desk.policy.approval.approvers == ("noor", "emre")
+    assert set(desk.policy.approval.approvers) == {"noor", "emre", "service:demo"}
+    assert loaded["scientiacapital"].limits.clouds == ("secure",)
+    assert not loaded["swaggystacks"].services["support-chat"].policy.approval.before_commit
