@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from tidegate.domain import (
     InvalidInput,
     NeedsOperator,
     Organization,
+    Place,
     Refused,
     Secret,
+    SecretReference,
     SetSpec,
     TidegateError,
     key_digest,
@@ -31,8 +34,13 @@ ADDRESS_INTERVAL_S = 0.5
 RUNPOD_SWEEP_INTERVAL_S = 120.0
 
 
-def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | None = None) -> Ports:
-    """Build every adapter. `gpu` says where GPU work is done; by default in this process."""
+def load(
+    settings: Settings | None = None,
+    gpu: Callable[[Ports], GpuRunner] | None = None,
+    prefect_secret: Callable[[str], Secret | None] | None = None,
+) -> Ports:
+    """Build every adapter. `gpu` says where GPU work is done, by default in this process; `prefect_secret` reads
+    secrets that are kept in Prefect, which only flows can."""
     from tidegate.ledger import Ledger
     from tidegate.store import ArtifactStore
 
@@ -44,7 +52,7 @@ def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | N
         store=ArtifactStore(settings.store_dir),
         organizations=load_organizations(settings.organizations_dir, settings.policies_dir),
         platforms={"local": _local_platform(settings)},
-        secrets=SecretStore(settings.secrets_dir, os.environ),
+        secrets=SecretStore(settings.secrets_dir, os.environ, prefect_secret=prefect_secret),
         gateway_url=lambda: gateway_url(settings),
     )
     if any(uses_runpod(org) for org in ports.organizations.values()):
@@ -76,7 +84,7 @@ def uses_runpod(org: Organization) -> bool:
 def _runpod_platform(ports: Ports) -> Any:
     """RunPod for every organization that uses it and whose key is there. The key of one is never used for another;
     a missing one is told when the organization is authorized for a release."""
-    from tidegate.platforms.runpod import OrganizationSets, RunPodClient, RunPodPlatform, Tenant
+    from tidegate.platforms.runpod import Allowance, OrganizationSets, RunPodClient, RunPodPlatform, Tenant
 
     def connect(key: Secret) -> RunPodClient:
         return RunPodClient(ports.settings.runpod_api_url, ports.settings.runpod_data_url, key)
@@ -84,7 +92,7 @@ def _runpod_platform(ports: Ports) -> Any:
     organizations: dict[str, OrganizationSets] = {}
     for org in ports.organizations.values():
         name = org.credentials.get("runpod", credential_name("runpod", org.name))
-        key = ports.secrets.get(name) if uses_runpod(org) else None
+        key = credential_of(ports, org, "runpod") if uses_runpod(org) else None
         if key is not None:
             services = {
                 service: config.runpod
@@ -96,14 +104,25 @@ def _runpod_platform(ports: Ports) -> Any:
             except Refused:
                 # What is stored is no key. The authorization of a release says so; other work goes on.
                 continue
-            tenant = Tenant(org.name, name, services)
+            price = org.limits.max_price_per_hour_usd
+            allowance = Allowance(
+                gpu_types=org.limits.gpu_types,
+                data_centers=org.limits.data_centers,
+                gpus_per_worker=org.limits.gpus_per_set,
+                max_price_per_hour_usd=None if price is None else Decimal(str(price)),
+            )
+            tenant = Tenant(org.name, name, services, allowance)
             organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)
     return RunPodPlatform(organizations, connect)
 
 
 def credential_of(ports: Ports, org: Organization, platform: str) -> Secret | None:
-    """What proves the organization to a platform; None when it is not there."""
-    return ports.secrets.get(org.credentials.get(platform, credential_name(platform, org.name)))
+    """What proves the organization to a platform; None when it is not there, or kept where this process cannot read."""
+    reference = org.credentials.get(platform, credential_name(platform, org.name))
+    try:
+        return ports.secrets.get(reference)
+    except NeedsOperator:
+        return None
 
 
 def runpod_client(ports: Ports, org: Organization) -> Any:
@@ -198,10 +217,22 @@ def provision_secrets(ports: Ports) -> None:
         )
         for name, platform in ports.platforms.items():
             grant = getattr(platform, "grant", None)
-            if grant is not None:
-                grant(
-                    org.name, ports.secrets.ensure(org.credentials.get(name, credential_name(name, org.name)))
-                )
+            credential = _own_credential(ports, org, name) if grant is not None else None
+            if grant is not None and credential is not None:
+                grant(org.name, credential)
+
+
+def _own_credential(ports: Ports, org: Organization, platform: str) -> Secret | None:
+    """Made when our own store is to keep it. One that is kept elsewhere may be missing: then the organization's
+    releases are refused by name, and the others' are not held up."""
+    reference = org.credentials.get(platform, credential_name(platform, org.name))
+    match SecretReference.parse(reference).place:
+        case Place.STORE:
+            return ports.secrets.ensure(reference)
+        case Place.PREFECT:
+            return None
+        case _:
+            return ports.secrets.get(reference)
 
 
 def client_keys(ports: Ports) -> list[Any]:
@@ -223,7 +254,13 @@ def platform_credential(ports: Ports, org: str, name: str) -> Secret | None:
     if known is None:
         return None
     own = {known.credentials.get(platform, credential_name(platform, org)) for platform in ports.platforms}
-    return ports.secrets.get(name) if name in own | set(known.credentials.values()) else None
+    if name not in own | set(known.credentials.values()):
+        return None
+    try:
+        return ports.secrets.get(name)
+    except NeedsOperator:
+        # Kept in Prefect, which a gateway cannot read: the set is not routed, and the release says why.
+        return None
 
 
 def run_gateway_agent(

@@ -16,6 +16,7 @@ from tidegate.cli import (
     running,
     runpod_emulator,
     services,
+    tokens,
     trying,
 )
 from tidegate.cli.output import INTERRUPTED, JSON_KEY, TRACEBACK_KEY, is_ours, render_error
@@ -66,6 +67,7 @@ app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
+app.add_typer(tokens.app, name="token")
 app.add_typer(agents.app, name="agent", hidden=True)
 
 

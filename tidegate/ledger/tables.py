@@ -206,6 +206,21 @@ class ReleaseRow(Rows):
     owner_seen_at: Mapped[datetime | None]
 
 
+class RequestTokenRow(Rows):
+    """A request token that was used, and for which release: its nonce is spent for every other one."""
+
+    __tablename__ = "request_tokens"
+    __table_args__ = (_of_service("request_tokens"), Index(None, "release_id"))
+
+    org: Mapped[str] = mapped_column(primary_key=True)
+    nonce: Mapped[str] = mapped_column(primary_key=True)
+    service: Mapped[str]
+    release_id: Mapped[str] = mapped_column(ForeignKey("releases.id"))
+    action: Mapped[str]
+    proof: Mapped[dict[str, Any]]
+    used_at: Mapped[datetime]
+
+
 class EntryRow(Rows):
     """One row of the journal; `seq` counts from 1 in each release, without holes."""
 

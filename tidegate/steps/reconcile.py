@@ -23,6 +23,7 @@ class ReconcileReport:
 
     resumed: list[str] = field(default_factory=list[str])
     left_to_owner: list[str] = field(default_factory=list[str])
+    awaiting: list[str] = field(default_factory=list[str])
     readdressed: list[str] = field(default_factory=list[str])
     orphans: list[str] = field(default_factory=list[str])
     problems: list[str] = field(default_factory=list[str])
@@ -64,6 +65,9 @@ def _resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport
     except TidegateError as error:
         report.problems.append(f"{release.id}: {error}")
     else:
+        if outcome.state is release.state is ReleaseState.AWAIT_APPROVAL:
+            report.awaiting.append(f"{release.id}: {outcome.reason}")
+            return
         report.resumed.append(f"{release.id}: {release.state.value} -> {outcome.state.value}")
         if outcome.state in (ReleaseState.HOLD, ReleaseState.PARKED):
             report.problems.append(f"{release.id} is {outcome.state.value}: {outcome.reason}")
@@ -126,6 +130,7 @@ def report_markdown(report: ReconcileReport) -> str:
         "Services published at a new address": report.readdressed,
         "Sets without an owner, removed": report.orphans,
         "Left to their living owner": report.left_to_owner,
+        "Waiting for an approval": report.awaiting,
     }
     parts = ["# Reconcile", ""]
     for title, lines in sections.items():
