@@ -181,7 +181,8 @@ class Observer:
     def _with_losses(self, endpoint: Endpoint, seen: Seen, memory: Memory) -> Seen:
         """Nothing serves: how often did containers begin, and how many workers went away?"""
         present = {worker.id for worker in seen.current}
-        memory.worker_ids |= present
+        # A worker that waits for a machine may come and go under new names: that is no loss.
+        memory.worker_ids |= {one.id for one in seen.current if one.status != WorkerStatus.THROTTLED}
         starts = 0
         sick = [worker for worker in seen.current if worker.status in SICK]
         if sick and seen.trouble_s > self._freshness.log_after_s:

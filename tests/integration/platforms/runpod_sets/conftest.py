@@ -85,13 +85,13 @@ class Account:
         return self.runpod.control.state()["endpoints"]
 
     def engines(self) -> list[psutil.Process]:
-        """Every llama-server below the emulator."""
+        """Every llama-server below the emulator that serves a model; workers also ask it for its version."""
         found: list[psutil.Process] = []
         for process in psutil.Process(self.runpod.pid).children(recursive=True):
             try:
-                if process.name() == "llama-server":
+                if process.name() == "llama-server" and "--model" in process.cmdline():
                     found.append(process)
-            except psutil.NoSuchProcess:
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
         return found
 

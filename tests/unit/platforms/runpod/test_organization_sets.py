@@ -61,6 +61,7 @@ class World:
         self.server = server
         self.endpoint: dict[str, Any] | None = None
         self.status = "IDLE"
+        self.worker_id = "w"
         self.digest = DIGEST
         self.balance = 100.0
         self.outage = False
@@ -93,7 +94,7 @@ class World:
         if path.endswith("/purge-queue"):
             return httpx.Response(200, json={"removed": 0, "status": "completed"})
         if path.endswith("/workers"):
-            worker = {"id": "w", "status": self.status, "gpuCount": 1, "isStale": False}
+            worker = {"id": self.worker_id, "status": self.status, "gpuCount": 1, "isStale": False}
             there = [worker] if self.endpoint["workers"]["max"] else []
             return httpx.Response(200, json={"workers": there, "summary": SUMMARY, "endpointVersion": 1})
         if request.method == "PATCH":
@@ -228,6 +229,22 @@ def test_a_worker_that_stops_proving_itself_is_noticed_within_seconds(
     assert "serves digest bbbbbbbbbbbb" in status.message
     assert world.endpoint is not None
     assert world.endpoint["workers"]["max"] == 0
+
+
+@pytest.mark.parametrize(("word", "is_loop"), [("INITIALIZING", True), ("THROTTLED", False)])
+def test_workers_that_go_and_come_are_a_loop_only_when_they_had_a_machine(
+    make: Make, world: World, clock: Clock, word: str, is_loop: bool
+) -> None:
+    sets = make()
+    world.status = word
+    sets.create(SPEC)
+
+    for number in range(6):
+        world.worker_id = f"w{number}"
+        clock.at += 6
+        status = sets.status(NAME)
+
+    assert (status.state is SetState.FAILED) == is_loop
 
 
 def test_an_outage_of_the_control_plane_is_bridged_and_not_for_ever(
