@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import aiohttp
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 from tidegate.platforms.runpod.emulator.context import Context
 from tidegate.platforms.runpod.emulator.fleet import Fleet
@@ -155,9 +154,9 @@ def _cut(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse
     return answer
 
 
-def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
+def _passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     """Everything but what belongs to one hop; a header that comes twice goes on twice."""
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in NOT_FORWARDED)
+    return [(name, value) for name, value in headers.items() if name.lower() not in NOT_FORWARDED]
 
 
 def _port(worker: Worker, path: str) -> int:
