@@ -356,6 +356,8 @@ def test_a_long_access_log_is_set_aside_and_writing_goes_on(client, bare, eventu
     agent.step()
     client.get(f"{url}second")
 
+    # Envoy makes the new file when it next has something to write.
+    eventually(config.access_log.exists, bool, "the new file")
     eventually(config.access_log.read_text, lambda text: "/second" in text, "the second line")
     assert "/first" in config.access_log.with_name("access.log.1").read_text()
     assert "/first" not in config.access_log.read_text()
