@@ -1,4 +1,4 @@
-"""Brings wanted routes, and apart from them the keys, into a running Envoy, acknowledged file by file.
+"""Brings wanted routes into a running Envoy, acknowledged file by file. Keys: `key_agent.py`.
 
 Order: credentials, added clusters, routes, and much later removed clusters and credentials. Whatever Envoy refuses is put back,
 so that the files on disk always start a working Envoy. Only one process may publish into a folder.
@@ -23,7 +23,6 @@ from tidegate.gateway.config import (
     DOORS,
     LISTENERS,
     ROUTES,
-    ClientKey,
     GatewayConfig,
 )
 from tidegate.gateway.delivery import ACK_POLL_S, Delivery
@@ -31,7 +30,7 @@ from tidegate.gateway.doors import credential_file, credential_path
 from tidegate.gateway.files import OWNER_ONLY_FOLDER, read_bytes, read_json, write_whole
 from tidegate.gateway.listener import Json
 from tidegate.gateway.metrics import Members, read_members
-from tidegate.gateway.render import encode, fold, render, render_keys
+from tidegate.gateway.render import encode, fold, render
 
 _VALIDATE_TIMEOUT_S = 30.0
 _SETTLE_S = 3.0
@@ -94,14 +93,6 @@ class Publisher:
             is_foreign = current is None or (name == AUTH and not _is_of_one_kind(current, content))
             if name in (BOOTSTRAP, LISTENERS) or is_known or is_foreign:
                 write_whole(path, encode(content))
-
-    def publish_keys(self, keys: Sequence[ClientKey]) -> None:
-        """Make these the keys that are accepted and wait until Envoy says so. No stream is touched.
-
-        Raises:
-            InvalidInput, Permanent, Transient: the former keys stay live.
-        """
-        self._delivery.push(AUTH, render_keys(keys))
 
     def publish_credentials(self, secrets: Mapping[str, Secret]) -> None:
         """Write the secrets that clusters name; Envoy takes a changed one at its next request."""

@@ -25,8 +25,11 @@ import pytest
 from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Transient, Upstream
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, find_envoy, serve
 from tidegate.gateway.admin import Admin
+from tidegate.gateway.config import AUTH
+from tidegate.gateway.delivery import Delivery
 from tidegate.gateway.envoy import Envoy
 from tidegate.gateway.publish import Publisher
+from tidegate.gateway.render import render_keys
 
 FAKE_UPSTREAM = Path(__file__).with_name("fake_upstream.py")
 PROBE_KEY = "probe-key-of-the-tests"
@@ -413,6 +416,9 @@ class BareGateway:
     admin: Admin
     publisher: Publisher
     envoy: Envoy
+
+    def publish_keys(self, keys: Sequence[ClientKey]) -> None:
+        Delivery(self.config, self.admin).push(AUTH, render_keys(keys))
 
 
 @pytest.fixture

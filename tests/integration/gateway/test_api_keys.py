@@ -174,7 +174,7 @@ def test_no_file_dump_or_log_of_envoy_holds_a_key(service, old_and_new, eventual
 def test_many_thousand_keys_are_taken(bare, client):
     keys = [ClientKey("acme", f"client-{number}", f"{number:064x}") for number in range(100_000)]
 
-    bare.publisher.publish_keys(keys)
+    bare.publish_keys(keys)
 
     assert bare.admin.version(AUTH).startswith("keys-")
 
@@ -191,7 +191,7 @@ def test_a_program_that_fails_or_judges_nothing_lets_nobody_in(
     bare, client, old_and_new, gateway, eventually, program
 ):
     service = gateway.service(f"org-guard-{len(program)}")
-    bare.publisher.publish_keys([ClientKey.of(service.org, "app", Secret(service.key))])
+    bare.publish_keys([ClientKey.of(service.org, "app", Secret(service.key))])
     bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
     url = f"http://127.0.0.1:{bare.config.port}/{service.org}/chat/v1/models"
     assert client.get(url, headers=service.auth).status_code == 200

@@ -261,7 +261,7 @@ def test_what_envoy_refuses_is_put_back_and_the_reason_is_told(client, bare, old
     service = replace(gateway.service("org-refused"), org="org-refused")
     keys = [ClientKey.of("org-refused", "app", Secret("key-of-org-refused"))]
     good = service.route({old_and_new[0]: 100, old_and_new[1]: 0})
-    bare.publisher.publish_keys(keys)
+    bare.publish_keys(keys)
     bare.publisher.publish([good], 1)
     files = {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
     wrong = replace(bare.config, stream_idle_s=-1)
@@ -292,7 +292,7 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
 ):
     service = gateway.service("org-orphan")
     keys = [ClientKey.of("org-orphan", "app", Secret(service.key))]
-    bare.publisher.publish_keys(keys)
+    bare.publish_keys(keys)
     bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
     url = f"http://127.0.0.1:{bare.config.port}/org-orphan/chat/v1/chat/completions"
     body = {"stream": True, "chunks": 20, "delay_s": 0.1}
@@ -319,7 +319,7 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
 def test_a_stop_lets_requests_in_flight_finish(client, bare, old_and_new, gateway, pool, eventually):
     service = gateway.service("org-stop")
     keys = [ClientKey.of("org-stop", "app", Secret(service.key))]
-    bare.publisher.publish_keys(keys)
+    bare.publish_keys(keys)
     bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
     url = f"http://127.0.0.1:{bare.config.port}/org-stop/chat/v1/chat/completions"
     body = {"stream": True, "chunks": 10, "delay_s": 0.1}
@@ -356,6 +356,8 @@ def test_a_long_access_log_is_set_aside_and_writing_goes_on(client, bare, eventu
     agent.step()
     client.get(f"{url}second")
 
+    # Envoy makes the new file when it next has something to write.
+    eventually(config.access_log.exists, bool, "the new file")
     eventually(config.access_log.read_text, lambda text: "/second" in text, "the second line")
     assert "/first" in config.access_log.with_name("access.log.1").read_text()
     assert "/first" not in config.access_log.read_text()
