@@ -91,7 +91,6 @@ def _runpod_platform(ports: Ports) -> Any:
 
     organizations: dict[str, OrganizationSets] = {}
     for org in ports.organizations.values():
-        name = org.credentials.get("runpod", credential_name("runpod", org.name))
         key = credential_of(ports, org, "runpod") if uses_runpod(org) else None
         if key is not None:
             services = {
@@ -111,7 +110,7 @@ def _runpod_platform(ports: Ports) -> Any:
                 gpus_per_worker=org.limits.gpus_per_set,
                 max_price_per_hour_usd=None if price is None else Decimal(str(price)),
             )
-            tenant = Tenant(org.name, name, services, allowance)
+            tenant = Tenant(org.name, credential_name("runpod", org.name), services, allowance)
             organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)
     return RunPodPlatform(organizations, connect)
 
@@ -249,18 +248,15 @@ def client_keys(ports: Ports) -> list[Any]:
 
 
 def platform_credential(ports: Ports, org: str, name: str) -> Secret | None:
-    """A secret that the gateway presents to a set elsewhere; only one that is this organization's own."""
+    """What the gateway presents to a set elsewhere: the organization's own credential of one platform, and no other.
+
+    Routes name it by platform and organization, wherever it is kept, so that no path and no variable stands in them.
+    """
     known = ports.organizations.get(org)
-    if known is None:
-        return None
-    own = {known.credentials.get(platform, credential_name(platform, org)) for platform in ports.platforms}
-    if name not in own | set(known.credentials.values()):
-        return None
-    try:
-        return ports.secrets.get(name)
-    except NeedsOperator:
-        # Kept in Prefect, which a gateway cannot read: the set is not routed, and the release says why.
-        return None
+    for platform in ports.platforms if known else ():
+        if known and name == credential_name(platform, org):
+            return credential_of(ports, known, platform)
+    return None
 
 
 def run_gateway_agent(

@@ -4,13 +4,14 @@ import os
 
 from tidegate.access import SecretStore
 from tidegate.domain import NotFound
-from tidegate.platforms.runpod import API_URL, DATA_URL, RunPodClient
+from tidegate.platforms.runpod import RunPodClient
 from tidegate.settings import load_settings
 
 
 def connect(credential: str) -> RunPodClient:
     """Raises: NotFound when this worker's machine has no secret of that name."""
-    store = SecretStore(load_settings().secrets_dir, os.environ)
+    settings = load_settings()
+    store = SecretStore(settings.secrets_dir, os.environ)
     key = store.get(credential)
     if key is None:
         raise NotFound(
@@ -18,8 +19,4 @@ def connect(credential: str) -> RunPodClient:
             remedy="Store the RunPod key under that name, as a file or an environment variable; see docs/runpod.md.",
             secret=credential,
         )
-    return RunPodClient(
-        os.environ.get("TIDEGATE_RUNPOD_API_URL") or API_URL,
-        os.environ.get("TIDEGATE_RUNPOD_DATA_URL") or DATA_URL,
-        key,
-    )
+    return RunPodClient(settings.runpod_api_url, settings.runpod_data_url, key)

@@ -25,6 +25,7 @@ from tidegate.domain import (
 from tidegate.ledger import Ledger
 from tidegate.settings import Settings
 from tidegate.steps import Ports, request_release
+from tidegate.store import ArtifactStore
 
 NOW = datetime(2026, 11, 26, 2, 0, tzinfo=UTC)
 ORGANIZATION = """
@@ -106,7 +107,7 @@ class Office:
         made = Ports(
             settings=self.settings,
             ledger=self.ledger,
-            store=None,  # type: ignore[arg-type]  # no test here stores a file
+            store=ArtifactStore(self.settings.store_dir),
             organizations=load_organizations(self.settings.organizations_dir, self.settings.policies_dir),
             platforms={"fake": self.platform},  # type: ignore[dict-item]  # the part of it that is used
             secrets=SecretStore(self.settings.secrets_dir, self.environ),

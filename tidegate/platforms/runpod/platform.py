@@ -51,7 +51,7 @@ class RunPodPlatform:
 
     def close(self) -> None:
         """Close the connections to RunPod; for processes that make more than one platform."""
-        for sets in self._organizations.values():
+        for sets in self.organizations.values():
             sets.client.close()
 
     def verify_credential(self, org: str, credential: Secret | None) -> None:
