@@ -312,8 +312,14 @@ class RunningGateway:
         key = f"key-of-{org}"
         made = ClientKey.of(org, "app", Secret(key))
         self.keys.append(made)
-        auth = self.config.path("xds/ecds-auth.json")
+        auth = self.config.path(AUTH)
         eventually(auth.read_text, lambda text: made.digest in text, f"the key of {org}")
+        wanted = json.loads(auth.read_text())["version_info"]
+        # The file is written before Envoy takes it; a busy machine lets a request through between the two.
+        with Admin(self.config.admin_socket) as admin:
+            eventually(
+                lambda: admin.version(AUTH), lambda seen: seen == wanted, f"Envoy takes the key of {org}"
+            )
         return Service(self, org, key)
 
 
