@@ -33,6 +33,18 @@ QUICK = Retries(first_s=0.05, longest_s=0.2)
 HURRY = Patience(drain_s=20.0, gone_s=5.0)
 
 
+def engines_of(runpod: MockRunPodEnvironment) -> list[psutil.Process]:
+    """Every llama-server below the emulator that serves a model; workers also ask it for its version."""
+    found: list[psutil.Process] = []
+    for process in psutil.Process(runpod.pid).children(recursive=True):
+        try:
+            if process.name() == "llama-server" and "--model" in process.cmdline():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
 @dataclass
 class Account:
     """One organization's platform, and the emulator behind it."""
@@ -85,15 +97,7 @@ class Account:
         return self.runpod.control.state()["endpoints"]
 
     def engines(self) -> list[psutil.Process]:
-        """Every llama-server below the emulator that serves a model; workers also ask it for its version."""
-        found: list[psutil.Process] = []
-        for process in psutil.Process(self.runpod.pid).children(recursive=True):
-            try:
-                if process.name() == "llama-server" and "--model" in process.cmdline():
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                continue
-        return found
+        return engines_of(self.runpod)
 
     def kill_engines(self) -> None:
         for process in self.engines():
@@ -123,7 +127,8 @@ def runpod(emulator: MockRunPodEnvironment) -> Iterator[MockRunPodEnvironment]:
         with RunPodClient(emulator.api_url, emulator.data_url, emulator.key(org)) as client:
             for endpoint in client.control.list_endpoints():
                 client.control.delete_endpoint(endpoint.id)
-    until(lambda: not emulator.control.state()["workers"])
+    # A worker is off the books as soon as it is told to end; the next test counts engines.
+    until(lambda: not emulator.control.state()["workers"] and not engines_of(emulator))
 
 
 @pytest.fixture
