@@ -304,7 +304,7 @@ def start_gateway(source: Source, stack: ExitStack) -> str:
     """The agent in a thread, Envoy as its process; returns the URL of the service."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tg-")))
     config = GatewayConfig("bench", folder / "gw", free_port(), folder / "a.sock", shutdown_s=5)
-    keys = [ClientKey(ORG, "load", Secret(KEY))]
+    keys = [ClientKey.of(ORG, "load", Secret(KEY))]
     stop = threading.Event()
     agent = threading.Thread(target=serve, args=(config, source, lambda: keys, stop))
     agent.start()

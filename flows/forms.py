@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo
 
 from tidegate.access import load_organizations
-from tidegate.domain import Organization, ReleaseRequest
+from tidegate.domain import TRAINING, Organization, ReleaseRequest, Secret
 from tidegate.settings import load_settings
 
 _SETTINGS = load_settings()
@@ -14,9 +14,37 @@ _ORGANIZATIONS: dict[str, Organization] = load_organizations(
 )
 _SERVICES: list[str] = sorted({service for org in _ORGANIZATIONS.values() for service in org.services})
 
+
+def _of_its_organization(service: str, info: ValidationInfo) -> str:
+    """A service of another organization is refused here already, before any task runs."""
+    organization = _ORGANIZATIONS.get(info.data.get("org", ""))
+    if organization is not None and service not in organization.services:
+        known = ", ".join(sorted(organization.services))
+        raise ValueError(f"{organization.name} has no service '{service}'; use one of: {known}")
+    return service
+
+
+def reveal(token: SecretStr) -> Secret | None:
+    """The token of a form, or None where it was left empty."""
+    text = token.get_secret_value().strip()
+    return Secret(text) if text else None
+
+
 # In the schema as `enum`, which the UI shows as choices and the server enforces: whatever is configured at deploy time.
 OrgChoice = Annotated[str, Field(title="Organization", json_schema_extra={"enum": [*sorted(_ORGANIZATIONS)]})]
-ServiceChoice = Annotated[str, Field(title="Service", json_schema_extra={"enum": [*_SERVICES]})]
+ServiceChoice = Annotated[
+    str,
+    Field(title="Service", json_schema_extra={"enum": [*_SERVICES]}),
+    AfterValidator(_of_its_organization),
+]
+# Never shown: a password field in the UI, asterisks in every text form. It is short-lived, and used once.
+Token = Annotated[
+    SecretStr,
+    Field(
+        title="Request token",
+        description="Proof of who asks, from: tidegate token issue. Needed where the organization wants signed requests.",
+    ),
+]
 
 
 class ReleaseForm(BaseModel):
@@ -45,9 +73,10 @@ class ReleaseForm(BaseModel):
         title="Quarantine override",
         description="Why a version that failed before may be released again.",
     )
+    token: Token = SecretStr("")
 
     def to_request(self) -> ReleaseRequest:
-        return ReleaseRequest.model_validate(self.model_dump())
+        return ReleaseRequest.model_validate(self.model_dump(exclude={"token"}))
 
 
 class RollbackForm(BaseModel):
@@ -64,6 +93,7 @@ class RollbackForm(BaseModel):
     requested_by: str = Field(
         default="prefect-ui", title="Requested by", description="Your name, for the audit trail."
     )
+    token: Token = SecretStr("")
 
 
 class ValidateForm(BaseModel):
@@ -92,7 +122,7 @@ class TrainedForm(BaseModel):
         title="File", description="The GGUF file, on the worker's disk.", examples=["/models/pipit-v2.gguf"]
     )
     requested_by: str = Field(
-        default="training", title="Requested by", description="The job or person behind it."
+        default=TRAINING, title="Requested by", description="The job or person behind it."
     )
     provenance: dict[str, str] = Field(
         default_factory=dict,
@@ -105,6 +135,7 @@ class TrainedForm(BaseModel):
         description="Detached signature of the file (model_signing), on the worker's disk; empty: unsigned.",
         examples=["/models/pipit-v2.gguf.sig"],
     )
+    token: Token = SecretStr("")
 
 
 class NightlyForm(BaseModel):

@@ -4,6 +4,7 @@ import logging
 from functools import cache
 
 from tasks.gpu import PoolGpu
+from tasks.prefect_secret import read_block
 from tidegate import wiring
 from tidegate.domain import Release
 from tidegate.release import Step
@@ -16,7 +17,7 @@ log = logging.getLogger("tidegate.release")
 @cache
 def ports() -> Ports:
     """Adapters of this process; every step that the controller takes is told to the run's log."""
-    built = wiring.load(gpu=PoolGpu)
+    built = wiring.load(gpu=PoolGpu, prefect_secret=read_block)
     built.on_step = tell
     return built
 

@@ -4,12 +4,16 @@ from prefect import task
 from prefect.deployments import run_deployment
 
 from tasks.policies import SHORT
-from tidegate.domain import ModelVersion
+from tidegate.domain import ModelVersion, Secret
 
 
 @task(name="start release", **SHORT)
-def start_release(org: str, service: str, version: ModelVersion, requested_by: str) -> str:
-    """The idempotency key holds the digest: the same artifact for the same service is released once."""
+def start_release(
+    org: str, service: str, version: ModelVersion, requested_by: str, token: Secret | None
+) -> str:
+    """The idempotency key holds the digest: the same artifact for the same service is released once. The proof is
+    passed on: the release uses it, and it is good for this artifact only."""
+    proof = {"token": token.reveal()} if token else {}
     run = run_deployment(
         "release/release",
         parameters={
@@ -20,6 +24,7 @@ def start_release(org: str, service: str, version: ModelVersion, requested_by: s
                 "version": version.version,
                 "requested_by": requested_by,
                 "trigger": "training",
+                **proof,
             }
         },
         idempotency_key=f"trained/{org}/{service}/{version.digest}",

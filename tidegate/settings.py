@@ -11,6 +11,14 @@ import platformdirs
 PACKAGE_ROOT = Path(__file__).resolve().parent
 SOURCE_ROOT = PACKAGE_ROOT.parent
 LOOPBACK = "127.0.0.1"
+RUNPOD_API_URL = "https://api.runpod.io"
+RUNPOD_DATA_URL = "https://api.runpod.ai"
+SYSTEM_CA_FILES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian, Ubuntu, Alpine, Arch
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),  # Fedora, RHEL
+    Path("/etc/ssl/ca-bundle.pem"),  # openSUSE
+    Path("/etc/ssl/cert.pem"),  # macOS, BSD
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,10 @@ class Settings:
     runtime_dir: Path
     envoy_bin: str | None = None
     engine_bin_dir: str | None = None
+    runpod_api_url: str = RUNPOD_API_URL
+    runpod_data_url: str = RUNPOD_DATA_URL
+    ca_file: Path = SYSTEM_CA_FILES[0]
+    """Authorities that vouch for sets which the gateway reaches by TLS."""
 
     @property
     def secrets_dir(self) -> Path:
@@ -78,6 +90,9 @@ def load_settings(environ: dict[str, str] | None = None, cwd: Path | None = None
         runtime_dir=_runtime_dir(env, home),
         envoy_bin=env.get("TIDEGATE_ENVOY_BIN") or None,
         engine_bin_dir=env.get("TIDEGATE_ENGINE_BIN_DIR") or None,
+        runpod_api_url=env.get("TIDEGATE_RUNPOD_API_URL") or RUNPOD_API_URL,
+        runpod_data_url=env.get("TIDEGATE_RUNPOD_DATA_URL") or RUNPOD_DATA_URL,
+        ca_file=_ca_file(env),
     )
 
 
@@ -89,6 +104,14 @@ def _home(env: dict[str, str], cwd: Path) -> Path:
         if (folder / ".tidegate").is_dir() or (folder / "tidegate" / "settings.py").is_file():
             return folder / ".tidegate"
     return Path(platformdirs.user_data_dir("tidegate"))
+
+
+def _ca_file(env: dict[str, str]) -> Path:
+    """`TIDEGATE_CA_FILE`, else `SSL_CERT_FILE`, else the system's bundle, wherever this system keeps it."""
+    given = env.get("TIDEGATE_CA_FILE") or env.get("SSL_CERT_FILE")
+    if given:
+        return Path(given).expanduser().resolve()
+    return next((path for path in SYSTEM_CA_FILES if path.is_file()), SYSTEM_CA_FILES[0])
 
 
 def _runtime_dir(env: dict[str, str], home: Path) -> Path:

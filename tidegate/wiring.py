@@ -5,10 +5,24 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
-from tidegate.domain import NeedsOperator, Organization, TidegateError
+from tidegate.domain import (
+    LOCAL_KEY_NAME,
+    InvalidInput,
+    NeedsOperator,
+    Organization,
+    Place,
+    Refused,
+    Secret,
+    SecretReference,
+    SetSpec,
+    TidegateError,
+    key_digest,
+)
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
@@ -17,10 +31,16 @@ GPU_SLOT_VARIABLE = "TIDEGATE_GPU_SLOT"
 STACK_MARK_VARIABLE = "TIDEGATE_STACK"
 GATEWAY_URL_VARIABLE = "TIDEGATE_GATEWAY_URL"
 ADDRESS_INTERVAL_S = 0.5
+RUNPOD_SWEEP_INTERVAL_S = 120.0
 
 
-def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | None = None) -> Ports:
-    """Build every adapter. `gpu` says where GPU work is done; by default in this process."""
+def load(
+    settings: Settings | None = None,
+    gpu: Callable[[Ports], GpuRunner] | None = None,
+    prefect_secret: Callable[[str], Secret | None] | None = None,
+) -> Ports:
+    """Build every adapter. `gpu` says where GPU work is done, by default in this process; `prefect_secret` reads
+    secrets that are kept in Prefect, which only flows can."""
     from tidegate.ledger import Ledger
     from tidegate.store import ArtifactStore
 
@@ -32,9 +52,11 @@ def load(settings: Settings | None = None, gpu: Callable[[Ports], GpuRunner] | N
         store=ArtifactStore(settings.store_dir),
         organizations=load_organizations(settings.organizations_dir, settings.policies_dir),
         platforms={"local": _local_platform(settings)},
-        secrets=SecretStore(settings.secrets_dir, os.environ),
+        secrets=SecretStore(settings.secrets_dir, os.environ, prefect_secret=prefect_secret),
         gateway_url=lambda: gateway_url(settings),
     )
+    if any(uses_runpod(org) for org in ports.organizations.values()):
+        ports.platforms = {**ports.platforms, "runpod": _runpod_platform(ports)}
     ports.gpu = gpu(ports) if gpu else InlineGpu(ports)
     ports.make_checks = lambda: _checks(ports)
     return ports
@@ -53,6 +75,82 @@ def _local_platform(settings: Settings) -> Any:
     from tidegate.platforms.local import LocalPlatform
 
     return LocalPlatform(settings.local_platform_dir, engine=LlamaServer(settings.engine_bin_dir))
+
+
+def uses_runpod(org: Organization) -> bool:
+    return any(service.platform == "runpod" for service in org.services.values())
+
+
+def _runpod_platform(ports: Ports) -> Any:
+    """RunPod for every organization that uses it and whose key is there. The key of one is never used for another;
+    a missing one is told when the organization is authorized for a release."""
+    from tidegate.platforms.runpod import Allowance, OrganizationSets, RunPodClient, RunPodPlatform, Tenant
+
+    def connect(key: Secret) -> RunPodClient:
+        return RunPodClient(ports.settings.runpod_api_url, ports.settings.runpod_data_url, key)
+
+    organizations: dict[str, OrganizationSets] = {}
+    for org in ports.organizations.values():
+        key = credential_of(ports, org, "runpod") if uses_runpod(org) else None
+        if key is not None:
+            services = {
+                service: config.runpod
+                for service, config in org.services.items()
+                if config.platform == "runpod" and config.runpod is not None
+            }
+            try:
+                client = connect(key)
+            except Refused:
+                # What is stored is no key. The authorization of a release says so; other work goes on.
+                continue
+            price = org.limits.max_price_per_hour_usd
+            allowance = Allowance(
+                gpu_types=org.limits.gpu_types,
+                data_centers=org.limits.data_centers,
+                gpus_per_worker=org.limits.gpus_per_set,
+                max_price_per_hour_usd=None if price is None else Decimal(str(price)),
+            )
+            tenant = Tenant(org.name, credential_name("runpod", org.name), services, allowance)
+            organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)
+    return RunPodPlatform(organizations, connect)
+
+
+def credential_of(ports: Ports, org: Organization, platform: str) -> Secret | None:
+    """What proves the organization to a platform; None when it is not there, or kept where this process cannot read."""
+    reference = org.credentials.get(platform, credential_name(platform, org.name))
+    try:
+        return ports.secrets.get(reference)
+    except NeedsOperator:
+        return None
+
+
+def runpod_client(ports: Ports, org: Organization) -> Any:
+    """A client with the organization's key, to be closed by the caller; None when there is no usable key."""
+    from tidegate.platforms.runpod import RunPodClient
+
+    key = credential_of(ports, org, "runpod")
+    if key is None:
+        return None
+    try:
+        return RunPodClient(ports.settings.runpod_api_url, ports.settings.runpod_data_url, key)
+    except Refused:
+        return None
+
+
+def gpu_memory_of(spec: SetSpec) -> int:
+    """What a set needs on its GPU: estimated from the file's header, else the most that its service may use."""
+    from tidegate.gguf import estimate_memory, read_header
+
+    try:
+        with Path(spec.artifact_path).open("rb") as file:
+            header = read_header(file).header
+        if header is None:
+            return spec.max_memory_bytes
+        estimate = estimate_memory(header, spec.context_tokens, spec.parallel, is_on_gpu=True)
+    except (OSError, InvalidInput):
+        # The file is elsewhere, or broken: then the gates say so, and nothing is placed.
+        return spec.max_memory_bytes
+    return estimate.total_bytes
 
 
 def gateway_url(settings: Settings) -> str:
@@ -108,30 +206,57 @@ class _InlineJob:
 
 
 def provision_secrets(ports: Ports) -> None:
-    """Make what the embedded stack needs: the probe key, and per organization a client key and a platform
-    credential that the local platform is told to accept. Existing values stay."""
+    """Make what the embedded stack needs: the probe key, and per organization a client key, known to the ledger,
+    and a platform credential that the local platform is told to accept. Existing values stay."""
     ports.secrets.ensure(PROBE_KEY)
     for org in ports.organizations.values():
-        ports.secrets.ensure(api_key_name(org.name))
+        key = ports.secrets.ensure(api_key_name(org.name))
+        ports.ledger.register_api_key(
+            org.name, LOCAL_KEY_NAME, key_digest(key, org.name), created_by="the secret store"
+        )
         for name, platform in ports.platforms.items():
             grant = getattr(platform, "grant", None)
-            if grant is not None:
-                grant(
-                    org.name, ports.secrets.ensure(org.credentials.get(name, credential_name(name, org.name)))
-                )
+            credential = _own_credential(ports, org, name) if grant is not None else None
+            if grant is not None and credential is not None:
+                grant(org.name, credential)
 
 
-def client_keys(organizations: dict[str, Organization], secrets: SecretStore) -> list[Any]:
-    """What the gateway accepts: one key per organization, and the internal probe key."""
+def _own_credential(ports: Ports, org: Organization, platform: str) -> Secret | None:
+    """Made when our own store is to keep it. One that is kept elsewhere may be missing: then the organization's
+    releases are refused by name, and the others' are not held up."""
+    reference = org.credentials.get(platform, credential_name(platform, org.name))
+    match SecretReference.parse(reference).place:
+        case Place.STORE:
+            return ports.secrets.ensure(reference)
+        case Place.PREFECT:
+            return None
+        case _:
+            return ports.secrets.get(reference)
+
+
+def client_keys(ports: Ports) -> list[Any]:
+    """What the gateway accepts: the live keys of every organization, and the internal probe key."""
     from tidegate.gateway import PROBE_CLIENT, ClientKey
 
     keys = [
-        ClientKey(org=org.name, client=org.name, key=secret)
-        for org in organizations.values()
-        if (secret := secrets.get(api_key_name(org.name))) is not None
+        ClientKey(key.org, key.name, key.digest, key.expires_at)
+        for key in ports.ledger.live_api_keys()
+        if key.org in ports.organizations
     ]
-    probe = secrets.get(PROBE_KEY)
-    return keys + ([ClientKey(org=PROBE_CLIENT, client=PROBE_CLIENT, key=probe)] if probe else [])
+    probe = ports.secrets.get(PROBE_KEY)
+    return keys + ([ClientKey.of(PROBE_CLIENT, PROBE_CLIENT, probe)] if probe else [])
+
+
+def platform_credential(ports: Ports, org: str, name: str) -> Secret | None:
+    """What the gateway presents to a set elsewhere: the organization's own credential of one platform, and no other.
+
+    Routes name it by platform and organization, wherever it is kept, so that no path and no variable stands in them.
+    """
+    known = ports.organizations.get(org)
+    for platform in ports.platforms if known else ():
+        if known and name == credential_name(platform, org):
+            return credential_of(ports, known, platform)
+    return None
 
 
 def run_gateway_agent(
@@ -142,17 +267,23 @@ def run_gateway_agent(
 
     ports = load(settings)
     provision_secrets(ports)
-    secrets = SecretStore(settings.secrets_dir, os.environ)
     config = GatewayConfig(
         name=name,
         root=settings.gateway_dir / name,
         port=port,
         admin_socket=settings.runtime_dir / f"{name}.sock",
         envoy_bin=settings.envoy_bin,
+        ca_file=settings.ca_file,
         # The mark by which the stack finds an Envoy whose agent was killed.
         environment={name: os.environ[name] for name in (STACK_MARK_VARIABLE,) if name in os.environ},
     )
-    serve(config, ports.ledger, lambda: client_keys(dict(ports.organizations), secrets), stop)
+    serve(
+        config,
+        ports.ledger,
+        lambda: client_keys(ports),
+        stop,
+        lambda org, name: platform_credential(ports, org, name),
+    )
 
 
 def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
@@ -176,9 +307,39 @@ def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
                         "addresses of %s/%s: %s", route.org, route.service, error
                     )
 
-    thread = threading.Thread(target=publish_addresses, name="addresses", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=publish_addresses, name="addresses", daemon=True)]
+    if "runpod" in ports.platforms:
+        threads.append(
+            threading.Thread(target=_sweep_runpod, args=(ports, stop), name="runpod-sweep", daemon=True)
+        )
+    for thread in threads:
+        thread.start()
     local = ports.platforms["local"]
     assert isinstance(local, LocalPlatform), "load() makes it"
     run_agent(local, stop)
-    thread.join()
+    for thread in threads:
+        thread.join()
+
+
+def _sweep_runpod(ports: Ports, stop: threading.Event) -> None:
+    """What costs money at RunPod and is known to nobody is removed, again and again, until `stop` is set."""
+    import logging
+
+    from tidegate.platforms.runpod import RunPodPlatform
+
+    platform = ports.platforms["runpod"]
+    assert isinstance(platform, RunPodPlatform), "load() makes it"
+    while not stop.wait(RUNPOD_SWEEP_INTERVAL_S):
+        try:
+            platform.sweep(known_sets(ports))
+        except TidegateError as error:
+            logging.getLogger(__name__).warning("orphans at RunPod: %s", error)
+
+
+def known_sets(ports: Ports) -> dict[str, frozenset[str]]:
+    """Names of the sets that the ledger knows, by organization."""
+    names: dict[str, set[str]] = {}
+    for spec, state in ports.ledger.list_sets():
+        if state != "deleted":
+            names.setdefault(spec.org, set()).add(spec.name)
+    return {org: frozenset(found) for org, found in names.items()}

@@ -49,8 +49,10 @@ class Recipe:
         return f"{self.package}=={self.version} --hash=sha256:{self.sdist_sha256}"
 
 
-def load_recipe(path: Path, *, system: str = sys.platform, portable: bool = False) -> Recipe:
-    """Read engine.toml for this operating system."""
+def load_recipe(
+    path: Path, *, system: str = sys.platform, portable: bool = False, cuda: bool = False
+) -> Recipe:
+    """Read engine.toml for this operating system. With `cuda` for other machines' GPUs, so it is portable too."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     if system not in table["rpath"]:
         raise SetupError(
@@ -62,10 +64,12 @@ def load_recipe(path: Path, *, system: str = sys.platform, portable: bool = Fals
         package=table["package"],
         version=table["version"],
         sdist_sha256=table["sdist_sha256"],
-        defines=defines | (table["portable_defines"] if portable else {}),
+        defines=defines
+        | (table["portable_defines"] if portable or cuda else {})
+        | (table["cuda_defines"] if cuda else {}),
         commands=tuple(table["commands"]),
         memory_per_job_gib=table["memory_per_job_gib"],
-        is_portable=portable,
+        is_portable=portable or cuda,
     )
 
 

@@ -41,4 +41,7 @@ def write_locks(house: House, *, uv: Path, upgrade: bool, log: Path, progress: P
     # uv prefers the versions that the output file already names: so both locks agree.
     shutil.copyfile(dev, run)
     compile_lock(*WITHOUT_ENGINE, project, *RUN_EXTRAS, to=run)
+    image = house.root / "deployments" / "images" / "worker"
+    shutil.copyfile(dev, image / "requirements.txt")
+    compile_lock(image / "requirements.in", to=image / "requirements.txt")
     progress.done()

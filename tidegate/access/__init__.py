@@ -1,12 +1,15 @@
-"""Organizations and secrets: who may do what, and the names under which credentials are kept."""
+"""Organizations, secrets and request tokens: who may do what, how that is proven, and where credentials are kept."""
 
 from tidegate.access.organizations import load_organizations
+from tidegate.access.request_token import mask
 from tidegate.access.secret_store import (
     PREFECT_AUTH,
     PROBE_KEY,
     SecretStore,
     api_key_name,
     credential_name,
+    new_api_key,
+    request_keys_name,
 )
 
 __all__ = [
@@ -16,4 +19,7 @@ __all__ = [
     "api_key_name",
     "credential_name",
     "load_organizations",
+    "mask",
+    "new_api_key",
+    "request_keys_name",
 ]

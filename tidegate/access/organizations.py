@@ -11,10 +11,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tidegate.access.secret_store import (
+    ENVIRONMENT_PREFIX,
+    PREFECT_AUTH,
+    PROBE_KEY,
+    api_key_name,
+    credential_name,
+    request_keys_name,
+)
 from tidegate.access.trusted_files import locate_trusted_files
-from tidegate.domain import InvalidInput, NotFound, Organization, Policy
+from tidegate.domain import InvalidInput, NotFound, Organization, Place, Policy, SecretReference
+from tidegate.domain.secret_reference import INLINE_SECRET, REMEDY, has_key_shape, looks_like_secret
 
 Model = TypeVar("Model", bound=BaseModel)
+MAX_SHOWN = 120
 EXAMPLE = "deployments/organizations/swaggystacks.yaml shows a complete one"
 
 
@@ -32,7 +42,53 @@ def load_organizations(organizations_dir: Path, policies_dir: Path) -> dict[str,
             f"There is no organization in {organizations_dir}.",
             remedy=f"Add a file NAME.yaml there, or set TIDEGATE_DEPLOYMENTS_DIR ({EXAMPLE}).",
         )
-    return {file.stem: _load_one(file, policies_dir / file.name) for file in files}
+    found = {file.stem: _load_one(file, policies_dir / file.name) for file in files}
+    for file in files:
+        _refuse_foreign_secrets(found[file.stem], found, file)
+    return found
+
+
+def _refuse_foreign_secrets(own: Organization, every: dict[str, Organization], file: Path) -> None:
+    """One organization never acts with another's secrets, or with Tidegate's own: neither by the same reference nor
+    by the name, variable or file under which our store keeps them."""
+    others = [org for org in every.values() if org is not own]
+    names = dict.fromkeys(
+        (PROBE_KEY, PREFECT_AUTH, api_key_name(own.name), request_keys_name(own.name)), "Tidegate"
+    )
+    used: dict[str, str] = {}
+    for other in others:
+        platforms = {*own.credentials, *(service.platform for service in other.services.values())}
+        kept = [credential_name(platform, other.name) for platform in platforms]
+        kept += [api_key_name(other.name), request_keys_name(other.name)]
+        names |= dict.fromkeys(kept, other.name)
+        used |= {_canonical(reference): other.name for reference in _secrets_of(other)}
+    for reference, field in _secrets_of(own).items():
+        known = _canonical(reference)
+        owner = used.get(known) or names.get(known) or names.get(known.rpartition("/")[2])
+        if owner:
+            raise InvalidInput(
+                f"{file}: {field}: the secret '{reference}' is {owner}'s.",
+                remedy="Give this organization a secret of its own.",
+                file=file,
+                field=field,
+            )
+
+
+def _canonical(reference: str) -> str:
+    """Our store's secrets have a variable each: both spellings are one secret."""
+    place, name = SecretReference.parse(reference)
+    if place is Place.ENVIRONMENT and name.startswith(ENVIRONMENT_PREFIX):
+        return name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("_", "-")
+    return reference
+
+
+def _secrets_of(org: Organization) -> dict[str, str]:
+    """Reference -> the field that names it."""
+    credentials = {reference: f"credentials.{platform}" for platform, reference in org.credentials.items()}
+    channels = {
+        channel.address: f"notifications.{name}.address" for name, channel in org.notifications.items()
+    }
+    return channels | credentials
 
 
 def _load_one(file: Path, policy_file: Path) -> Organization:
@@ -141,6 +197,8 @@ def _refuse_odd_values(value: object, file: Path, field: str) -> None:
         raise InvalidInput(
             f"{file}: {field} is {value}.", remedy="Write a finite number.", file=file, field=field
         )
+    elif isinstance(value, str) and has_key_shape(value):
+        raise InvalidInput(f"{file}: {field} is a secret.", remedy=REMEDY, file=file, field=field)
     elif value is not None and not isinstance(value, str | int | float):
         raise InvalidInput(
             f"{file}: {field} is a {type(value).__name__}.",
@@ -156,12 +214,13 @@ def _validate(model: type[Model], content: dict[str, Any], file: Path) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
+        # The cause quotes the value, which may be a secret in the wrong place.
         raise InvalidInput(
-            f"{file}: {field or 'the file'}: {first['msg']}.",
+            f"{file}: {field or 'the file'}: {first['msg'].removeprefix('Value error, ')}.",
             remedy=_remedy(model, first),
             file=file,
             field=field,
-        ) from error
+        ) from None
 
 
 def _remedy(model: type[BaseModel], error: ErrorDetails) -> str:
@@ -172,7 +231,12 @@ def _remedy(model: type[BaseModel], error: ErrorDetails) -> str:
         return f"Did you mean '{close[0]}'?" if close else f"Remove it. Known fields: {', '.join(known)}."
     if error["type"] == "missing":
         return f"Add the field ({EXAMPLE})."
-    return f"Correct the value (it is {error['input']!r})."
+    if error["type"] == INLINE_SECRET:
+        return REMEDY
+    said = repr(error["input"])
+    return (
+        "Correct the value." if looks_like_secret(said) else f"Correct the value (it is {said[:MAX_SHOWN]})."
+    )
 
 
 def _known_fields(model: type[BaseModel]) -> set[str]:

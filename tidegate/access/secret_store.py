@@ -1,4 +1,4 @@
-"""Secrets by name: from the environment, else from files that only their owner can read.
+"""Secrets by reference: from the environment, from files that only their owner can read, or from Prefect's blocks.
 
 Values leave this room as `Secret` only; no error, log line or listing holds one.
 """
@@ -10,12 +10,13 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tidegate.domain import InvalidInput, Refused, Secret
+from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Place, Refused, Secret, SecretReference
+from tidegate.domain.secret_reference import SECRET_NAME_PATTERN
 
-SECRET_NAME_PATTERN = r"^[a-z][a-z0-9-]{1,99}$"
 ENVIRONMENT_PREFIX = "TIDEGATE_SECRET_"
 PROBE_KEY = "tidegate-probe-key"
 PREFECT_AUTH = "prefect-auth"
+REQUEST_KEYS_PREFIX = "request-keys-"
 FORBIDDEN_MODE = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -24,41 +25,71 @@ def api_key_name(org: str) -> str:
     return f"org-{org}-api-key"
 
 
+def new_api_key(org: str) -> Secret:
+    """A key of 256 random bits for a client of an organization."""
+    return Secret(_api_key(org, secrets.token_urlsafe(32)))
+
+
 def credential_name(platform: str, org: str) -> str:
     """Name of the secret that proves an organization to a platform."""
     return f"{platform}-credential-{org}"
 
 
+def request_keys_name(org: str) -> str:
+    """Name of the secret that signs the request tokens of an organization."""
+    return f"{REQUEST_KEYS_PREFIX}{org}"
+
+
 class SecretStore:
-    """`TIDEGATE_SECRET_<NAME>` wins over the file `<folder>/<name>`, which must have mode 0600."""
+    """Reads what a reference names. A bare name is ours: `TIDEGATE_SECRET_<NAME>` wins over the file
+    `<folder>/<name>`, which must have mode 0600. Prefect's blocks are read by `prefect_secret`, which only flows have.
+    """
 
     def __init__(
         self,
         folder: Path,
         environ: Mapping[str, str],
         random_text: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+        prefect_secret: Callable[[str], Secret | None] | None = None,
     ):
         self._folder = folder
         self._environ = environ
         self._random_text = random_text
+        self._prefect_secret = prefect_secret
 
-    def get(self, name: str) -> Secret | None:
-        """The secret, or None when neither the environment nor the folder has it.
+    def get(self, reference: str) -> Secret | None:
+        """The secret, or None when there is none where the reference says.
 
         Raises:
-            InvalidInput: the name has a shape that no secret of ours has, or the value is empty.
+            InvalidInput: this is no reference, or the value is empty.
             Refused: the file can be read by others, is not a plain file, or belongs to somebody else.
+            NeedsOperator: it is kept in Prefect, and this process is no flow.
         """
-        variable = variable_name(name)
-        if variable in self._environ:
-            return _secret_of(self._environ[variable], f"The environment variable {variable}")
-        return self._read(self._folder / name)
+        place, name = SecretReference.parse(reference)
+        match place:
+            case Place.ENVIRONMENT:
+                return self._read_variable(name)
+            case Place.FILE:
+                return self._read(Path(name))
+            case Place.PREFECT:
+                return self._read_prefect(name)
+            case Place.STORE:
+                own = variable_name(name)
+                return self._read_variable(own) if own in self._environ else self._read(self._folder / name)
 
-    def ensure(self, name: str) -> Secret:
-        """The secret, made and stored if it is missing. Two processes asking at once get the same one."""
-        found = self.get(name)
+    def ensure(self, reference: str) -> Secret:
+        """The secret, made and stored if our own store lacks it. Two processes asking at once get the same one.
+
+        Raises: what `get` does, and NotFound for a missing one that is kept elsewhere.
+        """
+        found = self.get(reference)
         if found is not None:
             return found
+        place, name = SecretReference.parse(reference)
+        if place is not Place.STORE:
+            raise NotFound(
+                f"There is no secret at '{reference}'.", remedy="Put it there, or correct the reference."
+            )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / name
         self._create(path, _new_value(name, self._random_text()))
@@ -70,6 +101,26 @@ class SecretStore:
             )
         return made
 
+    def replace(self, name: str, value: Secret) -> None:
+        """Store another value in place of the present one.
+
+        Raises:
+            InvalidInput: the name has a shape that no secret of ours has.
+            Refused: the environment gives this secret.
+        """
+        self.refuse_override(name)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / name
+        os.replace(self._draft(path, value.reveal()), path)
+
+    def refuse_override(self, name: str) -> None:
+        """Raises: Refused when the environment gives this secret, so that a file would change nothing."""
+        variable = variable_name(name)
+        if variable in self._environ:
+            raise Refused(
+                f"The secret '{name}' is given by {variable}.", remedy="Change it there, where it comes from."
+            )
+
     def names(self) -> list[str]:
         """Names of the stored secrets; never a value."""
         if not self._folder.is_dir():
@@ -80,18 +131,35 @@ class SecretStore:
 
     def _create(self, path: Path, value: str) -> None:
         """Write aside, then link: the name appears with its whole content or not at all, and never twice."""
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = self._draft(path, value)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(value + "\n")
-                file.flush()
-                os.fsync(file.fileno())
             os.link(draft, path)
         except FileExistsError:
             return
         finally:
             draft.unlink()
+
+    def _draft(self, path: Path, value: str) -> Path:
+        """A private file beside `path` that holds the value, on the disk."""
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(value + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return draft
+
+    def _read_variable(self, name: str) -> Secret | None:
+        text = self._environ.get(name)
+        return None if text is None else _secret_of(text, f"The environment variable {name}")
+
+    def _read_prefect(self, name: str) -> Secret | None:
+        if self._prefect_secret is None:
+            raise NeedsOperator(
+                f"The secret '{name}' is kept in Prefect, which only flows can read.",
+                remedy=f"Do this in a flow, or keep the secret elsewhere: env:NAME, file:PATH, or '{name}' in the store.",
+            )
+        return self._prefect_secret(name)
 
     def _read(self, path: Path) -> Secret | None:
         try:
@@ -130,8 +198,14 @@ def _new_value(name: str, random_text: str) -> str:
     if name == PROBE_KEY:
         return f"tg_probe_{random_text}"
     if match := re.match(r"^org-(.+)-api-key$", name):
-        return f"tg_{match[1]}_{random_text}"
+        return _api_key(match[1], random_text)
+    if name.startswith(REQUEST_KEYS_PREFIX):
+        return f"k1 {random_text}"
     return random_text
+
+
+def _api_key(org: str, random_text: str) -> str:
+    return f"tg_{org}_{random_text}"
 
 
 def _secret_of(text: str, origin: str) -> Secret:

@@ -6,7 +6,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tidegate.cli import agents, diagnosis, keys, logs, models, releases, running, services, trying
+from tidegate.cli import (
+    agents,
+    diagnosis,
+    keys,
+    logs,
+    models,
+    releases,
+    running,
+    runpod_emulator,
+    services,
+    tokens,
+    trying,
+)
 from tidegate.cli.output import INTERRUPTED, JSON_KEY, TRACEBACK_KEY, is_ours, render_error
 
 HELP = """A gate between training and users for GGUF language models.
@@ -54,6 +66,8 @@ for command in (trying.validate, releases.release, releases.rollback):
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
+app.add_typer(runpod_emulator.app, name="runpod-emulator")
+app.add_typer(tokens.app, name="token")
 app.add_typer(agents.app, name="agent", hidden=True)
 
 

@@ -15,6 +15,9 @@ MARKS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "problem":
 
 def doctor(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are problems too.")] = False,
+    org: Annotated[
+        str, typer.Option("--org", help="Ask what this organization lacks to release, live at its platforms.")
+    ] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Find what is wrong, and say what to do.
@@ -26,12 +29,20 @@ def doctor(
       tidegate doctor
 
       tidegate doctor --json
+
+      tidegate doctor --org swaggystacks
     """
     from tidegate.cli.checkup import run_checkup
 
+    checkup = run_checkup()
+    if org:
+        from tidegate.cli.organization_checkup import run_organization_checkup
+
+        checkup = run_organization_checkup(org)
+
     # Checks may take a second each: show them as they come.
     findings: list[Finding] = []
-    for finding in run_checkup():
+    for finding in checkup:
         findings.append(finding)
         if not as_json:
             say(f"{MARKS[finding.level]} {escape(finding.name):<22} {escape(finding.text)}")

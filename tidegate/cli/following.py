@@ -159,7 +159,14 @@ def outcome_lines(ports: "Ports", release: "Release") -> Iterator[str]:
             yield f"[green]{name} serves {release.ref}.[/green]"
         case ReleaseState.HOLD | ReleaseState.AWAIT_APPROVAL:
             yield f"[yellow]{name} waits for a person:[/yellow] {escape(release.reason)}"
-            yield f"Go on: tidegate releases approve {release.id} --reason ...   Back: tidegate rollback {release.ref} --reason ..."
+            approvers = ports.service(release.ref).policy.approval.approvers
+            by = (
+                f" --by {'|'.join(approvers) or 'WHO'}"
+                if release.state is ReleaseState.AWAIT_APPROVAL
+                else ""
+            )
+            yield f"Go on: tidegate releases approve {release.id}{by} --reason ..."
+            yield f"Back: tidegate rollback {release.ref} --reason ..."
         case _:
             word = release.state.value.replace("_", " ")
             yield f"[red]{name} was {word}:[/red] {escape(release.reason)}"

@@ -276,7 +276,7 @@ def set_alias(
     from tidegate import wiring
     from tidegate.cli.connect import current_user
     from tidegate.cli.releases import parse_model
-    from tidegate.domain import InvalidInput, Refused, ServiceRef
+    from tidegate.domain import InvalidInput, Permission, Refused, ServiceRef
 
     if name not in ALIASES:
         raise InvalidInput(
@@ -285,6 +285,9 @@ def set_alias(
     ref = ServiceRef.parse(service)
     ports = wiring.load()
     ports.service(ref)
+    actor = by or current_user()
+    if ports.organization(ref.org).role_of(actor) is not None:
+        ports.organization(ref.org).require(actor, Permission.MOVE_ALIAS)
     version = ports.ledger.get_version(ref.org, *parse_model(model))
     active = ports.ledger.active_release(ref)
     if active is not None:
@@ -297,7 +300,7 @@ def set_alias(
             remedy=f"The champion follows traffic: tidegate release {ref} {version.label}.",
         )
     epoch = ports.ledger.current_epoch(ref)
-    ports.ledger.set_alias(ref, name, version, actor=by or current_user(), reason=reason, epoch=epoch)
+    ports.ledger.set_alias(ref, name, version, actor=actor, reason=reason, epoch=epoch)
     if as_json:
         print_json({"service": str(ref), "alias": name, "version": as_data(version)})
     else:

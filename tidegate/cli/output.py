@@ -106,7 +106,10 @@ def render_error(error: Exception, *, as_json: bool) -> int:
 def _render_unexpected(error: Exception, *, as_json: bool) -> int:
     """A defect of ours: one line for the person, the traceback for the log."""
     where = _log_traceback(error)
-    text = f"Unexpected error: {type(error).__name__}: {error}".splitlines()[0]
+    from tidegate.access import mask
+
+    # The error of somebody else's code may quote what it was given.
+    text = mask(f"Unexpected error: {type(error).__name__}: {error}".splitlines()[0])
     if as_json:
         print_json(
             {"error": {"code": "TG-0000", "message": text, "remedy": f"Details: {where}", "context": {}}}
@@ -119,11 +122,12 @@ def _render_unexpected(error: Exception, *, as_json: bool) -> int:
 def _log_traceback(error: Exception) -> str:
     import traceback
 
+    from tidegate.access import mask
     from tidegate.settings import load_settings
     from tidegate.stack.log_files import open_log
 
     path = load_settings().logs_dir / "cli.log"
-    details = "".join(traceback.format_exception(error))
+    details = mask("".join(traceback.format_exception(error)))
     try:
         with open_log(path) as log:
             log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {' '.join(sys.argv[:3])}\n{details}".encode())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.output import OK, JsonFlag, as_data, escape, print_json, print_table, say
+from tidegate.cli.tokens import TokenOption, read_token
 
 if TYPE_CHECKING:
     from tidegate.domain import Release, ReleaseState, ServiceRef
@@ -34,6 +35,7 @@ def release(
         str, typer.Argument(metavar="MODEL:VERSION", help="Registered version; MODEL:latest is the newest.")
     ],
     by: By = "",
+    token: TokenOption = "",
     reason: Reason = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
     override_quarantine: Annotated[
@@ -65,7 +67,7 @@ def release(
         service=ref.service,
         model=name,
         version=version,
-        requested_by=by or current_user(),
+        requested_by=by or ("" if token else current_user()),
         reason=reason,
         override_quarantine=override_quarantine,
     )
@@ -76,7 +78,7 @@ def release(
             raise Transient(
                 f"The Prefect server at {api.url} does not answer.", remedy="See: tidegate doctor."
             )
-        found = steps.request_release(ports, request)
+        found = steps.request_release(ports, request, read_token(token))
         run = start_run(api, found)
         if not as_json:
             say(
@@ -96,6 +98,7 @@ def rollback(
         str, typer.Option("--reason", help="Why; the version that is left is quarantined with it.")
     ],
     by: By = "",
+    token: TokenOption = "",
     direct: Annotated[bool, typer.Option("--direct", help="Do it in this process, without Prefect.")] = False,
     timeout: Timeout = ROLLBACK_TIMEOUT_S,
     as_json: JsonFlag = False,
@@ -118,17 +121,23 @@ def rollback(
         raise InvalidInput(
             "A rollback needs a reason.", remedy='For example --reason "wrong prices".', field="reason"
         )
-    actor = by or current_user()
+    proof = read_token(token)
+    actor = by or ("" if proof else current_user())
     ports = wiring.load()
     ports.service(ref)
+    # A token is used by the process that has it: it is not handed around.
     why_here = (
-        "asked for" if direct else _dispatch_rollback(ports, ref, actor, reason, timeout, as_json=as_json)
+        "asked for"
+        if direct or proof
+        else _dispatch_rollback(ports, ref, actor, reason, timeout, as_json=as_json)
     )
     if why_here is None:
         return
     if not as_json:
         say(f"Rolling {ref} back in this process ({escape(why_here)}).")
-    _finish_rollback(ports, steps.roll_back_service(ports, ref, actor, reason), timeout, as_json=as_json)
+    _finish_rollback(
+        ports, steps.roll_back_service(ports, ref, actor, reason, proof), timeout, as_json=as_json
+    )
 
 
 def _dispatch_rollback(
@@ -308,6 +317,7 @@ def approve(
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why it may go on; kept for ever.")],
     by: By = "",
+    token: TokenOption = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Let a release that waits for a person take its next step, and follow it.
@@ -329,7 +339,8 @@ def approve(
             remedy=f"See: tidegate releases show {found.id}.",
         )
     with prefect_api(ports.settings) as api:
-        steps.approve_release(ports, found.id, by or current_user(), reason)
+        proof = read_token(token)
+        steps.approve_release(ports, found.id, by or ("" if proof else current_user()), reason, proof)
         run = start_run(api, found)
         if not as_json:
             say(f"[dim]{run.url}[/dim]")

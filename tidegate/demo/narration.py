@@ -43,7 +43,9 @@ def _entered(name: str, data: Mapping[str, Any], version: str) -> tuple[str, str
             return f"{version}: refused: {reason}", "bad"
         case ReleaseState.DONE:
             return f"{version}: done: {reason}", "good"
-        case ReleaseState.HOLD | ReleaseState.AWAIT_APPROVAL | ReleaseState.PARKED:
+        case ReleaseState.AWAIT_APPROVAL:
+            return f"{version}: all traffic is on it; its policy wants a person's approval", "loud"
+        case ReleaseState.HOLD | ReleaseState.PARKED:
             return f"{version}: {name.replace('_', ' ')}: {reason}", "bad"
         case _:
             text = _ENTERED.get(state)

@@ -31,7 +31,7 @@ from tidegate.demo.machine import describe_machine
 from tidegate.demo.player import Player, Stage
 from tidegate.demo.recorder import Recorder
 from tidegate.demo.report import write_report
-from tidegate.demo.scenario import ACTS, CASTS, Cast
+from tidegate.demo.scenario import ACTS, APPROVED_BY, CASTS, Cast
 from tidegate.demo.story import Story
 from tidegate.demo.summary import summarise
 from tidegate.demo.verdict import print_directions, print_verdict
@@ -42,8 +42,9 @@ from tidegate.quality import read_bank
 from tidegate.stack.launching import running_stack, start_detached, stop_stack, wait_until_ready
 from tidegate.stack.prefect_api import PrefectApi
 from tidegate.stack.record import StackRecord
-from tidegate.steps import Ports, register_model, request_release
+from tidegate.steps import Ports, approve_release, register_model, request_release
 
+APPROVAL = "the demonstration approves what its gates let through"
 LOOK_S = 0.25
 REQUESTS_PER_S = 20.0
 SHORT_WORKERS = STREAM_WORKERS = 2
@@ -221,6 +222,7 @@ def _stage(ports: Ports, home: DemoHome, record: StackRecord) -> Stage:
     return Stage(
         ledger=ports.ledger,
         request=lambda request: request_release(ports, request),
+        approve=lambda release_id: approve_release(ports, release_id, APPROVED_BY, APPROVAL),
         open_api=lambda: PrefectApi(f"{record.urls['prefect']}/api", auth),
         start_run=start_run,
         make_clients=make_clients,

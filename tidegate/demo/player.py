@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tidegate.demo.narration import describe
 from tidegate.demo.recorder import Clients, Recorder
-from tidegate.demo.scenario import REQUESTED_BY, Act, Cast, Outcome, outcome_of
+from tidegate.demo.scenario import APPROVED_BY, REQUESTED_BY, Act, Cast, Outcome, outcome_of
 from tidegate.demo.story import ActRecord, Kill
 from tidegate.domain import (
     JournalEntry,
@@ -46,6 +46,7 @@ class Stage:
 
     ledger: Journal
     request: Callable[[ReleaseRequest], Release]
+    approve: Callable[[str], Release]
     open_api: Callable[[], PrefectApi]
     start_run: Callable[[PrefectApi, Release], FlowRun]
     make_clients: Callable[[Cast], Clients]
@@ -98,6 +99,9 @@ class Player:
         release = self._patiently(lambda: self._stage.request(request))
         run = self._patiently(lambda: self._stage.start_run(api, release))
         last, entries, kill = self._follow(act, release)
+        if last.state is ReleaseState.AWAIT_APPROVAL and act.expected is Outcome.LIVE:
+            self._approve(api, release, run)
+            last, entries, kill = self._follow(act, release, told=len(entries))
         record = ActRecord(
             version=act.version,
             expected=act.expected,
@@ -113,12 +117,22 @@ class Player:
         self._recorder.end(record)
         return record.outcome
 
-    def _follow(self, act: Act, release: Release) -> tuple[Release, tuple[JournalEntry, ...], Kill | None]:
-        """Until the release is over, asks a person, or takes far too long."""
+    def _approve(self, api: PrefectApi, release: Release, run: FlowRun) -> None:
+        """Do what the person does whom the policy asks: say yes, and have the release go on in a run of its own."""
+        # The release waits in the ledger a moment before its run ends.
+        self._patiently(lambda: api.wait(run.id, self._stage.patience_s))
+        self._patiently(lambda: self._stage.approve(release.id))
+        self._recorder.tell(f"{release.request.version}: approved by {APPROVED_BY}", "good")
+        self._patiently(lambda: self._stage.start_run(api, release))
+
+    def _follow(
+        self, act: Act, release: Release, told: int = 0
+    ) -> tuple[Release, tuple[JournalEntry, ...], Kill | None]:
+        """Until the release is over, asks a person, or takes far too long. `told` rows were told before."""
         ledger = self._stage.ledger
         deadline = time.monotonic() + ACT_TIMEOUT_S
         kill: Kill | None = None
-        told = 0
+        is_answered = told > 0
         while True:
             # Read before the rows, so that the last rows of a finished release are seen too.
             now = self._patiently(lambda: ledger.get_release(release.id))
@@ -130,7 +144,8 @@ class Player:
             self._begin_traffic(entries)
             if act.kills and kill is None and now.state is ReleaseState.SHIFTING:
                 kill = self._kill_if_due(now, entries)
-            if now.is_over or now.state in ASKING or time.monotonic() > deadline:
+            is_asking = now.state in ASKING and not (is_answered and now.state is ReleaseState.AWAIT_APPROVAL)
+            if now.is_over or is_asking or time.monotonic() > deadline:
                 return now, entries, kill
             self._pause(self._stage.poll_s)
 

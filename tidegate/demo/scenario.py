@@ -6,6 +6,8 @@ from enum import StrEnum
 from tidegate.domain import Evidence, Gate, JournalEntry, Release, ReleaseState, ServiceRef, Verdict
 
 REQUESTED_BY = "tidegate demo"
+APPROVED_BY = "service:demo"
+"""The approver that an organization's file names for demonstrations, where its policy wants an approval."""
 
 
 class Outcome(StrEnum):

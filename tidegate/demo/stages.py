@@ -12,7 +12,6 @@ STAGES = ("check", "start", "probe", "judge", "shift", "bake", "tidy")
 _STAGE_OF = {
     ReleaseState.REQUESTED: "check",
     ReleaseState.PLANNED: "check",
-    ReleaseState.AWAIT_APPROVAL: "check",
     ReleaseState.VALIDATING: "check",
     ReleaseState.PROVISIONING: "start",
     ReleaseState.PARKED: "start",
@@ -20,6 +19,7 @@ _STAGE_OF = {
     ReleaseState.JUDGING: "judge",
     ReleaseState.SHIFTING: "shift",
     ReleaseState.BAKING: "bake",
+    ReleaseState.AWAIT_APPROVAL: "bake",
     ReleaseState.COMMITTING: "tidy",
     ReleaseState.RETIRING: "tidy",
 }

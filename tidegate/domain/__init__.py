@@ -1,5 +1,6 @@
 """Value types shared by every room. Pure: no clock, disk, network or randomness."""
 
+from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
 from tidegate.domain.artifact import ModelVersion
 from tidegate.domain.errors import (
     CapacityShortage,
@@ -14,7 +15,7 @@ from tidegate.domain.errors import (
 )
 from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
 from tidegate.domain.names import ServiceRef, owner_of_set, set_name
-from tidegate.domain.organization import Organization, ServiceConfig
+from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
 from tidegate.domain.policy import Policy
 from tidegate.domain.provenance import Provenance, TrustedCertificate, TrustedKey
 from tidegate.domain.release import (
@@ -26,12 +27,22 @@ from tidegate.domain.release import (
     ReleaseState,
     idempotency_key,
 )
+from tidegate.domain.request_proof import Action, RequestProof, parameters_digest
+from tidegate.domain.roles import Permission, Role, role_for
 from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
+from tidegate.domain.runpod import RunPodServiceConfig
 from tidegate.domain.secret import Secret
+from tidegate.domain.secret_reference import Place, SecretReference
 from tidegate.domain.sets import SetSpec, SetState, SetStatus
 
 __all__ = [
+    "LOCAL_KEY_NAME",
+    "NIGHTLY",
     "TERMINAL",
+    "TRAINING",
+    "Action",
+    "ApiKey",
+    "ApiKeyState",
     "CapacityShortage",
     "Evidence",
     "Fenced",
@@ -40,11 +51,15 @@ __all__ = [
     "GatewayStatus",
     "InvalidInput",
     "JournalEntry",
+    "Limits",
+    "ModelRule",
     "ModelVersion",
     "NeedsOperator",
     "NotFound",
     "Organization",
     "Permanent",
+    "Permission",
+    "Place",
     "Plan",
     "Policy",
     "Provenance",
@@ -52,8 +67,12 @@ __all__ = [
     "Release",
     "ReleaseRequest",
     "ReleaseState",
+    "RequestProof",
+    "Role",
     "Route",
+    "RunPodServiceConfig",
     "Secret",
+    "SecretReference",
     "ServiceConfig",
     "ServiceRef",
     "SetSpec",
@@ -68,6 +87,9 @@ __all__ = [
     "Verdict",
     "fold",
     "idempotency_key",
+    "key_digest",
     "owner_of_set",
+    "parameters_digest",
+    "role_for",
     "set_name",
 ]

@@ -115,9 +115,33 @@ class DeadlinePolicy(_Part):
     )
 
 
+class ApprovalPolicy(_Part):
+    """When a named person must say yes. A timer never does: without an answer the old set gets its traffic back."""
+
+    before_commit: bool = Field(
+        default=False,
+        description="Wait at 100 percent, with the old set still warm, until a person approves.",
+    )
+    approvers: tuple[str, ...] = Field(
+        default=(), description="Who may approve; empty means everybody with the role approver or higher."
+    )
+    wait_s: float = Field(
+        default=86400.0, gt=0, description="Without an approval by then the release is rolled back."
+    )
+
+
 class Policy(_Part):
     """Everything that decides about a release of one service."""
 
+    require_signed_requests: bool = Field(
+        default=False, description="Refuse releases, rollbacks and approvals without a request token."
+    )
+    unsigned_requests_from: tuple[str, ...] = Field(
+        default=("*",),
+        description="Shell patterns of names that may ask without a token, where that is allowed at all. "
+        "The name is what the asker says: on a shared installation require signed requests.",
+    )
+    approval: ApprovalPolicy = ApprovalPolicy()
     artifact: ArtifactPolicy = ArtifactPolicy()
     performance: PerformancePolicy = PerformancePolicy()
     quality: QualityPolicy = QualityPolicy()

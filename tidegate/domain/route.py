@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Upstream(BaseModel):
-    """Where a set can be reached by a gateway."""
+    """Where a set can be reached by a gateway. The defaults are a set on our own hosts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -16,6 +16,18 @@ class Upstream(BaseModel):
     port: int = Field(gt=0, lt=65536)
     digest: str
     release_id: str
+    tls: bool = Field(default=False, description="Speak TLS and hold the certificate against `host`.")
+    path_prefix: str = Field(
+        default="", description="Stands before `/v1/...` there, for example `/lb/ab12`; no slash at its end."
+    )
+    credential: str | None = Field(
+        default=None, description="NAME of the secret that the gateway presents there as a bearer."
+    )
+
+    @property
+    def is_remote(self) -> bool:
+        """A vendor's front door: asking it for health may wake a worker and cost money."""
+        return self.tls or bool(self.path_prefix) or self.credential is not None
 
 
 class Route(BaseModel):

@@ -51,6 +51,11 @@ class SetStatus(BaseModel):
     )
     host: str | None = None
     port: int | None = None
+    tls: bool = Field(default=False, description="The gateway speaks TLS to `host`.")
+    path_prefix: str = Field(default="", description="Stands before `/v1/...` at this address.")
+    credential: str | None = Field(
+        default=None, description="NAME of the secret that the gateway presents there as a bearer."
+    )
     restarts: int = Field(default=0, description="Times the platform had to start it again.")
     message: str = ""
     since: datetime | None = None

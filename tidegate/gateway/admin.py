@@ -9,7 +9,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from tidegate.domain import Transient
-from tidegate.gateway.config import AUTH, CLUSTERS, LISTENERS, ROUTES
+from tidegate.gateway.config import AUTH, CLUSTERS, DOORS, LISTENERS, ROUTES
 
 _TIMEOUT_S = 5.0
 
@@ -17,7 +17,8 @@ SUBSCRIPTIONS = {
     LISTENERS: "listener_manager.lds",
     CLUSTERS: "cluster_manager.cds",
     ROUTES: "http.edge.rds.services",
-    AUTH: "extension_config_discovery.http_filter.api_key_auth",
+    DOORS: "http.doors.rds.front_doors",
+    AUTH: "extension_config_discovery.http_filter.api_keys",
 }
 """Prefix of the statistics about each file."""
 

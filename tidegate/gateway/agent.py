@@ -13,18 +13,21 @@ from typing import Protocol
 
 from tidegate.domain import (
     GatewayStatus,
+    NeedsOperator,
     Permanent,
     Route,
+    Secret,
     ServiceRef,
     TidegateError,
     TrafficCounts,
     Transient,
 )
 from tidegate.gateway.admin import Admin
-from tidegate.gateway.config import ClientKey, GatewayConfig
+from tidegate.gateway.config import GatewayConfig
 from tidegate.gateway.envoy import Envoy, find_envoy
 from tidegate.gateway.fence import Fence
 from tidegate.gateway.files import single_writer
+from tidegate.gateway.key_agent import KeyAgent, Keys
 from tidegate.gateway.metrics import Members, Totals, read_counts, read_members
 from tidegate.gateway.publish import Published, Publisher
 
@@ -33,7 +36,8 @@ _RETRY_S = 0.25
 _REFUSED_RETRY_S = 2.0
 _ROTATE_S = 10.0
 
-Keys = Callable[[], Sequence[ClientKey]]
+Credentials = Callable[[str, str], Secret | None]
+"""The secret of this name, if that organization may use it."""
 
 
 class RouteSource(Protocol):
@@ -48,7 +52,18 @@ class RouteSource(Protocol):
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None: ...
 
 
-def serve(config: GatewayConfig, source: RouteSource, keys: Keys, stop: threading.Event) -> None:
+def no_credentials(org: str, name: str) -> Secret | None:
+    """For a gateway whose sets all stand on our own hosts."""
+    return None
+
+
+def serve(
+    config: GatewayConfig,
+    source: RouteSource,
+    keys: Keys,
+    stop: threading.Event,
+    credentials: Credentials = no_credentials,
+) -> None:
     """Start Envoy, follow the source until `stop`, and end gracefully.
 
     Raises:
@@ -60,28 +75,34 @@ def serve(config: GatewayConfig, source: RouteSource, keys: Keys, stop: threadin
         publisher = Publisher(config, admin, binary)
         publisher.prepare()
         envoy = Envoy(config, admin, binary)
+        key_agent = KeyAgent(config, keys)
+        is_over = threading.Event()
+        thread = threading.Thread(target=key_agent.run, args=(is_over,), name=f"{config.name}-keys")
+        agent = Agent(
+            config,
+            source,
+            credentials,
+            admin=admin,
+            envoy=envoy,
+            publisher=publisher,
+            key_problem=lambda: key_agent.problem,
+        )
         try:
             envoy.start()
-            run_agent(config, source, keys, stop, admin=admin, envoy=envoy, publisher=publisher)
+            thread.start()
+            run_agent(agent, stop, config.poll_s)
         finally:
+            is_over.set()
+            if thread.is_alive():
+                thread.join()
             envoy.stop()
 
 
-def run_agent(
-    config: GatewayConfig,
-    source: RouteSource,
-    keys: Keys,
-    stop: threading.Event,
-    *,
-    admin: Admin,
-    envoy: Envoy,
-    publisher: Publisher,
-) -> None:
+def run_agent(agent: "Agent", stop: threading.Event, poll_s: float) -> None:
     """The loop alone, over an Envoy that runs."""
-    agent = Agent(config, source, keys, admin=admin, envoy=envoy, publisher=publisher)
     while not stop.is_set():
         agent.step()
-        stop.wait(config.poll_s)
+        stop.wait(poll_s)
 
 
 class _Timer:
@@ -112,27 +133,28 @@ class Agent:
         self,
         config: GatewayConfig,
         source: RouteSource,
-        keys: Keys,
+        credentials: Credentials = no_credentials,
         *,
         admin: Admin,
         envoy: Envoy,
         publisher: Publisher,
+        key_problem: Callable[[], str] = str,
     ):
         self._config = config
         self._source = source
-        self._ask_keys = keys
+        self._ask_credential = credentials
+        self._key_problem = key_problem
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
         self._fence = Fence(config.path("fence.json"))
         self._totals = Totals(config.path("counts.json"))
-        self._keys: tuple[ClientKey, ...] | None = None
         self._envoy_pid = envoy.pid
         self._observed = publisher.live.generation
         self._is_complete = False
         self._healthy: tuple[str, ...] = ()
         self._errors: dict[str, str] = {}
-        self._key_timer = _Timer(config.keys_s)
+        self._credential_timer = _Timer(config.keys_s)
         self._retry_timer = _Timer(_RETRY_S)
         self._report_timer = _Timer(config.report_s)
         self._member_timer = _Timer(min(config.report_s, config.sample_s) / 2)
@@ -141,7 +163,7 @@ class Agent:
 
     def step(self) -> None:
         self._guard("envoy", self._tend_envoy)
-        self._guard("keys", self._take_keys)
+        self._guard("credentials", self._renew_credentials)
         self._guard("routes", self._follow)
         self._guard("members", self._look_at_members)
         self._guard("counts", self._sample)
@@ -181,14 +203,13 @@ class Agent:
             self._report_timer.make_due()
         return self._envoy_pid is not None
 
-    def _take_keys(self) -> bool:
-        if not self._key_timer.is_due():
+    def _renew_credentials(self) -> bool:
+        """A changed secret of a set that serves is taken without a new route."""
+        if not self._credential_timer.is_due():
             return False
-        keys = tuple(sorted(self._ask_keys(), key=lambda key: (key.identity, key.key.reveal())))
-        if keys != self._keys:
-            self._keys = keys
-            self._is_complete = False
-            self._retry_timer.make_due()
+        lacking = self._equip(self._publisher.live.routes)
+        if lacking:
+            raise Transient("; ".join(f"{ref}: {reason}" for ref, reason in sorted(lacking.items())))
         return True
 
     def _follow(self) -> bool:
@@ -198,20 +219,51 @@ class Agent:
             self._is_complete = False
             if generation > self._fence.generation:
                 self._retry_timer.make_due()
-        if self._is_complete or self._keys is None or not self._retry_timer.is_due():
+        if self._is_complete or not self._retry_timer.is_due():
             return self._is_complete
-        routes, refused = self._fenced(self._source.list_routes(), generation)
+        wanted = self._source.list_routes()
+        unequipped = self._equip(wanted)
+        routes, refused = self._admitted(wanted, unequipped, generation)
         try:
-            published = self._publisher.publish(routes, self._keys, generation)
+            published = self._publisher.publish(routes, generation)
         except Permanent:
             self._retry_timer.postpone(_REFUSED_RETRY_S)
             raise
         self._note(published, refused, generation)
         return True
 
-    def _fenced(self, routes: Sequence[Route], generation: int) -> tuple[list[Route], dict[ServiceRef, str]]:
-        """Routes that are not older than seen before; an older one is replaced by what is live."""
-        refused = self._fence.refusals(routes)
+    def _equip(self, routes: Sequence[Route]) -> dict[ServiceRef, str]:
+        """Publish the credentials that routes name; returns the services that lack what their sets want."""
+        lacking: dict[ServiceRef, str] = {}
+        secrets: dict[str, Secret] = {}
+        for route in routes:
+            try:
+                secrets.update(self._secrets_of(route))
+            except TidegateError as error:
+                lacking[ServiceRef(route.org, route.service)] = error.message
+        self._publisher.publish_credentials(secrets)
+        return lacking
+
+    def _secrets_of(self, route: Route) -> dict[str, Secret]:
+        """Raises: NeedsOperator, or what the store of secrets says."""
+        if any(upstream.tls for upstream in route.upstreams) and not self._config.ca_file.is_file():
+            raise NeedsOperator(
+                f"There is no file of trusted authorities {self._config.ca_file}.",
+                remedy="Install ca-certificates, or set TIDEGATE_CA_FILE.",
+            )
+        secrets: dict[str, Secret] = {}
+        for name in _credential_names(route):
+            secret = self._ask_credential(route.org, name)
+            if secret is None:
+                raise NeedsOperator(f"{route.org} has no secret '{name}' at this gateway.")
+            secrets[name] = secret
+        return secrets
+
+    def _admitted(
+        self, routes: Sequence[Route], unequipped: dict[ServiceRef, str], generation: int
+    ) -> tuple[list[Route], dict[ServiceRef, str]]:
+        """Routes that are complete and not older than seen before; another is replaced by what is live."""
+        refused = {**unequipped, **self._fence.refusals(routes)}
         self._fence.remember(routes, generation)
         admitted: list[Route] = []
         for route in routes:
@@ -260,6 +312,7 @@ class Agent:
             return False
         members = self._members()
         self._healthy = members.healthy
+        errors = {**self._errors, "keys": self._key_problem()}
         self._source.report_gateway(
             GatewayStatus(
                 gateway=self._config.name,
@@ -267,7 +320,7 @@ class Agent:
                 seen_at=datetime.now(UTC),
                 healthy_sets=members.healthy,
                 active_requests={name: count for name, count in members.active.items() if count},
-                error="; ".join(f"{name}: {message}" for name, message in sorted(self._errors.items())),
+                error="; ".join(f"{name}: {message}" for name, message in sorted(errors.items()) if message),
             )
         )
         return True
@@ -281,3 +334,7 @@ class Agent:
             log.replace(log.with_name(f"{log.name}.1"))
             self._admin.post("/reopen_logs")
         return True
+
+
+def _credential_names(route: Route) -> set[str]:
+    return {upstream.credential for upstream in route.upstreams if upstream.credential is not None}

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Self
 
-from tidegate.domain import Secret
+from tidegate.domain import Secret, key_digest
 
 PROBE_CLIENT = "tidegate-probe"
 """Our own probes: they may call every service and pin a set. A name of ours, not of an organization."""
@@ -13,12 +15,15 @@ BOOTSTRAP = "bootstrap.json"
 LISTENERS = "xds/lds.json"
 CLUSTERS = "xds/cds.json"
 ROUTES = "xds/rds.json"
+DOORS = "xds/rds-doors.json"
 AUTH = "xds/ecds-auth.json"
+CREDENTIALS = "sds"
+"""Folder of the secrets that sets elsewhere want; one file each."""
 
 
 @dataclass(frozen=True)
 class ClientKey:
-    """One API key of one client of an organization. Several keys of a client make rotation possible.
+    """One API key of one client of an organization, as its digest. Several keys of a client make rotation possible.
 
     The internal probe is the client `tidegate-probe` of the organization of that name: a client that an
     organization happens to call so gains nothing.
@@ -26,11 +31,17 @@ class ClientKey:
 
     org: str
     client: str
-    key: Secret
+    digest: str
+    expires_at: datetime | None = None
+
+    @classmethod
+    def of(cls, org: str, client: str, key: Secret) -> Self:
+        """Raises: InvalidInput when the key cannot stand in a header."""
+        return cls(org, client, key_digest(key, f"{org}/{client}"))
 
     @property
     def identity(self) -> str:
-        """How Envoy's routes and logs name the owner of the key."""
+        """How the gateway and its log name the owner of the key."""
         is_probe = self.org == self.client == PROBE_CLIENT
         return PROBE_CLIENT if is_probe else f"{self.org}/{self.client}"
 
@@ -58,7 +69,12 @@ class GatewayConfig:
     poll_s: float = 0.05
     report_s: float = 0.5
     sample_s: float = 0.5
-    keys_s: float = 0.5
+    keys_s: float = 0.25
+    """How often keys and credentials are asked for."""
+    ca_file: Path = Path("/etc/ssl/certs/ca-certificates.crt")
+    """Whom to trust about sets that are reached by TLS."""
+    remote_check_s: float | None = 30.0
+    """How often a connection to a remote set's front door is tried; None: never. No request is sent."""
     max_access_log_bytes: int = 64 * 1024**2
 
     def path(self, file: str) -> Path:

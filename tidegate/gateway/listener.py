@@ -1,18 +1,22 @@
-"""The frozen part of Envoy's configuration: bootstrap and the one listener.
+"""The frozen part of Envoy's configuration: bootstrap, the one listener, and the inner one before sets elsewhere.
 
 A release never touches it: changing the listener cuts every stream that outlives the drain time.
 """
 
 from typing import Any
 
-from tidegate.gateway.config import AUTH, CLUSTERS, LISTENERS, ROUTES, GatewayConfig
+from tidegate.gateway.config import AUTH, CLUSTERS, DOORS, LISTENERS, ROUTES, GatewayConfig
 
 Json = dict[str, Any]
 
 TYPE = "type.googleapis.com/envoy"
-AUTH_TYPE = f"{TYPE}.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
-AUTH_FILTER = "api_key_auth"
+MANAGER_TYPE = f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+LUA_TYPE = f"{TYPE}.extensions.filters.http.lua.v3.Lua"
+AUTH_FILTER = "api_keys"
+GUARD_FILTER = "only_known_clients"
+CLIENT_HEADER = "x-tidegate-client"
 ROUTE_TABLE = "services"
+DOORS_LISTENER = DOOR_TABLE = "front_doors"
 STATS_SCOPE = "gw"
 METADATA = "gw"
 """Endpoint metadata of ours: `set` and `release`."""
@@ -52,6 +56,14 @@ def bootstrap(config: GatewayConfig) -> Json:
                 }
             ]
         },
+        "bootstrap_extensions": [
+            {
+                "name": "envoy.bootstrap.internal_listener",
+                "typed_config": {
+                    "@type": f"{TYPE}.extensions.bootstrap.internal_listener.v3.InternalListener"
+                },
+            }
+        ],
         "dynamic_resources": {
             "cds_config": _source(config, CLUSTERS),
             "lds_config": _source(config, LISTENERS),
@@ -65,22 +77,40 @@ def listener(config: GatewayConfig) -> Json:
         "@type": f"{TYPE}.config.listener.v3.Listener",
         "name": "public",
         "address": {"socket_address": {"address": config.host, "port_value": config.port}},
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(config),
-                    }
-                ]
-            }
-        ],
+        "filter_chains": [_http_chain(_connection_manager(config))],
     }
+
+
+def doors_listener(config: GatewayConfig) -> Json:
+    """What the clusters of sets elsewhere connect to. It has no address: nobody outside this Envoy reaches it."""
+    manager: Json = {
+        "@type": MANAGER_TYPE,
+        "stat_prefix": "doors",
+        "rds": {"route_config_name": DOOR_TABLE, "config_source": _source(config, DOORS)},
+        "skip_xff_append": True,
+        "generate_request_id": False,
+        "server_name": "tidegate",
+        "local_reply_config": {
+            "mappers": [_broken_off(), *(_error(*error) for error in _ERRORS), _other_error()]
+        },
+        "access_log": [_door_log(config)],
+        "http_filters": [_router()],
+    }
+    return {
+        "@type": f"{TYPE}.config.listener.v3.Listener",
+        "name": DOORS_LISTENER,
+        "internal_listener": {},
+        "filter_chains": [_http_chain(manager)],
+    }
+
+
+def _http_chain(manager: Json) -> Json:
+    return {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
 
 
 def _connection_manager(config: GatewayConfig) -> Json:
     return {
-        "@type": f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": MANAGER_TYPE,
         "stat_prefix": "edge",
         "rds": {"route_config_name": ROUTE_TABLE, "config_source": _source(config, ROUTES)},
         "use_remote_address": True,
@@ -101,16 +131,36 @@ def _connection_manager(config: GatewayConfig) -> Json:
         "http_filters": [
             {
                 "name": AUTH_FILTER,
-                "config_discovery": {"config_source": _source(config, AUTH), "type_urls": [AUTH_TYPE]},
+                "config_discovery": {"config_source": _source(config, AUTH), "type_urls": [LUA_TYPE]},
             },
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {
-                    "@type": f"{TYPE}.extensions.filters.http.router.v3.Router",
-                    "suppress_envoy_headers": True,
-                },
-            },
+            _guard(),
+            _router(),
         ],
+    }
+
+
+def _router() -> Json:
+    return {
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": True,
+        },
+    }
+
+
+def _guard() -> Json:
+    """Lua lets pass what it fails at: without the header that the filter of keys sets, nothing gets further."""
+    known: Json = {
+        "principals": [{"any": True}],
+        "permissions": [{"header": {"name": CLIENT_HEADER, "present_match": True}}],
+    }
+    return {
+        "name": GUARD_FILTER,
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.http.rbac.v3.RBAC",
+            "rules": {"action": "ALLOW", "policies": {"known": known}},
+        },
     }
 
 
@@ -151,6 +201,16 @@ def _other_error() -> Json:
     return {**mapper, "filter": _status_filter("GE", 400)}
 
 
+def _broken_off() -> Json:
+    """A vendor that broke off after it had the request. Envoy would say 503, which the gateway tries again."""
+    mapper = _error(502, "service_unavailable", "broken_off", "The set broke off before it answered.")
+    return {
+        **mapper,
+        "filter": {"response_flag_filter": {"flags": ["UC", "UR", "LR", "UPE"]}},
+        "status_code": 502,
+    }
+
+
 def _status_filter(operator: str, status: int) -> Json:
     value: Json = {"default_value": status, "runtime_key": "tidegate.unused"}
     return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
@@ -161,7 +221,7 @@ def _json_log(config: GatewayConfig) -> Json:
     fields = {
         "time": "%START_TIME%",
         "request_id": "%REQ(X-REQUEST-ID)%",
-        "client": "%REQ(X-TIDEGATE-CLIENT)%",
+        "client": f"%REQ({CLIENT_HEADER})%",
         "service": "%ROUTE_NAME%",
         "method": "%REQ(:METHOD)%",
         "path": "%PATH(NQ:PATH)%",
@@ -184,6 +244,23 @@ def _json_log(config: GatewayConfig) -> Json:
             "log_format": {"json_format": fields},
         },
     }
+
+
+def _door_log(config: GatewayConfig) -> Json:
+    """Why a set elsewhere could not be reached; the rest of a request stands in the line of the gateway itself."""
+    fields = {
+        "time": "%START_TIME%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "set": "%ROUTE_NAME%",
+        "address": "%UPSTREAM_HOST%",
+        "status": "%RESPONSE_CODE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+    }
+    logger = _json_log(config)
+    logger["typed_config"]["log_format"] = {"json_format": fields}
+    return {**logger, "filter": _status_filter("GE", 500)}
 
 
 _ATTRIBUTION: tuple[tuple[str, str], ...] = (

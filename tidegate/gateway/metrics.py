@@ -10,11 +10,16 @@ from typing import Any, NamedTuple
 
 from tidegate.domain import TrafficCounts
 from tidegate.gateway.admin import Admin
+from tidegate.gateway.doors import DOOR_SUFFIX
 from tidegate.gateway.files import read_json, write_whole
 
 _BROKEN = frozenset({"UC", "UF", "UPE", "UT", "SI", "UMSDR"})
 """Response flags of a reply that the set broke, whatever its status. A client that left (DC) is none."""
 
+_REFUSED_US = frozenset({"401", "402", "403", "407"})
+"""What a set answers when it does not want our credential. The client's own was proven before, at the gateway."""
+
+_PAIR = "_else_"
 _COUNTER = re.compile(r"^envoy_gw_(requests|completed|latency_ms)\{(.*)\} ([0-9.e+]+)$")
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 
@@ -36,18 +41,26 @@ class _Sample(NamedTuple):
 
 def read_members(admin: Admin) -> Members:
     """Health and requests in flight of every set that Envoy knows or still serves."""
-    numbers = admin.numbers(r"^cluster\..*\.(membership_healthy|upstream_rq_active|warming_state)$")
-    by_gauge: dict[str, dict[str, int]] = {}
+    return fold_members(
+        admin.numbers(r"^cluster\..*\.(membership_healthy|upstream_rq_active|warming_state)$")
+    )
+
+
+def fold_members(numbers: Mapping[str, int]) -> Members:
+    """A set elsewhere is healthy when both it and its door are, and warms up as long as one of them does."""
+    gauges: dict[str, dict[str, list[int]]] = {}
     for name, value in numbers.items():
         _, cluster, gauge = name.split(".", 2)
-        if "_else_" not in cluster:
-            by_gauge.setdefault(gauge, {})[cluster] = value
+        if _PAIR not in cluster:
+            values = gauges.setdefault(gauge, {})
+            values.setdefault(cluster.removesuffix(DOOR_SUFFIX), []).append(value)
+    healthy, active, warming = (
+        gauges.get(gauge, {}) for gauge in ("membership_healthy", "upstream_rq_active", "warming_state")
+    )
     return Members(
-        healthy=tuple(
-            sorted(name for name, value in by_gauge.get("membership_healthy", {}).items() if value)
-        ),
-        active=by_gauge.get("upstream_rq_active", {}),
-        warming=tuple(sorted(name for name, value in by_gauge.get("warming_state", {}).items() if value)),
+        healthy=tuple(sorted(name for name, values in healthy.items() if all(values))),
+        active={name: max(values) for name, values in active.items()},
+        warming=tuple(sorted(name for name, values in warming.items() if any(values))),
     )
 
 
@@ -72,7 +85,7 @@ def failed_attempts(clusters: Mapping[str, Any]) -> dict[str, int]:
     """
     failed: dict[str, int] = {}
     for cluster in clusters.get("cluster_statuses", []):
-        if "_else_" in cluster["name"]:
+        if _PAIR in cluster["name"] or cluster["name"].endswith(DOOR_SUFFIX):
             continue
         for host in cluster.get("host_statuses", []):
             errors = (int(stat.get("value", 0)) for stat in host["stats"] if stat["name"] == "rq_error")
@@ -107,10 +120,10 @@ def fold_counts(samples: Iterable[_Sample], attempts: Mapping[str, int], at: dat
 
 
 def is_failure(labels: Mapping[str, str]) -> bool:
-    """5xx, or a reply that broke off. 4xx is the client's own doing."""
-    return labels.get("status", "0") >= "500" or bool(
-        _BROKEN.intersection(labels.get("flags", "").split(","))
-    )
+    """5xx, a reply that broke off, or a refusal of the gateway itself. Any other 4xx is the client's own doing."""
+    status = labels.get("status", "0")
+    is_broken = bool(_BROKEN.intersection(labels.get("flags", "").split(",")))
+    return status >= "500" or status in _REFUSED_US or is_broken
 
 
 class Totals:

@@ -1,27 +1,37 @@
-"""Brings wanted routes and keys into a running Envoy, acknowledged file by file.
+"""Brings wanted routes into a running Envoy, acknowledged file by file. Keys: `key_agent.py`.
 
-Order: keys, added clusters, routes, and much later removed clusters. Whatever Envoy refuses is put back,
+Order: credentials, added clusters, routes, and much later removed clusters and credentials. Whatever Envoy refuses is put back,
 so that the files on disk always start a working Envoy. Only one process may publish into a folder.
 """
 
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tidegate.domain import Permanent, Route, ServiceRef, Transient, Upstream
+from tidegate.domain import Permanent, Route, Secret, ServiceRef, Transient, Upstream
 from tidegate.gateway.admin import Admin
-from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, ClientKey, GatewayConfig
+from tidegate.gateway.config import (
+    AUTH,
+    BOOTSTRAP,
+    CLUSTERS,
+    CREDENTIALS,
+    DOORS,
+    LISTENERS,
+    ROUTES,
+    GatewayConfig,
+)
+from tidegate.gateway.delivery import ACK_POLL_S, Delivery
+from tidegate.gateway.doors import credential_file, credential_path
 from tidegate.gateway.files import OWNER_ONLY_FOLDER, read_bytes, read_json, write_whole
 from tidegate.gateway.listener import Json
 from tidegate.gateway.metrics import Members, read_members
 from tidegate.gateway.render import encode, fold, render
 
-_ACK_POLL_S = 0.003
 _VALIDATE_TIMEOUT_S = 30.0
 _SETTLE_S = 3.0
 _RETRY_GRACE_S = 2.0
@@ -68,19 +78,31 @@ class Publisher:
         self._admin = admin
         self._binary = binary
         self._clock = clock
+        self._delivery = Delivery(config, admin)
         self._state_file = config.path("live.json")
         self.live = _read_live(self._state_file)
 
     def prepare(self) -> None:
-        """Files for a start of Envoy: what was live before, or no routes and no keys at all."""
+        """Files for a start of Envoy: what was live before as this version writes it, or no routes and no keys."""
         self._config.root.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
-        for name, content in render((), (), 0, self._config).items():
+        keep = [one.upstreams for one in self.live.draining]
+        for name, content in render(self.live.routes, (), self.live.generation, self._config, keep).items():
             path = self._config.path(name)
-            if name in (BOOTSTRAP, LISTENERS) or read_json(path) is None:
+            current = read_json(path)
+            is_known = self.live.routes and name in (CLUSTERS, DOORS, ROUTES)
+            is_foreign = current is None or (name == AUTH and not _is_of_one_kind(current, content))
+            if name in (BOOTSTRAP, LISTENERS) or is_known or is_foreign:
                 write_whole(path, encode(content))
 
-    def publish(self, routes: Sequence[Route], keys: Sequence[ClientKey], generation: int) -> Published:
-        """Make this the live configuration and wait until Envoy says so.
+    def publish_credentials(self, secrets: Mapping[str, Secret]) -> None:
+        """Write the secrets that clusters name; Envoy takes a changed one at its next request."""
+        for name, secret in secrets.items():
+            content, path = encode(credential_file(name, secret)), self._config.path(credential_path(name))
+            if read_bytes(path) != content:
+                write_whole(path, content)
+
+    def publish(self, routes: Sequence[Route], generation: int) -> Published:
+        """Make these the live routes and wait until Envoy says so. Their credentials must have been published.
 
         A service whose traffic would move to a set that is not healthy here, while its present one is,
         keeps its former route; ask again later.
@@ -94,18 +116,18 @@ class Publisher:
             *(one.upstreams for one in self.live.draining),
             *(route.upstreams for route in self.live.routes),
         ]
-        wanted = render(routes, keys, generation, self._config, keep)
-        if self._is_new(CLUSTERS, wanted) or self._is_new(AUTH, wanted):
+        wanted = render(routes, (), generation, self._config, keep)
+        if self._delivery.is_new(CLUSTERS, wanted[CLUSTERS]) or self._delivery.is_new(DOORS, wanted[DOORS]):
             self._validate(wanted)
-        self._push(AUTH, wanted[AUTH], keys)
-        if self._push(CLUSTERS, wanted[CLUSTERS], keys):
+        if self._delivery.push(CLUSTERS, wanted[CLUSTERS]):
             self._settle({upstream.set_name for route in routes for upstream in route.upstreams})
+        self._delivery.push(DOORS, wanted[DOORS])
         held = hold_back(routes, self.live, read_members(self._admin))
         final = [
             self._former(route) if ServiceRef(route.org, route.service) in held else route for route in routes
         ]
-        table = render(final, keys, generation, self._config, keep)[ROUTES] if held else wanted[ROUTES]
-        self._push(ROUTES, table, keys)
+        table = render(final, (), generation, self._config, keep)[ROUTES] if held else wanted[ROUTES]
+        self._delivery.push(ROUTES, table)
         self._remember(final, self.live.generation if held else generation)
         return Published(generation=self.live.generation, held=held)
 
@@ -125,14 +147,27 @@ class Publisher:
         if not gone:
             return []
         left = tuple(one for one in self.live.draining if one not in gone)
-        clusters = render(
+        files = render(
             self.live.routes, (), self.live.generation, self._config, [one.upstreams for one in left]
-        )[CLUSTERS]
-        self._push(CLUSTERS, clusters, ())
+        )
+        self._delivery.push(DOORS, files[DOORS])
+        self._delivery.push(CLUSTERS, files[CLUSTERS])
         self._save(self.live.model_copy(update={"draining": left}))
+        self._forget_credentials()
         return sorted(
             _set_names(one.upstreams for one in gone) - routed - _set_names(one.upstreams for one in left)
         )
+
+    def _forget_credentials(self) -> None:
+        """Nothing names them any more: their files go."""
+        groups = [
+            *(route.upstreams for route in self.live.routes),
+            *(one.upstreams for one in self.live.draining),
+        ]
+        wanted = {f"{upstream.credential}.json" for group in groups for upstream in group}
+        for path in self._config.path(CREDENTIALS).glob("*.json"):
+            if path.name not in wanted:
+                path.unlink()
 
     def _former(self, route: Route) -> Route:
         former = self.live.route(ServiceRef(route.org, route.service))
@@ -153,12 +188,8 @@ class Publisher:
             write_whole(self._state_file, live.model_dump_json().encode(), is_durable=False)
             self.live = live
 
-    def _is_new(self, name: str, wanted: dict[str, Json]) -> bool:
-        current = read_json(self._config.path(name))
-        return current is None or current.get("resources") != wanted[name]["resources"]
-
     def _validate(self, wanted: dict[str, Json]) -> None:
-        """Ask a second Envoy, offline, about everything at once. Keys are not in what it reads."""
+        """Ask a second Envoy, offline, about everything at once."""
         with tempfile.TemporaryDirectory(dir=self._config.root) as folder:
             file = Path(folder) / "check.json"
             file.write_bytes(encode(fold(wanted)))
@@ -177,54 +208,11 @@ class Publisher:
                 remedy="The former configuration stays live. Correct the route or report a defect.",
             )
 
-    def _push(self, name: str, wanted: Json, keys: Sequence[ClientKey]) -> bool:
-        """Bring one file into Envoy; True when it had to change. A refused one is replaced by the former."""
-        path = self._config.path(name)
-        before = read_bytes(path)
-        current = read_json(path)
-        if current is not None and current.get("resources") == wanted["resources"]:
-            if self._admin.version(name) == current.get("version_info"):
-                return False
-            wanted = current
-        refusals = self._admin.refusals(name)
-        log_end = _size(self._config.envoy_log)
-        write_whole(path, encode(wanted))
-        version = str(wanted["version_info"])
-        try:
-            self._await_version(name, version, refusals)
-        except Permanent:
-            self._restore(name, before)
-            reason = _without_keys(_refusal_reason(self._config.envoy_log, log_end), keys)
-            raise Permanent(
-                f"Envoy refused {name} ({version}): {reason}",
-                remedy="The former configuration stays live. Correct the route or report a defect.",
-            ) from None
-        except Transient:
-            self._restore(name, before)
-            raise
-        return True
-
-    def _await_version(self, name: str, version: str, refusals: int) -> None:
-        deadline = time.monotonic() + self._config.acknowledge_s
-        while self._admin.version(name) != version:
-            if self._admin.refusals(name) > refusals:
-                raise Permanent(f"Envoy refused {name}.")
-            if time.monotonic() > deadline:
-                raise Transient(
-                    f"Envoy did not take {name} within {self._config.acknowledge_s:g} s.",
-                    remedy="It is tried again.",
-                )
-            time.sleep(_ACK_POLL_S)
-
-    def _restore(self, name: str, content: bytes | None) -> None:
-        if content is not None:
-            write_whole(self._config.path(name), content)
-
     def _settle(self, names: set[str]) -> None:
         """New clusters answer their first health check; a set that hangs costs a bounded wait, no more."""
         deadline = time.monotonic() + _SETTLE_S
         while names.intersection(read_members(self._admin).warming) and time.monotonic() < deadline:
-            time.sleep(_ACK_POLL_S)
+            time.sleep(ACK_POLL_S)
 
 
 def hold_back(routes: Sequence[Route], live: Live, members: Members) -> dict[ServiceRef, str]:
@@ -257,22 +245,10 @@ def _read_live(path: Path) -> Live:
         return Live()
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _refusal_reason(log: Path, start: int) -> str:
-    """Envoy's own words. Only of a rejection: after a failure to read, the log repeats the file's content."""
-    if not log.exists():
-        return "see envoy.log"
-    with log.open("rb") as file:
-        file.seek(start)
-        lines = file.read().decode(errors="replace").splitlines()
-    reasons = [line.split("rejected:", 1)[1].strip() for line in lines if "rejected:" in line]
-    return reasons[-1][:500] if reasons else "see envoy.log"
-
-
-def _without_keys(text: str, keys: Sequence[ClientKey]) -> str:
-    for key in keys:
-        text = text.replace(key.key.reveal(), "***")
-    return text
+def _is_of_one_kind(current: Json, wanted: Json) -> bool:
+    """An earlier version kept clear keys for another filter: that file is not taken over."""
+    kinds = [
+        [(one.get("name"), one.get("typed_config", {}).get("@type")) for one in file.get("resources", [])]
+        for file in (current, wanted)
+    ]
+    return kinds[0] == kinds[1]

@@ -6,16 +6,26 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.domain import InvalidInput, Route, Secret, Upstream
+from tidegate.domain import InvalidInput, Route, Upstream
 from tidegate.domain.names import NAME_PATTERN
-from tidegate.gateway import listener, traffic
-from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES, ClientKey, GatewayConfig
+from tidegate.gateway import admission, clusters, doors, listener, traffic
+from tidegate.gateway.config import (
+    AUTH,
+    BOOTSTRAP,
+    CLUSTERS,
+    DOORS,
+    LISTENERS,
+    ROUTES,
+    ClientKey,
+    GatewayConfig,
+)
 from tidegate.gateway.listener import Json
 
 _SET_PATTERN = r"^[a-z0-9][a-z0-9-]{0,119}$"
 _RELEASE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,119}$"
 _HOST_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$"
-_KEY_PATTERN = r"^[!-~]{8,512}$"
+_DIGEST_PATTERN = r"^[0-9a-f]{64}$"
+_PREFIX_PATTERN = r"^(/[A-Za-z0-9._~-]{1,100}){0,8}$"
 _CLIENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,119}$"
 
 
@@ -35,15 +45,33 @@ def render(
     Raises:
         InvalidInput: when a value would make Envoy refuse the files, or mean something else to it.
     """
-    check(routes, keys)
+    check(routes)
     groups = _groups(routes, keep)
     return {
         BOOTSTRAP: listener.bootstrap(config),
-        LISTENERS: _response(generation, [listener.listener(config)]),
-        CLUSTERS: _response(generation, traffic.clusters(groups)),
-        ROUTES: _response(generation, [traffic.route_table(routes, keys, config)]),
-        AUTH: _response(generation, [traffic.auth_filter(keys)]),
+        LISTENERS: _response(generation, [listener.listener(config), listener.doors_listener(config)]),
+        CLUSTERS: _response(generation, clusters.clusters(groups, config)),
+        DOORS: _response(generation, [doors.door_table(groups, config)]),
+        ROUTES: _response(generation, [traffic.route_table(routes, config)]),
+        AUTH: render_keys(keys),
     }
+
+
+def render_keys(keys: Sequence[ClientKey]) -> Json:
+    """The file of all keys' digests. Raises: InvalidInput when one is unusable, or two clients have the same key."""
+    owners: dict[str, str] = {}
+    for key in keys:
+        _match(NAME_PATTERN, key.org, "org", "an API key")
+        _match(_CLIENT_PATTERN, key.client, "client", f"an API key of {key.org}")
+        _match(_DIGEST_PATTERN, key.digest, "digest", f"an API key of {key.org}")
+        if key.digest in owners:
+            raise InvalidInput(
+                f"{key.identity} and {owners[key.digest]} carry the same API key.",
+                remedy="Give one of them a new key.",
+                field="keys",
+            )
+        owners[key.digest] = key.identity
+    return admission.key_filter(keys)
 
 
 def encode(content: Json) -> bytes:
@@ -52,30 +80,30 @@ def encode(content: Json) -> bytes:
 
 
 def fold(rendered: Mapping[str, Json]) -> Json:
-    """One static bootstrap with the same content, for an offline check. Client keys are replaced."""
-    public: Json = json.loads(json.dumps(rendered[LISTENERS]["resources"][0]))
-    public.pop("@type")
-    manager: dict[str, Any] = public["filter_chains"][0]["filters"][0]["typed_config"]
-    manager.pop("rds")
-    manager["route_config"] = _without_type(rendered[ROUTES]["resources"][0])
-    auth: Json = json.loads(json.dumps(rendered[AUTH]["resources"][0]["typed_config"]))
-    for number, credential in enumerate(auth["credentials"]):
-        credential["key"] = f"placeholder-{number}"
-    manager["http_filters"][0] = {"name": listener.AUTH_FILTER, "typed_config": auth}
-    for logger in manager["access_log"]:
-        if "path" in logger["typed_config"]:
-            logger["typed_config"]["path"] = "/dev/null"
+    """One static bootstrap with the same content, for an offline check."""
+    listeners: list[Json] = json.loads(json.dumps(rendered[LISTENERS]["resources"]))
+    for resource, table in zip(listeners, (ROUTES, DOORS), strict=True):
+        resource.pop("@type")
+        manager: dict[str, Any] = resource["filter_chains"][0]["filters"][0]["typed_config"]
+        manager.pop("rds")
+        manager["route_config"] = _without_type(rendered[table]["resources"][0])
+        if table == ROUTES:
+            manager["http_filters"][0] = _without_type(rendered[AUTH]["resources"][0])
+        for logger in manager["access_log"]:
+            if "path" in logger["typed_config"]:
+                logger["typed_config"]["path"] = "/dev/null"
     return {
         "node": rendered[BOOTSTRAP]["node"],
+        "bootstrap_extensions": rendered[BOOTSTRAP]["bootstrap_extensions"],
         "static_resources": {
-            "listeners": [public],
+            "listeners": listeners,
             "clusters": [_without_type(cluster) for cluster in rendered[CLUSTERS]["resources"]],
         },
     }
 
 
-def check(routes: Sequence[Route], keys: Sequence[ClientKey]) -> None:
-    """Invariants that Envoy would not hold for us, or would complain about by printing a key."""
+def check(routes: Sequence[Route]) -> None:
+    """Invariants that Envoy would not hold for us."""
     seen: set[tuple[str, str]] = set()
     for route in routes:
         _check_route(route)
@@ -86,16 +114,6 @@ def check(routes: Sequence[Route], keys: Sequence[ClientKey]) -> None:
     if len(names) != len(set(names)):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InvalidInput(f"Sets that stand in more than one place: {', '.join(twice)}.", field="upstreams")
-    owners: dict[Secret, str] = {}
-    for key in keys:
-        _check_key(key)
-        if key.key in owners:
-            raise InvalidInput(
-                f"{key.identity} and {owners[key.key]} carry the same API key.",
-                remedy="Give one of them a new key.",
-                field="keys",
-            )
-        owners[key.key] = key.identity
 
 
 def _check_route(route: Route) -> None:
@@ -106,17 +124,9 @@ def _check_route(route: Route) -> None:
         _match(_SET_PATTERN, upstream.set_name, "set_name", where)
         _match(_RELEASE_PATTERN, upstream.release_id, "release_id", where)
         _match(_HOST_PATTERN, upstream.host, "host", where)
-
-
-def _check_key(key: ClientKey) -> None:
-    _match(NAME_PATTERN, key.org, "org", "an API key")
-    _match(_CLIENT_PATTERN, key.client, "client", f"an API key of {key.org}")
-    if not re.match(_KEY_PATTERN, key.key.reveal()):
-        raise InvalidInput(
-            f"The API key of {key.identity} is not usable in a header.",
-            remedy="Use 8 to 512 visible ASCII characters without spaces.",
-            field="key",
-        )
+        _match(_PREFIX_PATTERN, upstream.path_prefix, "path_prefix", where)
+        if upstream.credential is not None:
+            _match(doors.SECRET_NAME_PATTERN, upstream.credential, "credential", where)
 
 
 def _match(pattern: str, value: str, field: str, where: str) -> None:

@@ -1,135 +1,24 @@
-"""The moving part of Envoy's configuration as resources: clusters, routes and client keys."""
+"""Wanted routes as Envoy's routes: who may call, which set gets how much, what is tried again."""
 
-import ipaddress
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from tidegate.domain import Route, Upstream
-from tidegate.gateway.config import PROBE_CLIENT, ClientKey, GatewayConfig
-from tidegate.gateway.listener import AUTH_FILTER, AUTH_TYPE, METADATA, ROUTE_TABLE, TYPE, Json
+from tidegate.domain import Route
+from tidegate.gateway.admission import admit, admit_all
+from tidegate.gateway.clusters import fallback_name
+from tidegate.gateway.config import GatewayConfig
+from tidegate.gateway.listener import METADATA, ROUTE_TABLE, TYPE, Json
 
 PIN_HEADER = "x-tidegate-pin"
 SESSION_HEADER = "x-session-id"
-CLIENT_HEADER = "x-tidegate-client"
-UNLIMITED = 1_000_000
-
-# llama-server closes idle connections after 5 s; a request sent at that moment would be lost.
-UPSTREAM_IDLE = "3s"
 
 _NEVER_UPSTREAM = ("authorization", "x-api-key", PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
-_KEY_SOURCES: list[Json] = [{"header": "authorization"}, {"header": "x-api-key"}]
-_FORWARDING: Json = {"header": CLIENT_HEADER, "hide_credentials": True}
-_HTTP_OPTIONS = f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions"
-
-# Envoy allows 3 retries at once by default: a dead canary under load would fail the rest.
-_NO_BREAKERS: Json = {
-    "thresholds": [
-        dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), UNLIMITED)
-    ]
-}
 
 
-def fallback_name(first: str, second: str) -> str:
-    """Cluster that sends to `first`, and to `second` while `first` has no healthy member."""
-    return f"{first}_else_{second}"
-
-
-def clusters(groups: Iterable[Sequence[Upstream]]) -> list[Json]:
-    """One cluster a set and one a fallback pair within each group (the sets of one service).
-
-    They depend on the sets only, never on weights: a change of weights touches the routes alone.
-    """
-    resources: dict[str, Json] = {}
-    for group in groups:
-        for upstream in group:
-            resources[upstream.set_name] = _cluster(upstream)
-            for other in group:
-                if other.set_name != upstream.set_name:
-                    pair = _fallback(upstream.set_name, other.set_name)
-                    resources[str(pair["name"])] = pair
-    return [resources[name] for name in sorted(resources)]
-
-
-def _cluster(upstream: Upstream) -> Json:
-    endpoint: Json = {
-        "endpoint": {
-            "hostname": upstream.host,
-            "address": {"socket_address": {"address": upstream.host, "port_value": upstream.port}},
-        },
-        "metadata": {
-            "filter_metadata": {METADATA: {"set": upstream.set_name, "release": upstream.release_id}}
-        },
-    }
-    return {
-        "@type": f"{TYPE}.config.cluster.v3.Cluster",
-        "name": upstream.set_name,
-        "type": "STATIC" if _is_address(upstream.host) else "STRICT_DNS",
-        "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": upstream.set_name, "endpoints": [{"lb_endpoints": [endpoint]}]},
-        "health_checks": [_health_check(upstream)],
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "circuit_breakers": _NO_BREAKERS,
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": _HTTP_OPTIONS,
-                # llama-server announces keep-alive and closes after every streamed answer all the same: a request
-                # sent on such a connection would be lost. A new connection on loopback costs 0.1 ms.
-                "common_http_protocol_options": {
-                    "idle_timeout": UPSTREAM_IDLE,
-                    "max_requests_per_connection": 1,
-                },
-                "explicit_http_config": {"http_protocol_options": {}},
-            }
-        },
-    }
-
-
-def _health_check(upstream: Upstream) -> Json:
-    """A refused connection or a 503 (still loading) is out within 0.5 s, a hanging engine within 4 s.
-
-    Without `no_traffic_interval` an idle set would be asked once a minute.
-    """
-    return {
-        "interval": "0.25s",
-        "no_traffic_interval": "0.25s",
-        "interval_jitter": "0.02s",
-        "timeout": "1s",
-        "unhealthy_threshold": 2,
-        "healthy_threshold": 1,
-        "http_health_check": {"path": "/health", "host": upstream.host},
-    }
-
-
-def _fallback(first: str, second: str) -> Json:
-    return {
-        "@type": f"{TYPE}.config.cluster.v3.Cluster",
-        "name": fallback_name(first, second),
-        "connect_timeout": "1s",
-        "lb_policy": "CLUSTER_PROVIDED",
-        "circuit_breakers": _NO_BREAKERS,
-        "cluster_type": {
-            "name": "envoy.clusters.aggregate",
-            "typed_config": {
-                "@type": f"{TYPE}.extensions.clusters.aggregate.v3.ClusterConfig",
-                "clusters": [first, second],
-            },
-        },
-    }
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def route_table(routes: Sequence[Route], keys: Sequence[ClientKey], config: GatewayConfig) -> Json:
+def route_table(routes: Sequence[Route], config: GatewayConfig) -> Json:
     """The whole route configuration; what matches nothing is a 404 that asks for no key."""
     entries: list[Json] = []
     for route in sorted(routes, key=lambda one: (one.org, one.service)):
-        entries += _service_routes(route, keys, config)
+        entries += _service_routes(route, config)
     return {
         "@type": f"{TYPE}.config.route.v3.RouteConfiguration",
         "name": ROUTE_TABLE,
@@ -151,19 +40,19 @@ def _attribution(header: str, field: str) -> Json:
     }
 
 
-def _service_routes(route: Route, keys: Sequence[ClientKey], config: GatewayConfig) -> list[Json]:
-    clients = {key.identity for key in keys if key.org == route.org} | {PROBE_CLIENT}
+def _service_routes(route: Route, config: GatewayConfig) -> list[Json]:
     pins = [
-        _entry(route, {"string_match": {"exact": name}}, [PROBE_CLIENT], _send({"cluster": name}, config))
+        _entry(route, {"string_match": {"exact": name}}, _send({"cluster": name}, config))
         for name in sorted(route.weights)
     ]
-    unknown_pin = _entry(route, {"present_match": True}, [PROBE_CLIENT], _answer(404))
+    unknown_pin = _entry(route, {"present_match": True}, _answer(404))
     weighted = _weighted(route)
     answer = _send(weighted, config) if weighted else _answer(503)
-    return [*pins, unknown_pin, _entry(route, None, sorted(clients), answer)]
+    return [*pins, unknown_pin, _entry(route, None, answer)]
 
 
-def _entry(route: Route, pin: Json | None, clients: list[str], answer: Json) -> Json:
+def _entry(route: Route, pin: Json | None, answer: Json) -> Json:
+    """A pin is for our own probe alone."""
     match: Json = {"prefix": f"/{route.org}/{route.service}/v1/"}
     if pin is not None:
         match["headers"] = [{"name": PIN_HEADER, **pin}]
@@ -171,19 +60,7 @@ def _entry(route: Route, pin: Json | None, clients: list[str], answer: Json) -> 
         "name": f"{route.org}/{route.service}",
         "match": match,
         **answer,
-        "typed_per_filter_config": {AUTH_FILTER: _only(clients)},
-    }
-
-
-def _only(clients: list[str]) -> Json:
-    """Per-route settings replace the filter's, so hiding the key is said again (else it goes upstream).
-
-    An empty list would let everybody in: it always names the probe at least.
-    """
-    return {
-        "@type": f"{TYPE}.extensions.filters.http.api_key_auth.v3.ApiKeyAuthPerRoute",
-        "allowed_clients": clients,
-        "forwarding": _FORWARDING,
+        "typed_per_filter_config": admit(route, probe_only=pin is not None),
     }
 
 
@@ -192,12 +69,11 @@ def _answer(status: int) -> Json:
 
 
 def _nothing_here() -> Json:
-    disabled = {"@type": f"{TYPE}.config.route.v3.FilterConfig", "disabled": True}
     return {
         "name": "none",
         "match": {"prefix": "/"},
         **_answer(404),
-        "typed_per_filter_config": {AUTH_FILTER: disabled},
+        "typed_per_filter_config": admit_all(),
     }
 
 
@@ -244,19 +120,3 @@ def _send(destination: Json, config: GatewayConfig) -> Json:
         },
     }
     return {"route": action}
-
-
-def auth_filter(keys: Sequence[ClientKey]) -> Json:
-    """The extension that knows all client keys, in clear text: its file is readable by the owner only."""
-    ordered = sorted(keys, key=lambda key: (key.identity, key.key.reveal()))
-    credentials: list[dict[str, Any]] = [{"key": key.key.reveal(), "client": key.identity} for key in ordered]
-    return {
-        "@type": f"{TYPE}.config.core.v3.TypedExtensionConfig",
-        "name": AUTH_FILTER,
-        "typed_config": {
-            "@type": AUTH_TYPE,
-            "credentials": credentials,
-            "key_sources": _KEY_SOURCES,
-            "forwarding": _FORWARDING,
-        },
-    }

@@ -19,12 +19,14 @@ from tidegate.domain import (
     Release,
     ReleaseRequest,
     ReleaseState,
+    RequestProof,
     ServiceRef,
     Verdict,
 )
 from tidegate.domain.release import EntryKind
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import Part, fenced, lock_service
+from tidegate.ledger.proofs import replayed, spend, spent_on
 from tidegate.ledger.tables import EntryRow, EvidenceRow, ReleaseRow, ServiceRow
 
 OVER = tuple(state.value for state in TERMINAL)
@@ -33,18 +35,43 @@ OVER = tuple(state.value for state in TERMINAL)
 class JournalPart(Part):
     """Implements the port `Journal`, except for its sets."""
 
-    def request_release(self, request: ReleaseRequest, digest: str, *, key: str) -> Release:
+    def request_release(
+        self, request: ReleaseRequest, digest: str, *, key: str, proof: RequestProof | None = None
+    ) -> Release:
         """Create it in REQUESTED (first journal row included), or return the one that already has `key` and
-        is not over. One transaction; two callers at once get the same release."""
+        is not over. One transaction, in which the request's `proof` is spent; two callers at once get the same
+        release. Raises: Refused for a proof that was spent on another release, or on one that is over."""
         at = self._clock()
         with self._database.write() as session:
             lock_service(session, request.ref, at)
             row = session.scalars(select(ReleaseRow).where(ReleaseRow.active_key == key)).one_or_none()
+            if proof is not None and (used_for := spent_on(session, proof)):
+                if row is None or row.id != used_for:
+                    raise replayed(request.ref, used_for)
+                return _release(row)
             if row is None:
                 row = _new_release(request, digest, key=key, release_id=self._new_id(), at=at)
                 session.add(row)
                 _add_entry(session, row, 0, "entered", ReleaseState.REQUESTED, {"key": key}, at)
+            if proof is not None:
+                spend(session, proof, row.id, at)
         return _release(row)
+
+    def find_active(self, key: str) -> Release | None:
+        """The release that has this idempotency key and is not over."""
+        with self._database.read() as session:
+            row = session.scalars(select(ReleaseRow).where(ReleaseRow.active_key == key)).one_or_none()
+        return _release(row) if row else None
+
+    def releases_since(self, org: str, at: datetime) -> list[Release]:
+        """Every release of an organization that was requested since then, oldest first."""
+        wanted = (
+            select(ReleaseRow)
+            .where(ReleaseRow.org == org, ReleaseRow.created_at >= at)
+            .order_by(ReleaseRow.created_at, ReleaseRow.id)
+        )
+        with self._database.read() as session:
+            return [_release(row) for row in session.scalars(wanted)]
 
     def get_release(self, release_id: str) -> Release:
         """Raises: NotFound."""

@@ -3,17 +3,19 @@
 from types import TracebackType
 from typing import Self
 
+from tidegate.ledger.api_keys import ApiKeysPart
 from tidegate.ledger.engine import Database
 from tidegate.ledger.identity import new_release_id, utc_now
 from tidegate.ledger.journal import JournalPart
 from tidegate.ledger.part import Clock, NewId
+from tidegate.ledger.proofs import ProofsPart
 from tidegate.ledger.recorded import RecordedPart
 from tidegate.ledger.registry import RegistryPart
 from tidegate.ledger.routes import RoutesPart
 from tidegate.ledger.sets import SetsPart
 
 
-class Ledger(RegistryPart, JournalPart, SetsPart, RoutesPart, RecordedPart):
+class Ledger(RegistryPart, JournalPart, SetsPart, RoutesPart, RecordedPart, ApiKeysPart, ProofsPart):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 
     Every error that leaves it is of `tidegate.domain.errors`: `Transient` when the database is locked or

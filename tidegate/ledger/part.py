@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from tidegate.domain import Fenced, ServiceRef
+from tidegate.domain import Fenced, Refused, ServiceRef, owner_of_set
 from tidegate.ledger.engine import Database
-from tidegate.ledger.tables import OrganizationRow, Rows, ServiceRow
+from tidegate.ledger.tables import OrganizationRow, Rows, ServiceRow, SetRow
 
 Clock = Callable[[], datetime]
 NewId = Callable[[], str]
@@ -55,6 +55,24 @@ def lock_fenced(session: Session, ref: ServiceRef, epoch: int, at: datetime) -> 
     if service.epoch != epoch:
         raise fenced(ref, epoch, service.epoch)
     return service
+
+
+def refuse_foreign_set(session: Session, ref: ServiceRef, names: Sequence[str]) -> None:
+    """No service records, routes to or spends on the set of another one.
+
+    Raises: Refused for a set that is recorded for another service, or whose name says that it is another's.
+    """
+    owners = {name: owner for name in names if (owner := owner_of_set(name))}
+    wanted = select(SetRow.name, SetRow.org, SetRow.service).where(SetRow.name.in_(names))
+    owners |= {name: ServiceRef(org, service) for name, org, service in session.execute(wanted)}
+    for name, owner in owners.items():
+        if owner != ref:
+            raise Refused(
+                f"Set {name} belongs to {owner}, not to {ref}; nothing was written.",
+                remedy="A service uses its own sets only.",
+                service=str(ref),
+                set_name=name,
+            )
 
 
 def fenced(ref: ServiceRef, epoch: int, current: int) -> Fenced:

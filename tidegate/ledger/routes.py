@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from tidegate.domain import GatewayStatus, Route, ServiceRef, TrafficCounts, Upstream
-from tidegate.ledger.part import Part, lock_fenced, upsert
+from tidegate.ledger.part import Part, lock_fenced, refuse_foreign_set, upsert
 from tidegate.ledger.tables import CounterRow, GatewayRow, RouteRow, SampleRow
 
 GENERATION = "generation"
@@ -28,10 +28,12 @@ class RoutesPart(Part):
         """Store wanted upstreams and weights as a new generation, higher than every earlier one of any service,
         and return it. The same content again returns the present generation. With `expected_generation`
         nothing is written, and the present generation returned, when somebody else wrote meanwhile.
-        Raises: Fenced."""
+        Raises: Fenced, Refused for a set of another service."""
         at = self._clock()
+        ref = ServiceRef(route.org, route.service)
         with self._database.write() as session:
-            lock_fenced(session, ServiceRef(route.org, route.service), epoch, at)
+            lock_fenced(session, ref, epoch, at)
+            refuse_foreign_set(session, ref, [upstream.set_name for upstream in route.upstreams])
             row = session.get(RouteRow, (route.org, route.service))
             if row is not None and _content(_route(row)) == _content(route):
                 return row.generation

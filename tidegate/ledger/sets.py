@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tidegate.domain import NotFound, ServiceRef, SetSpec
-from tidegate.ledger.part import Part, lock_fenced, upsert
+from tidegate.ledger.part import Part, lock_fenced, refuse_foreign_set, upsert
 from tidegate.ledger.tables import SetRow
 
 DELETED = "deleted"
@@ -15,7 +15,7 @@ class SetsPart(Part):
     """Implements the sets of the port `Journal`."""
 
     def record_set(self, spec: SetSpec, *, platform: str, epoch: int, state: str) -> None:
-        """Remember a set and its spec (upsert by name). Raises: Fenced."""
+        """Remember a set and its spec (upsert by name). Raises: Fenced, Refused for a name of another service."""
         at = self._clock()
         values = {
             "name": spec.name,
@@ -31,6 +31,7 @@ class SetsPart(Part):
         }
         with self._database.write() as session:
             lock_fenced(session, ServiceRef(spec.org, spec.service), epoch, at)
+            refuse_foreign_set(session, ServiceRef(spec.org, spec.service), [spec.name])
             renewed = ("platform", "spec", "state", "epoch", "updated_at", "deleted_at")
             upsert(session, SetRow, values, ("name",), overwrite=renewed)
 

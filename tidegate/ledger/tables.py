@@ -101,6 +101,22 @@ class OrganizationRow(Rows):
     created_at: Mapped[datetime]
 
 
+class ApiKeyRow(Rows):
+    """A key of a client of the gateway, as its digest. Rows stay: they say who could call until when."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("digest"), Index(None, "org", "name"))
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    org: Mapped[str] = mapped_column(ForeignKey("organizations.name"))
+    name: Mapped[str]
+    digest: Mapped[str]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class ServiceRow(Rows):
     """Also the lock on the service: `epoch` never falls and belongs to the release `epoch_of`."""
 
@@ -188,6 +204,21 @@ class ReleaseRow(Rows):
     updated_at: Mapped[datetime]
     owner: Mapped[str]
     owner_seen_at: Mapped[datetime | None]
+
+
+class RequestTokenRow(Rows):
+    """A request token that was used, and for which release: its nonce is spent for every other one."""
+
+    __tablename__ = "request_tokens"
+    __table_args__ = (_of_service("request_tokens"), Index(None, "release_id"))
+
+    org: Mapped[str] = mapped_column(primary_key=True)
+    nonce: Mapped[str] = mapped_column(primary_key=True)
+    service: Mapped[str]
+    release_id: Mapped[str] = mapped_column(ForeignKey("releases.id"))
+    action: Mapped[str]
+    proof: Mapped[dict[str, Any]]
+    used_at: Mapped[datetime]
 
 
 class EntryRow(Rows):

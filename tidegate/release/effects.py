@@ -184,6 +184,9 @@ class Effects:
                 port=status.port,
                 digest=recorded[0].digest,
                 release_id=recorded[0].release_id,
+                tls=status.tls,
+                path_prefix=status.path_prefix,
+                credential=status.credential,
             )
         if known is not None:
             return known

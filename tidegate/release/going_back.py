@@ -1,7 +1,7 @@
 """The way back: ROLLING_BACK and HOLD. Traffic first, then the alias, then the new set. Pure."""
 
 from tidegate.domain import Policy, ReleaseState, SetState
-from tidegate.release.guards import age_s, begin_rollback, green_lost, shift_to, take_out
+from tidegate.release.guards import age_s, begin_rollback, commit_or_ask, green_lost, shift_to, take_out
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import (
     Enter,
@@ -92,4 +92,4 @@ def hold(view: View, seen: Observation, policy: Policy) -> Step:
     why = f"approved by {view.approval.data.get('actor', 'unknown')}"
     if following < len(view.plan.ladder):
         return shift_to(view.plan, following, why)
-    return Enter(State.BAKING if origin is State.SHIFTING else State.COMMITTING, why)
+    return Enter(State.BAKING, why) if origin is State.SHIFTING else commit_or_ask(policy, why)

@@ -114,6 +114,28 @@ def shift_to(plan: Plan, index: int, why: str = "gates passed") -> Enter:
     return Enter(State.SHIFTING, f"{why}; {weight} % of live traffic", {"step": index, "weight": weight})
 
 
+def commit_or_ask(policy: Policy, why: str) -> Enter:
+    """Judged good at 100 percent: what remains is a person's word, where the policy wants one."""
+    if policy.approval.before_commit:
+        return Enter(State.AWAIT_APPROVAL, f"{why}; a person must approve it", {"from": State.BAKING.value})
+    return Enter(State.COMMITTING, why)
+
+
+def awaits_commit(view: View) -> bool:
+    """It waits for an approval with live traffic on its set, not before anything was made."""
+    return view.state is State.AWAIT_APPROVAL and view.data.get("from") == State.BAKING.value
+
+
+def approver_of(view: View, policy: Policy) -> str | None:
+    """Who approved: somebody whom the policy names (or anybody, where it names nobody), and exactly this plan."""
+    given = view.approval
+    if given is None or given.data.get("plan_digest") != view.plan.digest:
+        return None
+    actor = str(given.data.get("actor", ""))
+    is_named = not policy.approval.approvers or actor in policy.approval.approvers
+    return actor if actor and is_named else None
+
+
 def begin_rollback(reason: str, trigger: str) -> Enter:
     return Enter(State.ROLLING_BACK, reason, {"trigger": trigger})
 

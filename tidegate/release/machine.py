@@ -8,8 +8,11 @@ from tidegate.domain import Gate, Policy, ReleaseState, SetState, Verdict
 from tidegate.release.going_back import hold, rolling_back
 from tidegate.release.guards import (
     age_s,
+    approver_of,
+    awaits_commit,
     begin_rollback,
     bring_to_weight,
+    commit_or_ask,
     gate_step,
     go_on_looking,
     green_lost,
@@ -62,7 +65,7 @@ def _abort(view: View, seen: Observation) -> Step | None:
     """A person's wish to stop. After COMMITTING began the way back is a rollback of its own."""
     assert view.abort is not None
     reason = f"stopped by {view.abort.data.get('actor', 'unknown')}: {view.abort.data.get('reason', '')}"
-    if view.state in _BEFORE_ANY_SET:
+    if view.state in _BEFORE_ANY_SET and not awaits_commit(view):
         return Enter(State.REJECTED, reason)
     if view.state in (State.COMMITTING, State.RETIRING):
         return None
@@ -86,9 +89,32 @@ def _planned(view: View, seen: Observation, policy: Policy) -> Step:
 
 
 def _await_approval(view: View, seen: Observation, policy: Policy) -> Step:
+    if awaits_commit(view):
+        return _await_commit(view, seen, policy)
     if view.approval is not None:
         return Enter(State.VALIDATING, f"approved by {view.approval.data.get('actor', 'unknown')}")
     return Stop("a named person must approve")
+
+
+def _await_commit(view: View, seen: Observation, policy: Policy) -> Step:
+    """All traffic is on the new set and the old one is warm. Harm and the deadline bring the old one back; only a
+    person goes on."""
+    lost = green_lost(view, seen)
+    if lost is not None:
+        return lost
+    approver = approver_of(view, policy)
+    step = bring_to_weight(view, seen, 100)
+    if step is not None and (approver is not None or not isinstance(step, Wait)):
+        return step
+    if step is None:
+        verdict, why = judge_window(seen.window, policy.shift, look_s=look_s(view, seen), bake=True)
+        if verdict is Verdict.FAIL:
+            return begin_rollback(why, "evidence")
+        if approver is not None:
+            return Enter(State.COMMITTING, f"approved by {approver}")
+    if age_s(view, seen) > policy.approval.wait_s:
+        return begin_rollback(f"nobody approved it within {policy.approval.wait_s:.0f} s", "approval")
+    return Stop("a named person must approve before it is committed")
 
 
 def _validating(view: View, seen: Observation, policy: Policy) -> Step:
@@ -206,7 +232,7 @@ def _baking(view: View, seen: Observation, policy: Policy) -> Step:
     if verdict is Verdict.FAIL:
         return begin_rollback(why, "evidence")
     if verdict is Verdict.PASS:
-        return Enter(State.COMMITTING, why)
+        return commit_or_ask(policy, why)
     if age_s(view, seen) > policy.shift.bake_s + policy.shift.step_deadline_s:
         return Enter(
             State.HOLD, f"not judged: {why}", {"from": State.BAKING.value, "step": len(view.plan.ladder)}

@@ -17,6 +17,7 @@ from tidegate.domain import (
     Release,
     ReleaseRequest,
     ReleaseState,
+    RequestProof,
     Route,
     ServiceRef,
     SetSpec,
@@ -69,9 +70,12 @@ class Registry(Protocol):
 class Journal(Protocol):
     """Releases, their journal and evidence, and the lock on a service. The controller's only memory."""
 
-    def request_release(self, request: ReleaseRequest, digest: str, *, key: str) -> Release:
+    def request_release(
+        self, request: ReleaseRequest, digest: str, *, key: str, proof: RequestProof | None = None
+    ) -> Release:
         """Create it in REQUESTED (first journal row included), or return the one that already has `key` and
-        is not over. One transaction; two callers at once get the same release."""
+        is not over. One transaction, in which the request's `proof` is spent; two callers at once get the same
+        release. Raises: Refused for a proof that was spent on another release, or on one that is over."""
         ...
 
     def get_release(self, release_id: str) -> Release:
@@ -125,7 +129,7 @@ class Journal(Protocol):
     def heartbeat(self, release_id: str, owner: str) -> None: ...
 
     def record_set(self, spec: SetSpec, *, platform: str, epoch: int, state: str) -> None:
-        """Remember a set and its spec (upsert by name). Raises: Fenced."""
+        """Remember a set and its spec (upsert by name). Raises: Fenced, Refused for a name of another service."""
         ...
 
     def get_set(self, name: str) -> tuple[SetSpec, str] | None:
@@ -146,7 +150,7 @@ class Router(Protocol):
         """Store wanted upstreams and weights as a new generation, higher than every earlier one of any service,
         and return it. The same content again returns the present generation. With `expected_generation`
         nothing is written, and the present generation returned, when somebody else wrote meanwhile.
-        Raises: Fenced."""
+        Raises: Fenced, Refused for a set of another service."""
         ...
 
     def list_routes(self) -> list[Route]: ...

@@ -9,7 +9,7 @@ from tidegate.release.observation import View
 
 def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:
     """Fold the journal. `observed` and `intents` hold only what came after the present state was entered;
-    `facts` the last `entered` row of each state; an abort or approval counts once, until acted upon."""
+    `facts` the last `entered` row of each state; an abort or the newest approval counts once, until acted upon."""
     last_entered = max((index for index, entry in enumerate(entries) if entry.kind == "entered"), default=-1)
     current = entries[last_entered] if last_entered >= 0 else None
     recent = entries[last_entered + 1 :]
@@ -27,6 +27,8 @@ def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:
         intents=frozenset(entry.name for entry in entries if entry.kind == "intent"),
         gate_attempts=attempts,
         abort=next((entry for entry in entries if entry.kind == "abort"), None),
-        approval=next((entry for entry in recent if entry.kind == "note" and entry.name == "approve"), None),
+        approval=next(
+            (entry for entry in reversed(recent) if entry.kind == "note" and entry.name == "approve"), None
+        ),
         probe_rounds=sum(1 for entry in recent if entry.kind == "observed" and entry.name == "probes"),
     )

@@ -16,6 +16,8 @@ STAMP_FILE = "deployed.json"
 DEPLOY_TIMEOUT_S = 240.0
 POOL_FIELDS = frozenset({"name", "type", "description", "concurrency_limit", "base_job_template"})
 SHOWN_LINES = 40
+# Pools of other types need an account somewhere, so they are made when somebody asks for them.
+EMBEDDED_POOL_TYPE = "process"
 
 
 def bootstrap(
@@ -35,6 +37,8 @@ def bootstrap(
         NeedsOperator: `prefect deploy` failed; its output is in the message.
     """
     for pool in read_pools(pools_dir):
+        if pool["type"] != EMBEDDED_POOL_TYPE:
+            continue
         api.upsert_work_pool(pool)
         report(f"work pool {pool['name']}")
     source = source_digest(source_root, organizations_dir)

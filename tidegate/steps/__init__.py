@@ -13,8 +13,10 @@ from tidegate.steps.pipeline import (
     select_model,
     validate_artifact,
     verify_org_auth,
+    verify_trainer,
 )
 from tidegate.steps.ports import Ports
+from tidegate.steps.proof import issue_token, named_wish, rotate_keys
 from tidegate.steps.provenance import attach_signatures, check_provenance, publishers_of
 from tidegate.steps.rollback import (
     approve_release,
@@ -35,6 +37,8 @@ __all__ = [
     "check_provenance",
     "deploy",
     "is_owner_alive",
+    "issue_token",
+    "named_wish",
     "probe_endpoints",
     "promote",
     "publishers_of",
@@ -44,8 +48,10 @@ __all__ = [
     "resume",
     "roll_back",
     "roll_back_service",
+    "rotate_keys",
     "select_model",
     "stop_release",
     "validate_artifact",
     "verify_org_auth",
+    "verify_trainer",
 ]

@@ -80,4 +80,5 @@ def service_bank(ports: Ports, ref: ServiceRef) -> Bank:
 
 
 def _structure_key(ports: Ports, ref: ServiceRef, digest: str) -> str:
-    return f"{ports.service(ref).policy.digest}|{digest}"
+    """With the service: what one organization had checked says nothing to another."""
+    return f"{ref}|{ports.service(ref).policy.digest}|{digest}"

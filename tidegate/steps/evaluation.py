@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from tidegate.domain import Evidence, NotFound, ServiceRef
+from tidegate.domain import Evidence, InvalidInput, NotFound, ServiceRef
 from tidegate.quality import Bank, BankResult, EndpointAsker, judge_quality, run_bank
 from tidegate.steps.artifacts import check_file_inference, parse_file_subject, service_bank
 from tidegate.steps.ports import GpuWork, Ports
@@ -22,8 +22,16 @@ def evaluate(ports: Ports, work: GpuWork, subject: str, token: str) -> dict[str,
 
     `subject` is `org/service@digest` for inference, a release id for quality, `org/service` for nightly.
 
-    Raises: NotFound, InvalidInput for an unknown subject; Transient when something could not be reached.
+    Raises: NotFound, InvalidInput for an unknown subject or a token of other work; Transient when something could
+    not be reached.
     """
+    if not token.startswith(job_token(work, subject, "")):
+        # Who reads the result asks by token: a run for one service must not answer for another.
+        raise InvalidInput(
+            f"The token '{token}' is not of {work} of {subject}.",
+            remedy="GPU work is started by other flows, with the token of its own subject.",
+            field="token",
+        )
     done = ports.ledger.result(JOB_RESULTS, token)
     if done is not None:
         return done

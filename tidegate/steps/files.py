@@ -7,6 +7,7 @@ from pathlib import Path
 from tidegate.domain import Evidence, ServiceRef, TidegateError, Verdict
 from tidegate.steps.artifacts import check_structure, file_subject
 from tidegate.steps.checks import evidence_of
+from tidegate.steps.pipeline import refuse_own_files
 from tidegate.steps.ports import Ports
 from tidegate.steps.reporting import MARKS, markdown_table
 
@@ -28,6 +29,7 @@ class FileResult:
 def check_file(ports: Ports, ref: ServiceRef, path: str) -> FileResult:
     """Check one file by the service's policy. A file that cannot even be read is a result, not an error."""
     ports.service(ref)
+    refuse_own_files(ports, Path(path))
     try:
         stored = ports.store.add(Path(path))
     except TidegateError as error:

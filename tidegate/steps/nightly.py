@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tidegate.benchmark import ArmResult, LoadPlan, judge_performance, measure
-from tidegate.domain import Evidence, NotFound, ServiceRef, Verdict
+from tidegate.domain import NIGHTLY, Evidence, NotFound, Permission, ServiceRef, Verdict
 from tidegate.quality import BankResult, judge_quality
 from tidegate.steps.artifacts import service_bank
 from tidegate.steps.evaluation import live_set
@@ -32,9 +32,17 @@ class NightlyResult:
 
 
 def services_with_traffic(ports: Ports) -> list[ServiceRef]:
-    """Services that serve somebody now, and belong to an organization that is configured."""
+    """Services that serve somebody now, and belong to an organization that lets the nightly schedule look."""
     routes = [route for route in ports.ledger.list_routes() if any(route.weights.values())]
-    return [ServiceRef(route.org, route.service) for route in routes if route.org in ports.organizations]
+    return [ServiceRef(route.org, route.service) for route in routes if _lets_night_look(ports, route.org)]
+
+
+def _lets_night_look(ports: Ports, org: str) -> bool:
+    """An organization that says who may do what must name the schedule too."""
+    if org not in ports.organizations:
+        return False
+    organization = ports.organizations[org]
+    return not organization.has_identities or organization.may(NIGHTLY, Permission.VALIDATE)
 
 
 def check_live_service(ports: Ports, ref: ServiceRef, night: str) -> NightlyResult:

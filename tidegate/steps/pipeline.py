@@ -9,20 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.domain import (
+    Action,
     Gate,
     InvalidInput,
     ModelVersion,
+    Refused,
     Release,
     ReleaseRequest,
     ReleaseState,
+    Secret,
+    ServiceRef,
     idempotency_key,
 )
 from tidegate.release.machine import ALL_GATES
 from tidegate.steps.ports import Ports
+from tidegate.steps.proof import Wish, identify, release_parameters
 from tidegate.steps.provenance import keep_signatures, read_signatures
 
 State = ReleaseState
 BEFORE_PROVISIONING = frozenset({State.PLANNED, State.VALIDATING})
+WAITING = frozenset({State.REQUESTED, State.PARKED, State.HOLD, State.AWAIT_APPROVAL})
 PROMOTING = frozenset({State.SHIFTING, State.BAKING, State.COMMITTING, State.RETIRING})
 EVERY_STATE = frozenset(State)
 EVERY_GATE = frozenset(ALL_GATES)
@@ -80,6 +86,7 @@ def register_model(
             remedy="For example --name pipit --version v2.",
             field="name" if ":" in name or not name else "version",
         )
+    refuse_own_files(ports, path)
     read = read_signatures(signatures)
     stored = ports.store.add(path)
     keep_signatures(ports, stored.digest, read)
@@ -97,22 +104,54 @@ def register_model(
     )
 
 
-def request_release(ports: Ports, request: ReleaseRequest) -> Release:
-    """Record the wish. While a release of this digest for this reason is not over, it is returned.
+def refuse_own_files(ports: Ports, path: Path) -> None:
+    """What the store keeps belongs to whoever registered it, and a secret is no model: neither is read by path.
 
-    Raises: NotFound for an unknown organization, service or version.
+    Raises: Refused.
+    """
+    real = path.resolve()
+    for folder in (ports.settings.store_dir, ports.settings.secrets_dir):
+        if real.is_relative_to(folder.resolve()):
+            raise Refused(
+                f"{path} is inside Tidegate's own folder {folder}.",
+                remedy="Give the path of the file where training left it.",
+                field="path",
+            )
+
+
+def request_release(ports: Ports, request: ReleaseRequest, token: Secret | None = None) -> Release:
+    """Find out who asks, then record the wish. While a release of this digest for this reason is not over, it is
+    returned: it was allowed when it was recorded, and going on with it needs no token.
+
+    Raises: NotFound for an unknown organization, service or version; Refused for somebody who may not ask.
     """
     ports.platform(request.ref)
     version = ports.ledger.get_version(request.org, request.model, request.version)
     request = request.model_copy(update={"version": version.version})
     key = idempotency_key(request.ref, version.digest, request.trigger)
-    return ports.ledger.request_release(request, version.digest, key=key)
+    active = ports.ledger.find_active(key)
+    if active is not None and token is None:
+        return active
+    wish = Wish(request.ref, Action.RELEASE, version.digest, release_parameters(request))
+    asker = identify(ports, wish, request.requested_by, token, active)
+    request = request.model_copy(update={"requested_by": asker.identity})
+    return ports.ledger.request_release(request, version.digest, key=key, proof=asker.proof)
 
 
-def select_model(ports: Ports, request: ReleaseRequest) -> StepOutcome:
-    """Find the version, record or resume the release, own the service, make the plan."""
-    release = request_release(ports, request)
-    return resume(ports, release.id, frozenset({State.REQUESTED}))
+def verify_trainer(ports: Ports, ref: ServiceRef, claimed: str, token: Secret | None) -> str:
+    """Who says that a training run finished; asked before its file is read. The artifact is not known yet: the
+    release compares it, and only the release uses the token.
+
+    Raises: Refused for somebody who may not release.
+    """
+    return identify(ports, Wish(ref, Action.RELEASE), claimed, token).identity
+
+
+def select_model(ports: Ports, request: ReleaseRequest, token: Secret | None = None) -> StepOutcome:
+    """Find the version, record or resume the release, own the service, make the plan. A release that waited, for
+    capacity or for a person who has answered, goes on where it stood."""
+    release = request_release(ports, request, token)
+    return resume(ports, release.id, WAITING)
 
 
 def resume(ports: Ports, release_id: str, owned: frozenset[ReleaseState] = EVERY_STATE) -> StepOutcome:
@@ -125,7 +164,7 @@ def resume(ports: Ports, release_id: str, owned: frozenset[ReleaseState] = EVERY
 
 
 def verify_org_auth(ports: Ports, before: StepOutcome) -> StepOutcome:
-    """May this organization do this: credential, model, budget, quarantine, signature."""
+    """May whoever asked, and may this organization: request, credential, model, limits, budget, quarantine, signature."""
     return _drive(ports, before, BEFORE_PROVISIONING, frozenset({Gate.AUTHORIZATION}))
 
 

@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tidegate.domain import NotFound, Organization, Release, Secret, ServiceConfig, ServiceRef
+from tidegate.domain import (
+    Action,
+    ApiKey,
+    NotFound,
+    Organization,
+    Release,
+    RequestProof,
+    Secret,
+    ServiceConfig,
+    ServiceRef,
+)
 from tidegate.platforms.protocol import Platform
 from tidegate.release import Controller, Step
 from tidegate.release.ports import Checks, Ledger
@@ -18,13 +28,20 @@ GpuWork = Literal["inference", "quality", "nightly"]
 
 
 class ReleaseLedger(Ledger, Protocol):
-    """The ledger with what only steps use: recorded baselines and cached results."""
+    """The ledger with what only steps and the composition use: baselines, cached results, keys of clients, spent
+    request tokens."""
 
     def record_baseline(self, ref: ServiceRef, kind: str, digest: str, data: dict[str, Any]) -> None: ...
     def baseline(self, ref: ServiceRef, kind: str) -> dict[str, Any] | None: ...
     def record_result(self, kind: str, key: str, data: dict[str, Any]) -> None: ...
     def result(self, kind: str, key: str) -> dict[str, Any] | None: ...
     def active_release(self, ref: ServiceRef) -> Release | None: ...
+    def live_api_keys(self) -> list[ApiKey]: ...
+    def register_api_key(self, org: str, name: str, digest: str, *, created_by: str) -> None: ...
+    def find_active(self, key: str) -> Release | None: ...
+    def releases_since(self, org: str, at: datetime) -> list[Release]: ...
+    def spend(self, proof: RequestProof, release_id: str) -> None: ...
+    def proofs(self, release_id: str, action: Action | None = None) -> list[RequestProof]: ...
 
 
 class ArtifactStore(Protocol):
@@ -47,8 +64,11 @@ class StoredFile(Protocol):
 
 
 class Secrets(Protocol):
-    def get(self, name: str) -> Secret | None: ...
-    def ensure(self, name: str) -> Secret: ...
+    """Secrets by reference."""
+
+    def get(self, reference: str) -> Secret | None: ...
+    def ensure(self, reference: str) -> Secret: ...
+    def replace(self, name: str, value: Secret) -> None: ...
 
 
 class GpuRunner(Protocol):

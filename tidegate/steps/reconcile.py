@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from tidegate.domain import Fenced, Release, ReleaseState, Route, ServiceRef, TidegateError, Upstream
+from tidegate.domain import (
+    Fenced,
+    Release,
+    ReleaseState,
+    Route,
+    ServiceRef,
+    SetStatus,
+    TidegateError,
+    Upstream,
+)
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
 from tidegate.steps.rollback import is_abandoned
@@ -14,6 +23,7 @@ class ReconcileReport:
 
     resumed: list[str] = field(default_factory=list[str])
     left_to_owner: list[str] = field(default_factory=list[str])
+    awaiting: list[str] = field(default_factory=list[str])
     readdressed: list[str] = field(default_factory=list[str])
     orphans: list[str] = field(default_factory=list[str])
     problems: list[str] = field(default_factory=list[str])
@@ -55,6 +65,9 @@ def _resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport
     except TidegateError as error:
         report.problems.append(f"{release.id}: {error}")
     else:
+        if outcome.state is release.state is ReleaseState.AWAIT_APPROVAL:
+            report.awaiting.append(f"{release.id}: {outcome.reason}")
+            return
         report.resumed.append(f"{release.id}: {release.state.value} -> {outcome.state.value}")
         if outcome.state in (ReleaseState.HOLD, ReleaseState.PARKED):
             report.problems.append(f"{release.id} is {outcome.state.value}: {outcome.reason}")
@@ -69,13 +82,7 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
     if route is None or not route.upstreams:
         return False
     platform = ports.platform(ref)
-    fresh: list[Upstream] = []
-    for upstream in route.upstreams:
-        status = platform.status(upstream.set_name)
-        moved = status.is_ready and (status.host, status.port) != (upstream.host, upstream.port)
-        fresh.append(
-            upstream.model_copy(update={"host": status.host, "port": status.port}) if moved else upstream
-        )
+    fresh = [_with_address(upstream, platform.status(upstream.set_name)) for upstream in route.upstreams]
     if tuple(fresh) == route.upstreams:
         return False
     wanted = Route(
@@ -89,6 +96,20 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
         wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation
     )
     return True
+
+
+def _with_address(upstream: Upstream, status: SetStatus) -> Upstream:
+    """Where the set is reached now; what it serves stays as it was routed."""
+    if not status.is_ready:
+        return upstream
+    address = {
+        "host": status.host,
+        "port": status.port,
+        "tls": status.tls,
+        "path_prefix": status.path_prefix,
+        "credential": status.credential,
+    }
+    return upstream.model_copy(update=address)
 
 
 def _sweep_orphans(ports: Ports, report: ReconcileReport) -> None:
@@ -109,6 +130,7 @@ def report_markdown(report: ReconcileReport) -> str:
         "Services published at a new address": report.readdressed,
         "Sets without an owner, removed": report.orphans,
         "Left to their living owner": report.left_to_owner,
+        "Waiting for an approval": report.awaiting,
     }
     parts = ["# Reconcile", ""]
     for title, lines in sections.items():

@@ -10,6 +10,7 @@ OUTCOMES = {
     ReleaseState.ROLLED_BACK: "rolled back",
     ReleaseState.REJECTED: "refused",
     ReleaseState.HOLD: "held for a person",
+    ReleaseState.AWAIT_APPROVAL: "held until a person approves it",
     ReleaseState.PARKED: "parked until there is capacity",
 }
 MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.NOT_JUDGED: "not judged", Verdict.ERROR: "ERROR"}

@@ -3,29 +3,46 @@
 import time
 from collections.abc import Callable
 
-from tidegate.domain import NotFound, Refused, Release, ReleaseRequest, ReleaseState, ServiceRef
-from tidegate.steps.pipeline import StepOutcome, request_release, resume
+from tidegate.domain import (
+    NotFound,
+    Permission,
+    Refused,
+    Release,
+    ReleaseRequest,
+    ReleaseState,
+    Secret,
+    ServiceRef,
+    idempotency_key,
+)
+from tidegate.steps.pipeline import StepOutcome, resume
 from tidegate.steps.ports import Ports
+from tidegate.steps.proof import approval_wish, identify, rollback_wish
 
 OWNER_ALIVE_S = 10.0
 OWNER_POLL_S = 0.1
 AFTER_THE_POINT_OF_RECORD = frozenset({ReleaseState.COMMITTING, ReleaseState.RETIRING})
 
 
-def request_rollback(ports: Ports, ref: ServiceRef, actor: str, reason: str) -> Release:
-    """Record the wish to roll back, and say which release carries it out.
+def request_rollback(
+    ports: Ports, ref: ServiceRef, actor: str, reason: str, token: Secret | None = None
+) -> Release:
+    """Find out who asks, record the wish to roll back, and say which release carries it out.
 
     A release under way is stopped: it brings its own traffic back. Otherwise a release to the version
     behind the `previous` alias is requested; it needs no judging, only proof that its set is ready now (S3).
 
-    Raises: NotFound when there is nothing to go back to, Refused when it is quarantined (S10).
+    Raises: NotFound when there is nothing to go back to, Refused when it is quarantined (S10) or when whoever
+    asks may not.
     """
     ports.service(ref)
     active = ports.ledger.active_release(ref)
     if active is not None and active.request.trigger == "rollback":
         return active
+    asker = identify(ports, rollback_wish(ports, ref), actor, token, active)
     if active is not None and active.state not in AFTER_THE_POINT_OF_RECORD:
-        return stop_release(ports, active.id, actor, reason)
+        if asker.proof is not None:
+            ports.ledger.spend(asker.proof, active.id)
+        return stop_release(ports, active.id, asker.identity, reason)
     previous = ports.ledger.get_alias(ref, "previous")
     if previous is None:
         raise NotFound(
@@ -41,36 +58,42 @@ def request_rollback(ports: Ports, ref: ServiceRef, actor: str, reason: str) -> 
             "(with --override-quarantine REASON for this one).",
             service=str(ref),
         )
-    return request_release(
-        ports,
-        ReleaseRequest(
-            org=ref.org,
-            service=ref.service,
-            model=previous.name,
-            version=previous.version,
-            requested_by=actor,
-            trigger="rollback",
-            reason=reason,
-        ),
+    request = ReleaseRequest(
+        org=ref.org,
+        service=ref.service,
+        model=previous.name,
+        version=previous.version,
+        requested_by=asker.identity,
+        trigger="rollback",
+        reason=reason,
     )
+    key = idempotency_key(ref, previous.digest, request.trigger)
+    return ports.ledger.request_release(request, previous.digest, key=key, proof=asker.proof)
 
 
-def roll_back_service(ports: Ports, ref: ServiceRef, actor: str, reason: str) -> Release:
+def roll_back_service(
+    ports: Ports, ref: ServiceRef, actor: str, reason: str, token: Secret | None = None
+) -> Release:
     """Request the rollback and carry it out in this process.
 
     A stopped release whose owner is alive is left to its owner, which sees the stop within a tenth of a second.
     """
-    release = request_rollback(ports, ref, actor, reason)
+    release = request_rollback(ports, ref, actor, reason, token)
     if not is_owner_alive(ports, release):
         resume(ports, release.id)
     return ports.ledger.get_release(release.id)
 
 
 def bring_back(
-    ports: Ports, ref: ServiceRef, actor: str, reason: str, timeout_s: float = 300.0
+    ports: Ports,
+    ref: ServiceRef,
+    actor: str,
+    reason: str,
+    token: Secret | None = None,
+    timeout_s: float = 300.0,
 ) -> StepOutcome:
     """Roll back and wait for the outcome; an owner that dies on the way is replaced by this process."""
-    release = request_rollback(ports, ref, actor, reason)
+    release = request_rollback(ports, ref, actor, reason, token)
     deadline = time.monotonic() + timeout_s
     while is_owner_alive(ports, release) and time.monotonic() < deadline:
         time.sleep(OWNER_POLL_S)
@@ -89,12 +112,41 @@ def stop_release(ports: Ports, release_id: str, actor: str, reason: str) -> Rele
     return ports.ledger.get_release(release_id)
 
 
-def approve_release(ports: Ports, release_id: str, actor: str, reason: str) -> Release:
-    """Let a held release go on with its next step. Void once the release leaves the state it was given in."""
+def approve_release(
+    ports: Ports, release_id: str, actor: str, reason: str, token: Secret | None = None
+) -> Release:
+    """Let a waiting release go on with its next step. Void once the release leaves the state it was given in.
+
+    What a policy wants approved is approved by somebody with the role for it, and on its list if it has one.
+
+    Raises: Refused.
+    """
     release = ports.ledger.get_release(release_id)
-    if release.state in (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL):
-        ports.ledger.append(release_id, release.epoch, "note", "approve", {"actor": actor, "reason": reason})
+    if release.state not in (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL):
+        return release
+    asker = identify(ports, approval_wish(ports, release), actor, token, release)
+    if release.state is ReleaseState.AWAIT_APPROVAL:
+        _require_approver(ports, release.ref, asker.identity)
+    if asker.proof is not None:
+        ports.ledger.spend(asker.proof, release_id)
+    given = {
+        "actor": asker.identity,
+        "reason": reason,
+        "plan_digest": release.plan.digest if release.plan else "",
+    }
+    ports.ledger.append(release_id, release.epoch, "note", "approve", given)
     return ports.ledger.get_release(release_id)
+
+
+def _require_approver(ports: Ports, ref: ServiceRef, identity: str) -> None:
+    ports.organization(ref.org).require(identity, Permission.APPROVE)
+    approvers = ports.service(ref).policy.approval.approvers
+    if approvers and identity not in approvers:
+        raise Refused(
+            f"'{identity}' is not among those who approve releases of {ref}.",
+            remedy=f"Ask one of: {', '.join(approvers)}.",
+            service=str(ref),
+        )
 
 
 def is_owner_alive(ports: Ports, release: Release) -> bool:

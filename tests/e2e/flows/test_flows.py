@@ -13,6 +13,7 @@ import pytest
 from stack_client import RESEARCH, SUPPORT, Stack, wait_until
 
 from deployments.demo.variants import derive
+from tidegate import steps
 from tidegate.domain import ReleaseState
 
 pytestmark = pytest.mark.e2e
@@ -64,7 +65,20 @@ def test_a_regressed_version_is_refused_before_live_traffic_and_its_topics_are_n
 
 
 def test_a_flow_killed_in_every_state_finishes_the_same_release(stack: Stack) -> None:
-    """Eleven processes, ten of them killed, one release."""
+    """Fourteen processes, twelve of them killed, one release, one question, one answer."""
+    baking = STATES.index("baking") + 1
+    kill_flow_in(stack, *STATES[:baking], "never")
+    held = stack.newest(RESEARCH)
+    assert held.state is ReleaseState.AWAIT_APPROVAL
+    steps.approve_release(stack.ports, held.id, "noor", "read the answers")
+    kill_flow_in(stack, "await_approval", *STATES[baking:], "never")
+    releases = stack.ports.ledger.list_releases(ref=RESEARCH)
+    assert [one.state for one in releases] == [ReleaseState.DONE]
+    assert stack.live(RESEARCH) == "v1"
+
+
+def kill_flow_in(stack: Stack, *states: str) -> None:
+    """Run the release in one process per state, each killed there; the last, "never", ends by itself."""
     script = Path(__file__).with_name("killed_flow.py")
     environment = stack.environment() | {
         "PREFECT_API_URL": stack.api_url,
@@ -72,14 +86,14 @@ def test_a_flow_killed_in_every_state_finishes_the_same_release(stack: Stack) ->
     }
     environment["TIDEGATE_GATEWAY_URL"] = stack.ports.gateway_url()
     done = subprocess.run(
-        [sys.executable, str(script), *RESEARCH, "tern", "v1", *STATES, "never"],
+        [sys.executable, str(script), *RESEARCH, "tern", "v1", *states],
         env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
-    ends = dict(line.split() for line in done.stdout.splitlines() if line.startswith((*STATES, "never ")))
-    assert ends == dict.fromkeys(STATES, str(-signal.SIGKILL)) | {"never": "0"}, done.stdout + done.stderr
-    releases = stack.ports.ledger.list_releases(ref=RESEARCH)
-    assert [one.state for one in releases] == [ReleaseState.DONE]
-    assert stack.live(RESEARCH) == "v1"
+    ends = dict(
+        line.split() for line in done.stdout.splitlines() if line.startswith(tuple(f"{s} " for s in states))
+    )
+    expected = dict.fromkeys(states, str(-signal.SIGKILL)) | {"never": "0"}
+    assert ends == expected, done.stdout + done.stderr
 
 
 def test_a_run_whose_process_is_killed_on_its_worker_is_finished_by_reconcile(stack: Stack) -> None:
@@ -170,10 +184,11 @@ def test_an_event_of_the_training_job_starts_the_same(stack: Stack) -> None:
 
 def test_validate_reports_on_many_files_and_deploys_nothing(stack: Stack) -> None:
     source = Path(stack.ports.store.path_of(stack.newest(SUPPORT).digest) or "")
-    damaged = stack.home / "damaged.gguf"
+    sound, damaged = stack.home / "sound.gguf", stack.home / "damaged.gguf"
+    sound.write_bytes(source.read_bytes())
     damaged.write_bytes(source.read_bytes()[:-1000])
     before = {status.name for status in stack.ports.platforms["local"].list_owned()}
-    form = {"org": SUPPORT.org, "service": SUPPORT.service, "paths": [str(source), str(damaged)]}
+    form = {"org": SUPPORT.org, "service": SUPPORT.service, "paths": [str(sound), str(damaged)]}
     run = stack.run("validate/validate", {"request": form})
     assert run.state_name == "Refused"
     assert stack.artifacts(run.id) == {"validation-swaggystacks-support-chat"}
@@ -189,9 +204,58 @@ def test_rollback_brings_the_previous_version_back(stack: Stack) -> None:
     assert stack.live(SUPPORT) == previous.version
 
 
+def test_a_signed_release_is_in_the_name_of_its_token_which_no_log_or_report_shows(stack: Stack) -> None:
+    target = "v1" if stack.live(SUPPORT) != "v1" else "v2"
+    issued = stack.tidegate("token", "issue", str(SUPPORT), f"pipit:{target}", "--as", "chidi")
+    signed = issued.stdout.strip()
+    assert issued.returncode == 0, issued.stderr
+    form = stack.request(SUPPORT, "pipit", target)
+    form["request"]["token"] = signed
+    run = stack.run("release/release", form)
+    assert stack.newest(SUPPORT).request.requested_by == "chidi", run
+    assert run.state_name in ("Promoted", "RolledBack", "Rejected")
+    logs = stack.raw.post("/logs/filter", json={"logs": {"flow_run_id": {"any_": [run.id]}}, "limit": 200})
+    artifacts = stack.raw.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run.id]}}})
+    assert logs.json()
+    assert signed not in logs.text + artifacts.text
+    again = stack.run("release/release", form)
+    assert (again.state_name, "used before" in again.message) == ("Failed", True), again
+
+
+def test_a_secret_that_is_kept_in_prefect_is_read_where_flows_run(stack: Stack) -> None:
+    script = (
+        "from prefect.blocks.system import Secret; Secret(value='0123456789').save('acme-key'); "
+        "from tasks.prefect_secret import read_block; print(read_block('acme-key').reveal(), read_block('nothing'))"
+    )
+    environment = stack.environment() | {
+        "PREFECT_API_URL": stack.api_url,
+        "PREFECT_API_AUTH_STRING": stack.auth,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "0123456789 None\n", done.stdout + done.stderr
+
+
+def test_a_form_of_one_organization_with_the_service_of_another_runs_no_task(stack: Stack) -> None:
+    form = {"org": RESEARCH.org, "service": SUPPORT.service, "model": "pipit", "version": "v1"}
+    before = stack.ports.ledger.list_releases()
+    run = stack.run("release/release", {"request": form})
+    assert run.state_name == "Failed", run
+    assert "has no service 'support-chat'" in run.message
+    assert [one.id for one in stack.ports.ledger.list_releases()] == [one.id for one in before]
+
+
 def test_a_form_with_a_wrong_choice_is_refused_by_the_server(stack: Stack) -> None:
     deployment = stack.raw.get("/deployments/name/release/release").json()
     schema = deployment["parameter_openapi_schema"]
+    token = schema["definitions"]["ReleaseForm"]["properties"].pop("token")
+    assert (token["format"], token["default"]) == ("password", "")
     assert not [word for word in ("secret", "password", "token", "key") if word in str(schema).lower()]
     answer = stack.raw.post(
         f"/deployments/{deployment['id']}/create_flow_run",

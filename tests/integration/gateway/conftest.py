@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import json
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -12,7 +14,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +25,11 @@ import pytest
 from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Transient, Upstream
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, find_envoy, serve
 from tidegate.gateway.admin import Admin
+from tidegate.gateway.config import AUTH
+from tidegate.gateway.delivery import Delivery
 from tidegate.gateway.envoy import Envoy
 from tidegate.gateway.publish import Publisher
+from tidegate.gateway.render import render_keys
 
 FAKE_UPSTREAM = Path(__file__).with_name("fake_upstream.py")
 PROBE_KEY = "probe-key-of-the-tests"
@@ -56,6 +61,8 @@ class MemoryRoutes:
     status: GatewayStatus | None = None
     totals: dict[str, TrafficCounts] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    gate: threading.Lock = field(default_factory=threading.Lock)
+    """Whoever holds it makes the source as slow as it likes."""
 
     def put(self, route: Route, *, epoch: int = 1) -> int:
         with self.lock:
@@ -88,6 +95,8 @@ class MemoryRoutes:
         self.totals.update({one.set_name: one for one in counts})
 
     def _answer(self) -> None:
+        with self.gate:
+            pass
         if self.is_down:
             raise Transient("The ledger does not answer.")
 
@@ -99,20 +108,29 @@ class FakeSet:
     name: str
     process: subprocess.Popen[str]
     port: int
+    is_secure: bool = False
+    address: dict[str, Any] = field(default_factory=dict)
+    """What differs from a plain set on this host."""
 
     @property
     def upstream(self) -> Upstream:
-        return Upstream(
-            set_name=self.name,
-            host="127.0.0.1",
-            port=self.port,
-            digest="a" * 64,
-            release_id=f"rel-{self.name}",
-        )
+        usual = {
+            "set_name": self.name,
+            "host": "127.0.0.1",
+            "port": self.port,
+            "digest": "a" * 64,
+            "release_id": f"rel-{self.name}",
+        }
+        return Upstream.model_validate({**usual, **self.address})
 
-    def behave(self, mode: str) -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control?mode={mode}", data=b"") as reply:
-            assert reply.status == 200
+    def behave(self, mode: str) -> list[str]:
+        """Change what it does; returns the paths that it was asked for so far."""
+        scheme = "https" if self.is_secure else "http"
+        # Its name is not what this talk is about.
+        trusting = ssl._create_unverified_context()
+        url = f"{scheme}://127.0.0.1:{self.port}/control?mode={mode}"
+        with urllib.request.urlopen(url, data=b"", context=trusting) as reply:
+            return json.load(reply)["asked"]
 
     def kill(self) -> None:
         self.process.kill()
@@ -125,15 +143,15 @@ class FakeSet:
         self.process.wait(DEADLINE_S)
 
 
-def start_fake_set(name: str, port: int = 0) -> FakeSet:
+def start_fake_set(name: str, port: int = 0, certificate: Sequence[Path] = (), **address: Any) -> FakeSet:
     process = subprocess.Popen(
-        [sys.executable, str(FAKE_UPSTREAM), name, str(port)],
+        [sys.executable, str(FAKE_UPSTREAM), name, str(port), *map(str, certificate)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
-    return FakeSet(name, process, int(process.stdout.readline()))
+    return FakeSet(name, process, int(process.stdout.readline()), bool(certificate), address)
 
 
 @dataclass
@@ -242,6 +260,8 @@ class RunningGateway:
     stop: threading.Event = field(default_factory=threading.Event)
     errors: list[BaseException] = field(default_factory=list)
     thread: threading.Thread | None = None
+    secrets: dict[tuple[str, str], Secret] = field(default_factory=dict)
+    """Credentials by organization and name."""
 
     @property
     def url(self) -> str:
@@ -268,7 +288,13 @@ class RunningGateway:
 
     def _run(self) -> None:
         try:
-            serve(self.config, self.source, lambda: list(self.keys), self.stop)
+            serve(
+                self.config,
+                self.source,
+                lambda: list(self.keys),
+                self.stop,
+                lambda org, name: self.secrets.get((org, name)),
+            )
         except BaseException as error:  # noqa: BLE001 - told by the test that waits
             self.errors.append(error)
 
@@ -284,9 +310,16 @@ class RunningGateway:
     def service(self, org: str) -> Service:
         """A service of an organization that nobody else uses, with a key that the gateway already knows."""
         key = f"key-of-{org}"
-        self.keys.append(ClientKey(org, "app", Secret(key)))
-        auth = self.config.path("xds/ecds-auth.json")
-        eventually(auth.read_text, lambda text: key in text, f"the key of {org}")
+        made = ClientKey.of(org, "app", Secret(key))
+        self.keys.append(made)
+        auth = self.config.path(AUTH)
+        eventually(auth.read_text, lambda text: made.digest in text, f"the key of {org}")
+        wanted = json.loads(auth.read_text())["version_info"]
+        # The file is written before Envoy takes it; a busy machine lets a request through between the two.
+        with Admin(self.config.admin_socket) as admin:
+            eventually(
+                lambda: admin.version(AUTH), lambda seen: seen == wanted, f"Envoy takes the key of {org}"
+            )
         return Service(self, org, key)
 
 
@@ -296,8 +329,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def make_config(root: Path, sockets: Path, name: str) -> GatewayConfig:
-    return GatewayConfig(
+def make_config(root: Path, sockets: Path, name: str, **changes: Any) -> GatewayConfig:
+    config = GatewayConfig(
         name=name,
         root=root / name,
         port=free_port(),
@@ -308,6 +341,7 @@ def make_config(root: Path, sockets: Path, name: str) -> GatewayConfig:
         sample_s=0.2,
         keys_s=0.1,
     )
+    return replace(config, **changes)
 
 
 @pytest.fixture(scope="session")
@@ -325,15 +359,26 @@ def client() -> Generator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def gateway(
+def start_gateway(
     tmp_path_factory: pytest.TempPathFactory, sockets: Path, client: httpx.Client
-) -> Generator[RunningGateway]:
-    config = make_config(tmp_path_factory.mktemp("gateway"), sockets, "shared")
-    probe = ClientKey(PROBE_CLIENT, PROBE_CLIENT, Secret(PROBE_KEY))
-    running = RunningGateway(config, MemoryRoutes(), [probe], client)
-    running.start()
-    yield running
-    running.end()
+) -> Generator[Callable[..., RunningGateway]]:
+    started: list[RunningGateway] = []
+
+    def start(name: str, **changes: Any) -> RunningGateway:
+        config = make_config(tmp_path_factory.mktemp("gateway"), sockets, name, **changes)
+        probe = ClientKey.of(PROBE_CLIENT, PROBE_CLIENT, Secret(PROBE_KEY))
+        started.append(RunningGateway(config, MemoryRoutes(), [probe], client))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.end()
+
+
+@pytest.fixture(scope="session")
+def gateway(start_gateway: Callable[..., RunningGateway]) -> RunningGateway:
+    return start_gateway("shared")
 
 
 @pytest.fixture(scope="session")
@@ -356,12 +401,12 @@ def service(gateway: RunningGateway) -> Generator[Service]:
 
 
 @pytest.fixture
-def fresh_set() -> Generator[Callable[[str], FakeSet]]:
+def fresh_set() -> Generator[Callable[..., FakeSet]]:
     """Makes sets that a test may harm."""
     made: list[FakeSet] = []
 
-    def make(name: str, port: int = 0) -> FakeSet:
-        made.append(start_fake_set(name, port))
+    def make(name: str, port: int = 0, **options: Any) -> FakeSet:
+        made.append(start_fake_set(name, port, **options))
         return made[-1]
 
     yield make
@@ -377,6 +422,9 @@ class BareGateway:
     admin: Admin
     publisher: Publisher
     envoy: Envoy
+
+    def publish_keys(self, keys: Sequence[ClientKey]) -> None:
+        Delivery(self.config, self.admin).push(AUTH, render_keys(keys))
 
 
 @pytest.fixture

@@ -1,12 +1,17 @@
 """A stand-in for one set: short JSON and SSE answers, `/health`, and faults on request. Runs as its own process.
 
-Prints its port on the first line and ends when its standard input closes.
+    python fake_upstream.py NAME PORT [CERTIFICATE KEY]
+
+With a certificate it speaks TLS. Answers below any path. Prints its port on the first line and ends when its
+standard input closes.
 """
 
 import asyncio
 import json
 import os
+import ssl
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
@@ -15,16 +20,19 @@ class FakeSet:
     def __init__(self, name: str):
         self.name = name
         self.mode = "ok"
+        self.asked: list[str] = []
 
-    async def health(self, _: web.Request) -> web.Response:
+    async def health(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path)
         loading = self.mode == "loading"
         return web.json_response({"status": "loading" if loading else "ok"}, status=503 if loading else 200)
 
     async def control(self, request: web.Request) -> web.Response:
         self.mode = request.query["mode"]
-        return web.json_response({"mode": self.mode})
+        return web.json_response({"mode": self.mode, "asked": self.asked})
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
         if self.mode in ("loading", "busy"):
             return web.json_response({"error": {"message": "Loading model"}}, status=503)
         if self.mode == "broken":
@@ -37,7 +45,12 @@ class FakeSet:
                 request, int(wanted.get("chunks", 5)), float(wanted.get("delay_s", 0.01))
             )
         await asyncio.sleep(float(wanted.get("delay_s", 0)))
-        seen = {"set": self.name, "path": request.path_qs, "headers": dict(request.headers)}
+        seen = {
+            "set": self.name,
+            "path": request.path_qs,
+            "headers": dict(request.headers),
+            "sni": getattr(request.get_extra_info("ssl_object"), "asked_for", None),
+        }
         return web.json_response({"choices": [{"message": {"content": "hi"}}], "seen": seen})
 
     async def _stream(self, request: web.Request, chunks: int, delay_s: float) -> web.StreamResponse:
@@ -50,20 +63,28 @@ class FakeSet:
         return reply
 
 
+def _tls(certificate: str, key: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(certificate), Path(key))
+    context.sni_callback = lambda connection, name, _: setattr(connection, "asked_for", name)
+    return context
+
+
 async def _closed_input() -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-async def serve(name: str, port: int) -> None:
+async def serve(name: str, port: int, *certificate: str) -> None:
     fake = FakeSet(name)
     app = web.Application()
     app.router.add_get("/health", fake.health)
     app.router.add_post("/control", fake.control)
-    app.router.add_get("/v1/models", fake.complete)
-    app.router.add_post("/v1/chat/completions", fake.complete)
+    app.router.add_get("/{below:.*}v1/models", fake.complete)
+    app.router.add_post("/{below:.*}v1/chat/completions", fake.complete)
+    app.router.add_get("/{anything:.*}", fake.health)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=_tls(*certificate) if certificate else None)
     await site.start()
     print(runner.addresses[0][1], flush=True)
     await _closed_input()
@@ -71,4 +92,4 @@ async def serve(name: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

@@ -166,7 +166,7 @@ def test_new_keys_are_taken_and_old_ones_refused_without_dropping_a_stream(
 
     keys = service.gateway.keys
     keys[:] = [key for key in keys if key.org != service.org] + [
-        ClientKey(service.org, "app", Secret(f"second-{service.key}"))
+        ClientKey.of(service.org, "app", Secret(f"second-{service.key}"))
     ]
 
     eventually(service.ask, lambda reply: reply.status_code == 401, "refusal of the old key")
@@ -259,15 +259,16 @@ def _status_of(service) -> int:
 
 def test_what_envoy_refuses_is_put_back_and_the_reason_is_told(client, bare, old_and_new, gateway):
     service = replace(gateway.service("org-refused"), org="org-refused")
-    keys = [ClientKey("org-refused", "app", Secret("key-of-org-refused"))]
+    keys = [ClientKey.of("org-refused", "app", Secret("key-of-org-refused"))]
     good = service.route({old_and_new[0]: 100, old_and_new[1]: 0})
-    bare.publisher.publish([good], keys, 1)
+    bare.publish_keys(keys)
+    bare.publisher.publish([good], 1)
     files = {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
     wrong = replace(bare.config, stream_idle_s=-1)
     publisher = Publisher(wrong, bare.admin, find_envoy())
 
     with pytest.raises(Permanent, match=r"(?i)duration"):
-        publisher.publish([service.route({old_and_new[0]: 0, old_and_new[1]: 100})], keys, 2)
+        publisher.publish([service.route({old_and_new[0]: 0, old_and_new[1]: 100})], 2)
 
     assert files == {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
     assert publisher.live.generation == 1
@@ -281,7 +282,7 @@ def test_the_offline_check_stops_bad_clusters_before_envoy_sees_them(bare, old_a
     publisher = Publisher(replace(bare.config, stream_idle_s=-1), bare.admin, find_envoy())
 
     with pytest.raises(Permanent, match="offline check"):
-        publisher.publish([service.route({old_and_new[0]: 100})], [], 1)
+        publisher.publish([service.route({old_and_new[0]: 100})], 1)
 
     assert files == {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
 
@@ -290,8 +291,9 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
     client, bare, old_and_new, gateway, pool, eventually, request
 ):
     service = gateway.service("org-orphan")
-    keys = [ClientKey("org-orphan", "app", Secret(service.key))]
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], keys, 1)
+    keys = [ClientKey.of("org-orphan", "app", Secret(service.key))]
+    bare.publish_keys(keys)
+    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
     url = f"http://127.0.0.1:{bare.config.port}/org-orphan/chat/v1/chat/completions"
     body = {"stream": True, "chunks": 20, "delay_s": 0.1}
     stream = pool.submit(client.post, url, json=body, headers=service.auth)
@@ -316,8 +318,9 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
 
 def test_a_stop_lets_requests_in_flight_finish(client, bare, old_and_new, gateway, pool, eventually):
     service = gateway.service("org-stop")
-    keys = [ClientKey("org-stop", "app", Secret(service.key))]
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], keys, 1)
+    keys = [ClientKey.of("org-stop", "app", Secret(service.key))]
+    bare.publish_keys(keys)
+    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
     url = f"http://127.0.0.1:{bare.config.port}/org-stop/chat/v1/chat/completions"
     body = {"stream": True, "chunks": 10, "delay_s": 0.1}
     stream = pool.submit(client.post, url, json=body, headers=service.auth)
@@ -345,7 +348,7 @@ def test_a_socket_path_that_is_too_long_is_named(bare):
 
 def test_a_long_access_log_is_set_aside_and_writing_goes_on(client, bare, eventually):
     config = replace(bare.config, max_access_log_bytes=1)
-    agent = Agent(config, NoSource(), list, admin=bare.admin, envoy=bare.envoy, publisher=bare.publisher)
+    agent = Agent(config, NoSource(), admin=bare.admin, envoy=bare.envoy, publisher=bare.publisher)
     url = f"http://127.0.0.1:{bare.config.port}/"
     client.get(f"{url}first")
     eventually(config.access_log.read_text, lambda text: "/first" in text, "the first line")
@@ -353,6 +356,8 @@ def test_a_long_access_log_is_set_aside_and_writing_goes_on(client, bare, eventu
     agent.step()
     client.get(f"{url}second")
 
+    # Envoy makes the new file when it next has something to write.
+    eventually(config.access_log.exists, bool, "the new file")
     eventually(config.access_log.read_text, lambda text: "/second" in text, "the second line")
     assert "/first" in config.access_log.with_name("access.log.1").read_text()
     assert "/first" not in config.access_log.read_text()

@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from tidegate.domain import Fenced, ReleaseRequest, Route, ServiceRef, TidegateError, Upstream
+from tidegate.domain import (
+    Fenced,
+    ReleaseRequest,
+    RequestProof,
+    Route,
+    ServiceRef,
+    TidegateError,
+    Upstream,
+)
 from tidegate.ledger.ledger import Ledger
 
 REF = ServiceRef("acme", "chat")
@@ -26,6 +34,16 @@ def open_ledger(ledger: Ledger) -> str:
 def request(ledger: Ledger, key: str) -> str:
     wanted = ReleaseRequest(org="acme", service="chat", model="pipit", version="1")
     return ledger.request_release(wanted, "a" * 64, key=key).id
+
+
+def spend(ledger: Ledger, proof: dict[str, Any], release: str) -> str:
+    ledger.spend(RequestProof.model_validate(proof), release)
+    return release
+
+
+def request_with(ledger: Ledger, proof: dict[str, Any], key: str) -> str:
+    wanted = ReleaseRequest(org="acme", service="chat", model="pipit", version="1")
+    return ledger.request_release(wanted, "a" * 64, key=key, proof=RequestProof.model_validate(proof)).id
 
 
 def lock(ledger: Ledger, release: str) -> int | None:
@@ -74,6 +92,8 @@ def _route(service: str, n: int) -> Route:
 JOBS: dict[str, Callable[..., Any]] = {
     "open": open_ledger,
     "request": request,
+    "spend": spend,
+    "request_with": request_with,
     "lock": lock,
     "note": note,
     "fight": fight,

@@ -1,8 +1,10 @@
 """The port `Router`, on both databases."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tidegate.domain import Fenced, GatewayStatus, Route, ServiceRef, TrafficCounts, Upstream
 
@@ -25,6 +27,39 @@ def test_a_route_comes_back_with_its_generation(ledger):
     assert ledger.put_route(wanted, epoch=0) == 1
     assert ledger.get_route(REF) == wanted.model_copy(update={"generation": 1})
     assert ledger.generation() == 1
+
+
+def test_a_set_elsewhere_comes_back_with_its_whole_address(ledger):
+    far = Upstream(
+        set_name="far",
+        host="ab12.api.example.org",
+        port=443,
+        digest="a" * 64,
+        release_id="r-1",
+        tls=True,
+        path_prefix="/v2/ab12/openai",
+        credential="runpod-credential-acme",
+    )
+    ledger.put_route(route().model_copy(update={"upstreams": (far,), "weights": {"far": 100}}), epoch=0)
+
+    (stored,) = ledger.list_routes()
+
+    assert stored.upstreams == (far,)
+
+
+def test_an_upstream_that_an_earlier_version_stored_is_a_set_on_our_own_hosts(ledger, url):
+    ledger.put_route(route(blue=100), epoch=0)
+    former = {"set_name": "blue", "host": "127.0.0.1", "port": 8001, "digest": "a" * 64, "release_id": "r-1"}
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE routes SET upstreams = :rows"), {"rows": json.dumps([former])})
+    engine.dispose()
+
+    (stored,) = ledger.list_routes()
+
+    assert stored.upstreams == route(blue=100).upstreams
+    assert not stored.upstreams[0].is_remote
+    assert ledger.put_route(route(blue=100), epoch=0) == stored.generation
 
 
 def test_generations_rise_over_all_services(ledger):

@@ -31,14 +31,15 @@ class House:
             SOURCE_ROOT / "deployments/policies/swaggystacks.yaml",
             self.deployments / "policies/acme.yaml",
         )
+        self.provenance = provenance
         self.declare(provenance)
         self.ports = self.load()
 
-    def declare(self, provenance: dict[str, Any]) -> None:
+    def declare(self, provenance: dict[str, Any], models: Sequence[Any] = ("pipit",)) -> None:
         acme = {
             "name": "acme",
             "display_name": "Acme",
-            "services": {"chat": {"models": ["pipit"]}},
+            "services": {"chat": {"models": list(models)}},
             "provenance": provenance,
         }
         (self.deployments / "organizations/acme.yaml").write_text(yaml.safe_dump(acme))

@@ -119,3 +119,17 @@ def test_what_is_no_signature_is_refused_at_the_door(
     assert "pipit.sig" in caught.value.message
     assert caught.value.remedy
     assert strict.ports.ledger.list_versions("acme") == []
+
+
+@pytest.mark.parametrize(("publisher", "is_allowed"), [("acme-training", True), ("acme-ci", False)])
+def test_a_model_is_allowed_by_who_signed_it_not_by_what_is_claimed(
+    lenient: House, model: Path, trainer: KeySigner, publisher: str, is_allowed: bool
+):
+    lenient.declare(lenient.provenance, models=[{"name": "pipit", "publisher": publisher}])
+    lenient.ports = lenient.load()
+    claimed = {"publisher": "acme-ci"}
+    steps.register_model(lenient.ports, "acme", "pipit", "v1", model, claimed, [trainer.sign(model)])
+
+    release, _ = lenient.ask("v1")
+
+    assert release.state is (GOES_ON if is_allowed else REFUSED)

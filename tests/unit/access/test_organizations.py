@@ -1,11 +1,12 @@
 """Organizations and policies from YAML: what is merged, and what every error tells."""
 
+import traceback
 from pathlib import Path
 
 import pytest
 
 from tidegate.access import load_organizations
-from tidegate.domain import InvalidInput, NotFound, ServiceRef
+from tidegate.domain import InvalidInput, NotFound, Permission, Refused, ServiceRef
 from tidegate.settings import SOURCE_ROOT
 
 ORGANIZATION = """
@@ -122,3 +123,158 @@ def test_a_missing_policy_file_is_named(folders: tuple[Path, Path]):
 def test_an_empty_folder_is_an_error_not_an_empty_answer(tmp_path: Path):
     with pytest.raises(NotFound, match="no organization"):
         load_organizations(tmp_path, tmp_path)
+
+
+def write(folders: tuple[Path, Path], text: str, name: str = "acme") -> None:
+    (folders[0] / f"{name}.yaml").write_text(ORGANIZATION.replace("acme", name) + text)
+    (folders[1] / f"{name}.yaml").write_text("")
+
+
+def test_what_was_valid_before_roles_and_limits_still_is(folders: tuple[Path, Path]):
+    acme = load_organizations(*folders)["acme"]
+
+    assert not acme.has_identities
+    assert acme.services["chat"].allows_model("finch", {})
+    assert acme.allows_platform("local")
+
+
+def test_people_and_machines_have_roles(folders: tuple[Path, Path]):
+    write(folders, "people: {ada: approver}\nmachines: {'service:training': releaser}\n")
+
+    acme = load_organizations(*folders)["acme"]
+
+    assert acme.may("ada", Permission.APPROVE)
+    assert acme.may("service:training", Permission.RELEASE)
+    assert not acme.may("service:training", Permission.APPROVE)
+    assert not acme.may("nobody", Permission.VIEW)
+    with pytest.raises(Refused, match="'nobody' is nobody in organization acme") as caught:
+        acme.require("nobody", Permission.RELEASE)
+    assert "role releaser or higher" in caught.value.remedy
+
+
+def test_a_model_may_be_allowed_by_name_and_publisher(folders: tuple[Path, Path]):
+    rules = ORGANIZATION.replace("[finch]", "[wren, {name: finch-*, publisher: acme-labs}]")
+    (folders[0] / "acme.yaml").write_text(rules)
+
+    chat = load_organizations(*folders)["acme"].services["chat"]
+
+    assert chat.allows_model("wren")
+    assert chat.allows_model("finch-2", ("acme-labs", "another"))
+    assert not chat.allows_model("finch-2", ("somebody",))
+    assert not chat.allows_model("finch-2")
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "said"),
+    [
+        ("people: {ada: owner}\n", "people.ada", "viewer"),
+        ("people: {Ada: admin}\n", "people.Ada.[key]", "match"),
+        ("machines: {training: viewer}\n", "machines.training.[key]", "match"),
+        ("limits: {clouds: [moon]}\n", "limits.clouds.0", "community"),
+        ("limits: {max_price_per_hour_usd: -1}\n", "limits.max_price_per_hour_usd", "greater"),
+        ("monthly_budget_usd: lots\n", "monthly_budget_usd", "number"),
+        ("notifications: {ops: {kind: pigeon, address: x-y}}\n", "notifications.ops.kind", "webhook"),
+        ("platforms: [runpod]\n", "", "services.chat.platform is 'local'"),
+    ],
+)
+def test_a_wrong_organization_is_refused_by_file_and_field(
+    folders: tuple[Path, Path], text: str, field: str, said: str
+):
+    write(folders, text)
+
+    with pytest.raises(InvalidInput) as caught:
+        load_organizations(*folders)
+
+    assert caught.value.context["field"] == field
+    assert "acme.yaml" in caught.value.message
+    assert said in caught.value.message
+    assert caught.value.remedy
+
+
+def test_an_approver_must_have_a_role_that_may_approve(folders: tuple[Path, Path]):
+    write(folders, "people: {ada: releaser}\n")
+    (folders[1] / "acme.yaml").write_text("approval: {before_commit: true, approvers: [ada]}\n")
+
+    with pytest.raises(InvalidInput, match="names 'ada', who has no role that may approve"):
+        load_organizations(*folders)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("credentials: {runpod: %s}\n", "credentials.runpod"),
+        ("notifications: {ops: {kind: webhook, address: %s}}\n", "notifications.ops.address"),
+        ("api_key: %s\n", "api_key"),
+        ("display_name: %s\n", "display_name"),
+    ],
+)
+def test_a_secret_written_into_the_file_is_refused_and_never_shown(
+    folders: tuple[Path, Path], text: str, field: str
+):
+    secret = "rpa_0123456789ABCDEFGHIJ0123"
+    (folders[0] / "acme.yaml").write_text(
+        ORGANIZATION.replace("display_name: Acme\n", "" if "display" in text else "display_name: Acme\n")
+        + text % secret
+    )
+
+    with pytest.raises(InvalidInput) as caught:
+        load_organizations(*folders)
+
+    assert caught.value.context["field"] == field
+    assert "env:NAME" in caught.value.remedy
+    shown = "".join(traceback.format_exception(caught.value)) + str(caught.value.as_dict())
+    assert secret not in shown
+
+
+def test_a_long_random_credential_is_refused_without_being_shown(folders: tuple[Path, Path]):
+    secret = "h4k2j5h6k2j4h5kj2h3k4jh5"
+    write(folders, f"credentials: {{runpod: {secret}}}\n")
+
+    with pytest.raises(InvalidInput, match=r"credentials\.runpod: the value is no reference") as caught:
+        load_organizations(*folders)
+
+    assert secret not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "env:SHARED_KEY",
+        "runpod-credential-bolt",
+        "local-credential-bolt",
+        "org-bolt-api-key",
+        "request-keys-bolt",
+        "env:TIDEGATE_SECRET_LOCAL_CREDENTIAL_BOLT",
+        "file:/home/tidegate/.tidegate/secrets/local-credential-bolt",
+        "tidegate-probe-key",
+        "prefect-auth",
+        "request-keys-acme",
+    ],
+)
+def test_no_organization_may_name_a_secret_of_another_or_of_tidegate(
+    folders: tuple[Path, Path], reference: str
+):
+    write(folders, f"credentials: {{runpod: '{reference}'}}\n")
+    write(folders, "credentials: {runpod: 'env:SHARED_KEY'}\n", name="bolt")
+
+    with pytest.raises(InvalidInput, match=r"the secret '.*' is (acme|bolt|Tidegate)'s"):
+        load_organizations(*folders)
+
+
+def test_equal_file_names_in_folders_of_their_own_are_two_secrets(folders: tuple[Path, Path]):
+    for name in ("acme", "bolt"):
+        write(folders, f"credentials: {{runpod: 'file:/run/secrets/{name}/runpod.key'}}\n", name=name)
+
+    assert set(load_organizations(*folders)) == {"acme", "bolt"}
+
+
+def test_scientiacapital_has_releases_approved_before_they_are_committed_and_swaggystacks_has_not():
+    loaded = load_organizations(
+        SOURCE_ROOT / "deployments/organizations", SOURCE_ROOT / "deployments/policies"
+    )
+
+    desk = loaded["scientiacapital"].services["research-desk"]
+    assert desk.policy.approval.before_commit
+    assert set(desk.policy.approval.approvers) == {"noor", "emre", "service:demo"}
+    assert loaded["scientiacapital"].limits.clouds == ("secure",)
+    assert not loaded["swaggystacks"].services["support-chat"].policy.approval.before_commit

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.access import PREFECT_AUTH, PROBE_KEY, SecretStore, api_key_name, credential_name
-from tidegate.domain import InvalidInput, Refused
+from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Refused, Secret
 
 
 @pytest.fixture
@@ -105,10 +105,65 @@ def test_an_empty_secret_is_refused_wherever_it_stands(folder: Path):
 
 @pytest.mark.parametrize("name", ["../passwd", "Upper", "a/b", "", ".hidden"])
 def test_a_name_that_is_no_name_never_reaches_the_disk(folder: Path, name: str):
-    with pytest.raises(InvalidInput, match="is not a name of a secret"):
+    with pytest.raises(InvalidInput, match="no reference to a secret"):
         SecretStore(folder, {}).get(name)
 
 
 def test_names_of_secrets_are_derived_from_organizations():
     assert api_key_name("acme") == "org-acme-api-key"
     assert credential_name("local", "acme") == "local-credential-acme"
+
+
+def test_a_replaced_secret_is_the_new_one_and_stays_private(tmp_path):
+    store = SecretStore(tmp_path / "secrets", {})
+    store.ensure(api_key_name("acme"))
+
+    store.replace(api_key_name("acme"), Secret("the-next-value"))
+
+    assert store.get(api_key_name("acme")) == Secret("the-next-value")
+    assert stat.S_IMODE((tmp_path / "secrets" / api_key_name("acme")).stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == [api_key_name("acme")]
+
+
+def test_a_secret_of_the_environment_is_not_replaced_by_a_file(tmp_path):
+    store = SecretStore(tmp_path, {"TIDEGATE_SECRET_ORG_ACME_API_KEY": "given-elsewhere"})
+
+    with pytest.raises(Refused, match="TIDEGATE_SECRET_ORG_ACME_API_KEY"):
+        store.replace(api_key_name("acme"), Secret("the-next-value"))
+
+
+def test_a_reference_to_the_environment_reads_exactly_that_variable(folder: Path):
+    store = SecretStore(folder, {"ACME_KEY": "value-of-it"})
+
+    assert store.get("env:ACME_KEY") == Secret("value-of-it")
+    assert store.get("env:OTHER_KEY") is None
+
+
+def test_a_reference_to_a_file_reads_it_only_when_it_is_private(folder: Path, tmp_path: Path):
+    path = tmp_path / "acme.key"
+    path.write_text("value-of-it\n")
+    path.chmod(0o600)
+    store = SecretStore(folder, {})
+
+    assert store.get(f"file:{path}") == Secret("value-of-it")
+    path.chmod(0o644)
+    with pytest.raises(Refused, match="can be reached by other users"):
+        store.get(f"file:{path}")
+
+
+def test_prefect_is_asked_only_where_it_can_be(folder: Path):
+    inside = SecretStore(folder, {}, prefect_secret={"acme-key": Secret("value-of-it")}.get)
+
+    assert inside.get("prefect-secret:acme-key") == Secret("value-of-it")
+    assert inside.get("prefect-secret:other") is None
+    with pytest.raises(NeedsOperator, match="only flows can read"):
+        SecretStore(folder, {}).get("prefect-secret:acme-key")
+
+
+@pytest.mark.parametrize("reference", ["env:ACME_KEY", "file:/nowhere/acme", "prefect-secret:acme-key"])
+def test_a_secret_kept_elsewhere_is_never_made(folder: Path, reference: str):
+    store = SecretStore(folder, {}, prefect_secret=lambda name: None)
+
+    with pytest.raises(NotFound, match="There is no secret at"):
+        store.ensure(reference)
+    assert not folder.exists()

@@ -81,3 +81,11 @@ def test_key_value_options_are_read_or_refused():
     assert pairs(None) == {}
     with pytest.raises(InvalidInput, match="not KEY=VALUE"):
         pairs(["run"])
+
+
+def test_an_unexpected_error_shows_no_request_token(fail: Any, tmp_path: Path):
+    result = fail(ValueError("bad value 'tg1.k1.claims.signature'"))
+
+    shown = result.output + (tmp_path / "logs" / "cli.log").read_text()
+    assert "tg1.***" in shown
+    assert "claims.signature" not in shown

@@ -12,12 +12,15 @@ from tidegate.domain import (
     Gate,
     JournalEntry,
     NeedsOperator,
+    Policy,
     Release,
     ReleaseRequest,
     ReleaseState,
+    ServiceConfig,
     Transient,
     Verdict,
 )
+from tidegate.domain.policy import ApprovalPolicy
 from tidegate.stack.prefect_api import FlowRun
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
@@ -159,3 +162,14 @@ def test_a_release_that_eats_runs_is_left_to_a_person():
 
     with pytest.raises(NeedsOperator, match="have ended without finishing"):
         start_run(api, release(ReleaseState.SHIFTING))
+
+
+@pytest.mark.parametrize(("approvers", "shown"), [((), "--by WHO"), (("noor", "emre"), "--by noor|emre")])
+def test_a_release_that_waits_for_an_approval_says_whose(approvers: tuple[str, ...], shown: str):
+    policy = Policy(approval=ApprovalPolicy(before_commit=True, approvers=approvers))
+    here: Any = SimpleNamespace(ledger=Ledger([]), service=lambda ref: ServiceConfig(policy=policy))
+
+    lines = list(outcome_lines(here, release(ReleaseState.AWAIT_APPROVAL, "a person must approve")))
+
+    assert f"Go on: tidegate releases approve r-1 {shown} --reason ..." in lines
+    assert not any("--by" in line for line in outcome_lines(here, release(ReleaseState.HOLD, "not judged")))

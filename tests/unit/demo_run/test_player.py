@@ -27,12 +27,16 @@ CAST = CASTS[0]
 
 
 class Run:
+    id = "run"
     url = "http://prefect/run"
 
 
 class Api:
     def __enter__(self) -> "Api":
         return self
+
+    def wait(self, run_id: str, timeout_s: float) -> "Run":
+        return Run()
 
     def __exit__(self, *_: object) -> None:
         return None
@@ -71,6 +75,7 @@ class World:
         self.told: list[str] = []
         self.sets: list[str] = []
         self.killed: list[str] = []
+        self.approved: list[str] = []
         self.troubles: list[Exception] = []
         self.present: tuple[Release, list[JournalEntry], list[Any]] | None = None
         self.clients = FakeClients(self)
@@ -90,8 +95,13 @@ class World:
     def get_release(self, release_id: str) -> Release:
         assert self.present is not None
         release, entries, rows = self.present
+        waits_for_person = entries[-1].name == "await_approval" and release.id not in self.approved
         waits_for_kill = rows and rows[0][2] == "rolling_back" and rows[0][3].get("trigger") == "set_lost"
-        if rows and (not waits_for_kill or (release.plan and release.plan.green_set in self.killed)):
+        if (
+            rows
+            and not waits_for_person
+            and (not waits_for_kill or (release.plan and release.plan.green_set in self.killed))
+        ):
             entries.append(self._entry(len(entries) + 1, rows.pop(0)))
         last = [entry for entry in entries if entry.kind == "entered"][-1]
         return release.model_copy(
@@ -107,6 +117,11 @@ class World:
 
     def evidence(self, release_id: str) -> list[Any]:
         return []
+
+    def approve(self, release_id: str) -> Release:
+        assert self.present is not None
+        self.approved.append(release_id)
+        return self.present[0]
 
     def crash(self, ref: ServiceRef, set_name: str) -> None:
         self.killed.append(set_name)
@@ -136,6 +151,7 @@ def play(world: World, interrupted: threading.Event) -> Callable[..., ServiceSto
         values: dict[str, Any] = {
             "ledger": world,
             "request": world.request,
+            "approve": world.approve,
             "open_api": Api,
             "start_run": lambda api, release: Run(),
             "make_clients": lambda cast: world.clients,
@@ -202,6 +218,37 @@ def test_a_release_that_asks_a_person_ends_the_part(world: World, play: Callable
     world.rows["v2"] = [*world.stagehand.rows["v2"][:9], (10.0, "entered", "hold", {"reason": "not judged"})]
 
     assert play().acts[-1].outcome is Outcome.HELD
+
+
+def test_a_release_that_waits_for_its_approval_gets_it_and_goes_on_in_a_run_of_its_own(
+    world: World, play: Callable[..., ServiceStory]
+):
+    rows = list(world.stagehand.rows["v2"])
+    rows.insert(
+        -3, (15.0, "entered", "await_approval", {"reason": "a person must approve", "from": "baking"})
+    )
+    world.rows["v2"] = rows
+    started: list[str] = []
+
+    def start_run(api: Api, release: Release) -> Run:
+        started.append(release.request.version)
+        return Run()
+
+    story = play(start_run=start_run)
+
+    assert [act.outcome for act in story.acts] == [act.expected for act in ACTS]
+    assert world.approved == ["r-20261121-v2"]
+    assert started == ["v1", "v2", "v2", "v3-regressed", "v2-fast"]
+
+
+def test_a_bad_version_that_asks_for_approval_does_not_get_it(
+    world: World, play: Callable[..., ServiceStory]
+):
+    rows = [*world.stagehand.rows["v2"][:9], (15.0, "entered", "await_approval", {"reason": "approve"})]
+    world.rows["v3-regressed"] = rows
+
+    assert play().acts[-1].outcome is Outcome.HELD
+    assert world.approved == []
 
 
 def test_a_busy_server_is_asked_again(world: World, play: Callable[..., ServiceStory]):

@@ -31,7 +31,7 @@ def make_route():
 @pytest.fixture
 def keys() -> list[ClientKey]:
     return [
-        ClientKey("acme", "app", Secret("key-of-acme")),
-        ClientKey("other", "app", Secret("key-of-other")),
-        ClientKey(PROBE_CLIENT, PROBE_CLIENT, Secret("key-of-probe")),
+        ClientKey.of("acme", "app", Secret("key-of-acme")),
+        ClientKey.of("other", "app", Secret("key-of-other")),
+        ClientKey.of(PROBE_CLIENT, PROBE_CLIENT, Secret("key-of-probe")),
     ]

@@ -44,6 +44,10 @@ def test_failed_attempts_alone_make_a_row():
     [
         ("200", "-", False),
         ("404", "-", False),
+        ("429", "-", False),
+        ("401", "-", True),
+        ("402", "-", True),
+        ("403", "-", True),
         ("0", "DC", False),
         ("200", "DC", False),
         ("500", "-", True),

@@ -1,6 +1,8 @@
 """Files as a function of routes, keys and a generation."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -8,8 +10,10 @@ from hypothesis import strategies as st
 
 from tidegate.domain import InvalidInput, Route, Secret, Upstream
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, render
-from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, LISTENERS, ROUTES
-from tidegate.gateway.render import encode, fold
+from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, DOORS, LISTENERS, ROUTES
+from tidegate.gateway.render import encode
+
+KEY_TEXTS = ("key-of-acme", "key-of-other", "key-of-probe")
 
 
 def service_entries(files, prefix="/acme/chat/v1/"):
@@ -21,14 +25,18 @@ def weighted(files):
     return service_entries(files)[-1]["route"]["weighted_clusters"]["clusters"]
 
 
-def allowed(entry):
-    return entry["typed_per_filter_config"]["api_key_auth"]["allowed_clients"]
+def admitted(entry):
+    return entry["typed_per_filter_config"]["api_keys"]["filter_context"]
+
+
+def key_program(files):
+    return files[AUTH]["resources"][0]["typed_config"]["default_source_code"]["inline_string"]
 
 
 def test_nothing_wanted_still_gives_all_files_and_a_404(config):
     files = render((), (), 0, config)
 
-    assert set(files) == {BOOTSTRAP, LISTENERS, CLUSTERS, ROUTES, AUTH}
+    assert set(files) == {BOOTSTRAP, LISTENERS, CLUSTERS, DOORS, ROUTES, AUTH}
     (only,) = files[ROUTES]["resources"][0]["virtual_hosts"][0]["routes"]
     assert only["direct_response"]["status"] == 404
 
@@ -64,30 +72,51 @@ def test_only_the_probe_may_use_pinned_entries(config, make_route, keys):
 
     assert len(pinned) == 3
     assert all(entry["match"]["headers"][0]["name"] == "x-tidegate-pin" for entry in pinned)
-    assert all(allowed(entry) == [PROBE_CLIENT] for entry in pinned)
-    assert allowed(plain) == ["acme/app", PROBE_CLIENT]
+    assert all(admitted(entry) == {"org": "acme", "probe_only": True} for entry in pinned)
+    assert admitted(plain) == {"org": "acme", "probe_only": False}
 
 
-def test_a_service_without_keys_admits_nobody_but_the_probe(config, make_route):
-    assert allowed(service_entries(render([make_route({"old": 100})], [], 1, config))[-1]) == [PROBE_CLIENT]
+def test_nothing_but_the_last_404_is_open_without_a_key(config, make_route, keys):
+    files = render([make_route({"old": 50, "new": 50})], keys, 1, config)
+    *of_services, last = files[ROUTES]["resources"][0]["virtual_hosts"][0]["routes"]
+
+    assert all("disabled" not in json.dumps(entry["typed_per_filter_config"]) for entry in of_services)
+    assert last["direct_response"]["status"] == 404
+    assert {name for name, one in last["typed_per_filter_config"].items() if one["disabled"]} == {
+        "api_keys",
+        "only_known_clients",
+    }
 
 
-def test_every_entry_of_a_service_hides_the_key(config, make_route, keys):
-    for entry in service_entries(render([make_route({"old": 50, "new": 50})], keys, 1, config)):
-        assert entry["typed_per_filter_config"]["api_key_auth"]["forwarding"]["hide_credentials"] is True
+def test_a_change_of_keys_changes_no_route(config, make_route, keys):
+    before = render([make_route({"old": 100})], keys, 1, config)
+    after = render([make_route({"old": 100})], keys[:1], 1, config)
+
+    assert [name for name in before if before[name] != after[name]] == [AUTH]
 
 
 def test_a_client_that_an_organization_calls_like_the_probe_is_no_probe():
-    assert ClientKey("acme", PROBE_CLIENT, Secret("some-long-key")).identity == f"acme/{PROBE_CLIENT}"
+    assert ClientKey.of("acme", PROBE_CLIENT, Secret("some-long-key")).identity == f"acme/{PROBE_CLIENT}"
 
 
-def test_keys_stand_in_one_file_only_and_not_in_the_offline_check(config, make_route, keys):
+def test_digests_stand_in_one_file_only_and_keys_in_none(config, make_route, keys):
     files = render([make_route({"old": 100})], keys, 1, config)
 
     for key in keys:
-        text = key.key.reveal()
-        assert [name for name, content in files.items() if text in json.dumps(content)] == [AUTH]
-        assert text not in json.dumps(fold(files))
+        assert [name for name, content in files.items() if key.digest in json.dumps(content)] == [AUTH]
+    assert not [text for text in KEY_TEXTS if text in json.dumps(files)]
+
+
+def test_a_key_is_known_with_its_owner_and_its_end(config):
+    key = ClientKey("acme", "app", "ab" * 32, datetime(2026, 12, 1, tzinfo=UTC))
+
+    program = key_program(render((), [key], 1, config))
+
+    assert f'["{"ab" * 32}"]="acme acme/app 1796083200",' in program
+
+
+def test_the_order_of_keys_changes_nothing(config, keys):
+    assert render((), keys, 1, config) == render((), keys[::-1], 1, config)
 
 
 def test_the_version_names_generation_and_content(config, make_route, keys):
@@ -106,9 +135,24 @@ def test_sets_that_still_drain_keep_their_clusters(config, make_route, keys):
     assert {cluster["name"] for cluster in files[CLUSTERS]["resources"]} == {"old", "new"}
 
 
+@pytest.mark.parametrize(
+    ("org", "client", "digest"),
+    [
+        ("acme", 'app"] = 1', "ab" * 32),
+        ("acme", "two words", "ab" * 32),
+        ("acme", "app", '"' * 64),
+        ("acme", "app", "ab"),
+        ("../x", "app", "ab" * 32),
+    ],
+)
+def test_a_key_that_would_end_the_text_of_the_program_is_refused(config, org, client, digest):
+    with pytest.raises(InvalidInput):
+        render((), [ClientKey(org, client, digest)], 1, config)
+
+
 def test_a_host_name_is_resolved_by_envoy(config, keys):
-    upstream = Upstream(set_name="remote", host="gpu.example.org", port=80, digest="a" * 64, release_id="r-1")
-    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"remote": 100})
+    upstream = Upstream(set_name="near", host="gpu.example.org", port=80, digest="a" * 64, release_id="r-1")
+    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"near": 100})
 
     (cluster,) = render([route], keys, 1, config)[CLUSTERS]["resources"]
 
@@ -125,6 +169,10 @@ def test_a_host_name_is_resolved_by_envoy(config, keys):
         ("release_id", "%REQ(authorization)%"),
         ("host", "with space"),
         ("host", ""),
+        ("path_prefix", '/a" .. os.exit() .. "'),
+        ("path_prefix", "/ends/"),
+        ("path_prefix", "no-slash"),
+        ("credential", "../../etc/passwd"),
     ],
 )
 def test_a_value_that_envoy_would_misread_is_refused_by_name(config, keys, make_route, field, value):
@@ -156,8 +204,8 @@ def test_one_set_in_two_services_is_refused(config, keys, make_route):
 
 def test_a_key_that_two_clients_carry_is_refused_without_being_printed(config):
     twice = [
-        ClientKey("acme", "app", Secret("same-secret")),
-        ClientKey("other", "app", Secret("same-secret")),
+        ClientKey.of("acme", "app", Secret("same-secret")),
+        ClientKey.of("other", "app", Secret("same-secret")),
     ]
 
     with pytest.raises(InvalidInput, match="acme/app") as raised:
@@ -167,9 +215,9 @@ def test_a_key_that_two_clients_carry_is_refused_without_being_printed(config):
 
 
 @pytest.mark.parametrize("text", ["", "short", "with space in it", "line\nbreak-here", "ümlauts-in-key"])
-def test_a_key_that_fits_no_header_is_refused_without_being_printed(config, text):
+def test_a_key_that_fits_no_header_is_refused_without_being_printed(text):
     with pytest.raises(InvalidInput, match="acme/app") as raised:
-        render((), [ClientKey("acme", "app", Secret(text))], 1, config)
+        ClientKey.of("acme", "app", Secret(text))
 
     assert not text or text not in str(raised.value)
 
@@ -194,3 +242,63 @@ def test_every_cluster_that_a_route_names_exists(tmp_path_factory, shares):
     assert {entry["name"] for entry in entries} <= known
     assert sum(entry["weight"] for entry in entries) == 100
     assert encode(files[ROUTES]) == encode(render([route], (), 1, config)[ROUTES])
+
+
+@pytest.fixture
+def remote() -> Upstream:
+    return Upstream(
+        set_name="far",
+        host="ab12.api.example.org",
+        port=443,
+        digest="a" * 64,
+        release_id="r-1",
+        tls=True,
+        path_prefix="/v2/ab12/openai",
+        credential="runpod-credential-acme",
+    )
+
+
+def named(files) -> dict[str, dict]:
+    return {cluster["name"]: cluster for cluster in files[CLUSTERS]["resources"]}
+
+
+def test_a_set_elsewhere_stands_behind_a_door_and_a_local_set_does_not(config, make_route, remote):
+    route = make_route({"old": 100})
+    mixed = route.model_copy(
+        update={"upstreams": (*route.upstreams, remote), "weights": {"old": 50, "far": 50}}
+    )
+
+    before, after = named(render([route], (), 1, config)), named(render([mixed], (), 2, config))
+
+    assert set(after) - set(before) == {"far", "far_door", "far_else_old", "old_else_far"}
+    assert before["old"] == after["old"]
+
+
+def test_only_the_connection_of_a_set_elsewhere_is_checked(config, remote):
+    route = Route(org="acme", service="chat", upstreams=(remote,), weights={"far": 100})
+
+    clusters = named(render([route], (), 1, config))
+    unchecked = named(render([route], (), 1, replace(config, remote_check_s=None)))
+
+    assert "health_checks" not in clusters["far"]
+    assert [check["tcp_health_check"] for check in clusters["far_door"]["health_checks"]] == [{}]
+    assert "health_checks" not in unchecked["far_door"]
+
+
+@pytest.mark.parametrize(
+    ("port", "host"), [(443, "ab12.api.example.org"), (8443, "ab12.api.example.org:8443")]
+)
+def test_the_host_header_names_a_port_only_when_it_is_unusual(config, remote, port, host):
+    upstream = remote.model_copy(update={"port": port})
+    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"far": 100})
+
+    (table,) = render([route], (), 1, config)[DOORS]["resources"]
+
+    assert table["virtual_hosts"][0]["routes"][0]["route"]["host_rewrite_literal"] == host
+
+
+def test_a_set_without_credential_gets_none(config, remote):
+    upstream = remote.model_copy(update={"credential": None})
+    route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"far": 100})
+
+    assert "credential_injector" not in json.dumps(render([route], (), 1, config))

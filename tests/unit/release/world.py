@@ -45,6 +45,9 @@ POLICY = Policy(
     deadlines=DeadlinePolicy(provision_s=30, warm_s=10, park_s=60, rollback_wait_s=10),
 )
 
+ADDRESS = {"tls": True, "path_prefix": "/lb/ab12", "credential": "fake-credential"}
+"""Of every ready set, beside host and port."""
+
 
 class Crash(BaseException):
     """The process is killed here."""
@@ -305,6 +308,8 @@ class World:
                 assert self.sets[name].state is SetState.READY, (
                     f"weight {weight} put on {name}, which is not ready"
                 )
+        for upstream in route.upstreams:
+            assert upstream.model_dump(include=set(ADDRESS)) == ADDRESS, "an address was routed in part"
 
     def gateways(self) -> list[GatewayStatus]:
         if not self.gateway_alive:
@@ -346,6 +351,7 @@ class World:
             digest=fake.spec.digest if ready else None,
             host="127.0.0.1" if ready else None,
             port=9000 if ready else None,
+            **(ADDRESS if ready else {}),
             restarts=fake.restarts,
         )
 

@@ -1,0 +1,1 @@
+"""Images that are built for other machines."""

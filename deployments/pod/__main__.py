@@ -1,0 +1,122 @@
+"""The first process of a pod: `python -m deployments.pod`. Runs one flow run, for a bounded time.
+
+A worker that dies leaves its pod running, so the pod itself knows when to end: it stops the run after
+`TIDEGATE_POD_TIMEOUT_S`, says how it ended, waits for the worker to delete it, and else deletes itself with the key
+that RunPod gives to every pod. Standard library only, until the flow is loaded.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+END_MARK = "tidegate-pod ended with code"
+TIMEOUT = "TIDEGATE_POD_TIMEOUT_S"
+# Only in the emulator, which has no store of secrets: a folder of files named after them.
+SECRETS_FOLDER = "TIDEGATE_EMULATED_SECRETS_DIR"
+PLACEHOLDER = re.compile(r"^\{\{ RUNPOD_SECRET_(\S+) \}\}$")
+FLOW_RUN = [sys.executable, "-m", "prefect", "flow-run", "execute"]
+TERMINATE_GRACE_S = 30.0
+LINGER = "TIDEGATE_POD_LINGER_S"
+DEFAULT_LINGER_S = 180.0
+TIMED_OUT = 124
+NO_SECRET = 78
+
+
+def main() -> int:
+    environment = dict(os.environ)
+    missing = fill_in_secrets(environment)
+    if missing:
+        print(f"RunPod has not filled in these secrets: {', '.join(missing)}", flush=True)
+        code = NO_SECRET
+    else:
+        code = _run(environment, float(environment.get(TIMEOUT) or 3600))
+    print(f"{END_MARK} {code}", flush=True)
+    if not _asked_to_end:
+        _wait_for_deletion()
+        _delete_this_pod()
+    return code
+
+
+def fill_in_secrets(environment: dict[str, str]) -> list[str]:
+    """Replace the emulator's placeholders; names of variables whose secret is nowhere."""
+    folder = environment.get(SECRETS_FOLDER)
+    missing: list[str] = []
+    for name, value in environment.items():
+        asked = PLACEHOLDER.match(value)
+        if asked is None:
+            continue
+        path = Path(folder or "/nonexistent", asked[1])
+        if folder and path.is_file() and path.parent == Path(folder):
+            environment[name] = path.read_text().strip()
+        else:
+            missing.append(name)
+    return missing
+
+
+_asked_to_end: list[int] = []
+
+
+def _run(environment: Mapping[str, str], timeout_s: float) -> int:
+    # In this process group: what kills the container's kills the run.
+    child = subprocess.Popen(FLOW_RUN, env=dict(environment))
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        _asked_to_end.append(number)
+        child.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, forward)
+    try:
+        return child.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        print(f"The run took longer than {timeout_s:.0f} s and is ended.", flush=True)
+        _end(child)
+        return TIMED_OUT
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    child.terminate()
+    try:
+        child.wait(TERMINATE_GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _wait_for_deletion() -> None:
+    """The worker has read the end mark or will; a container that exits would be started again by RunPod."""
+    deadline = time.monotonic() + float(os.environ.get(LINGER) or DEFAULT_LINGER_S)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: _asked_to_end.append(number))
+    while not _asked_to_end and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def _delete_this_pod() -> None:
+    pod, key = os.environ.get("RUNPOD_POD_ID"), os.environ.get("RUNPOD_API_KEY")
+    if _asked_to_end or not pod or not key:
+        return
+    api = os.environ.get("TIDEGATE_POD_API_URL") or "https://api.runpod.io"
+    request = urllib.request.Request(
+        f"{api}/v2/pods/{pod}",
+        method="DELETE",
+        headers={"Authorization": f"Bearer {key}", "User-Agent": "tidegate-pod"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30):
+            print("No worker came for this pod; it deletes itself.", flush=True)
+    except (urllib.error.URLError, OSError) as trouble:
+        # Without the request: its headers hold the key.
+        print(f"This pod could not delete itself: {type(trouble).__name__}.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

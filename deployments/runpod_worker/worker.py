@@ -1,0 +1,254 @@
+"""The worker itself: starts a pod for each run, watches it to its end, and deletes it whatever happens.
+
+What it knows is at Prefect and at RunPod, so a worker that starts anew goes on where another died.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+import anyio
+import anyio.abc
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
+from prefect.settings import get_current_settings
+from prefect.workers.base import BaseWorker, BaseWorkerResult
+
+from deployments.runpod_worker.variables import RunPodJobConfiguration, RunPodVariables
+
+if TYPE_CHECKING:
+    from deployments.runpod_worker.reporting import PodReport
+    from deployments.runpod_worker.watching import Sight
+    from tidegate.platforms.runpod import RunPodClient
+    from tidegate.platforms.runpod.replies import Pod
+
+SWEEP_INTERVAL_S = 60.0
+LOOK_INTERVAL_S = 1.0
+# A run that is over at Prefect ends its process within moments; then its pod costs for nothing.
+ENDING_GRACE_S = 15.0
+LOST, NEVER_STARTED = 1, 1
+
+
+class RunPodWorkerResult(BaseWorkerResult):
+    """How a pod ended."""
+
+
+class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWorkerResult]):
+    """`prefect worker start --type runpod`."""
+
+    type = "runpod"
+    job_configuration = RunPodJobConfiguration
+    job_configuration_variables = RunPodVariables
+    _description = "Runs each flow run in a pod on RunPod, and deletes the pod afterwards."
+    _display_name = "RunPod"
+    _documentation_url = "https://docs.runpod.io/pods/overview"
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._watched: set[UUID] = set()
+        self._sweeping: anyio.CancelScope | None = None
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: RunPodJobConfiguration,
+        task_status: anyio.abc.TaskStatus[Any] | None = None,
+    ) -> RunPodWorkerResult:
+        """Raises: what provisioning raises; Prefect reports that as a crash with its message."""
+        from deployments.runpod_worker.connection import connect
+        from deployments.runpod_worker.provisioning import PodName, find_or_create
+
+        self._watched.add(flow_run.id)
+        try:
+            client = connect(configuration.credential)
+            name = PodName(self.work_pool.id, flow_run.id)
+            pod = await anyio.to_thread.run_sync(find_or_create, client, name, configuration)
+            self.get_flow_run_logger(flow_run).info(
+                "Pod %s (%s, %s USD/h) runs this flow run.", pod.id, pod.gpu.id if pod.gpu else "?", pod.cost
+            )
+            if task_status is not None:
+                task_status.started(pod.id)
+            return await self._attend(client, pod.id, flow_run, configuration.start_timeout_s)
+        finally:
+            self._watched.discard(flow_run.id)
+
+    async def kill_infrastructure(
+        self, infrastructure_pid: str, configuration: RunPodJobConfiguration, grace_seconds: int = 30
+    ) -> None:
+        """Needs nothing but the pod's id and the name of the credential, so any worker of the pool can do it.
+
+        Raises:
+            InfrastructureNotFound: when RunPod does not know the pod (any more).
+            InfrastructureNotAvailable: when RunPod does not answer, or this worker may not ask.
+        """
+        from deployments.runpod_worker.connection import connect
+        from tidegate.domain import TidegateError
+        from tidegate.platforms.runpod.errors import Missing
+
+        def delete() -> None:
+            with connect(configuration.credential) as client:
+                client.control.pod(infrastructure_pid)
+                client.control.delete_pod(infrastructure_pid)
+
+        try:
+            await anyio.to_thread.run_sync(delete)
+        except Missing as gone:
+            raise InfrastructureNotFound(f"Pod {infrastructure_pid} is gone.") from gone
+        except TidegateError as trouble:
+            raise InfrastructureNotAvailable(str(trouble)) from trouble
+
+    async def setup(self) -> None:
+        await super().setup()
+        assert self._runs_task_group is not None
+        self._runs_task_group.start_soon(self._sweep_for_ever)
+
+    async def teardown(self, *exc_info: Any) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        await super().teardown(*exc_info)
+
+    async def _attend(
+        self, client: "RunPodClient", pod_id: str, flow_run: FlowRun, start_timeout_s: int
+    ) -> RunPodWorkerResult:
+        """Watch to the end, then delete. A worker that is told to stop leaves the pod to its successor."""
+        from deployments.runpod_worker.reporting import PodReport
+
+        settings = get_current_settings().api
+        secrets = [
+            value.get_secret_value() for value in (settings.auth_string, settings.key) if value is not None
+        ]
+        report = PodReport(self.get_flow_run_logger(flow_run), secrets)
+        try:
+            code = await self._watch(client, pod_id, flow_run.id, report, start_timeout_s)
+            await anyio.to_thread.run_sync(client.control.delete_pod, pod_id)
+        finally:
+            client.close()
+        return RunPodWorkerResult(identifier=pod_id, status_code=code)
+
+    async def _watch(
+        self, client: "RunPodClient", pod_id: str, run_id: UUID, report: "PodReport", start_timeout_s: int
+    ) -> int:
+        from deployments.runpod_worker.watching import Sight, look
+
+        sight = Sight(pod_id)
+        starts_by = anyio.current_time() + start_timeout_s
+        ends_by: float | None = None
+        while True:
+            sight = await anyio.to_thread.run_sync(look, client, sight)
+            report.tell(sight.lines)
+            is_over = await self._is_over(run_id)
+            if sight.exit_code is not None or sight.is_gone:
+                return _judged(sight, is_over, report)
+            if is_over:
+                ends_by = ends_by or anyio.current_time() + ENDING_GRACE_S
+                if anyio.current_time() > ends_by:
+                    return 0
+            elif sight.is_starting and anyio.current_time() > starts_by:
+                report.failed(pod_id, f"did not start within {start_timeout_s} s")
+                return NEVER_STARTED
+            await anyio.sleep(LOOK_INTERVAL_S)
+
+    async def _is_over(self, run_id: UUID) -> bool:
+        """True also for a run that was deleted. A server that does not answer has not said that it is."""
+        try:
+            run = await self.client.read_flow_run(run_id)
+        except ObjectNotFound:
+            return True
+        except Exception as trouble:  # noqa: BLE001 - whatever the client raises, the pod must go on being watched
+            self._logger.warning("Prefect did not say how run %s is: %s", run_id, type(trouble).__name__)
+            return False
+        return run.state is not None and run.state.is_final()
+
+    async def _sweep_for_ever(self) -> None:
+        """Delete pods without an owner, and take over those whose worker died."""
+        with anyio.CancelScope() as scope:
+            self._sweeping = scope
+            while True:
+                try:
+                    await self.sweep()
+                except Exception:
+                    self._logger.exception(
+                        "Pods could not be swept; trying again in %.0f s", SWEEP_INTERVAL_S
+                    )
+                await anyio.sleep(SWEEP_INTERVAL_S)
+
+    async def sweep(self) -> list[str]:
+        """One sweep; ids of the pods that it deleted."""
+        from deployments.runpod_worker.connection import connect
+        from deployments.runpod_worker.provisioning import flow_run_of
+        from deployments.runpod_worker.sweeping import sort_pods
+
+        credential = self._credential()
+        if self._work_pool is None or credential is None:
+            return []
+        pool_id = self.work_pool.id
+        client = connect(credential)
+        try:
+            pods = await anyio.to_thread.run_sync(client.control.list_pods)
+            runs = {run for pod in pods if (run := flow_run_of(pod, pool_id)) is not None}
+            states = await self._states(runs - self._watched)
+            found = sort_pods(pods, pool_id, {**states, **dict.fromkeys(self._watched, False)})
+            for pod in found.orphans:
+                self._logger.warning("Pod %s (%s) has no run that needs it; deleting it", pod.id, pod.name)
+                await anyio.to_thread.run_sync(client.control.delete_pod, pod.id)
+        finally:
+            client.close()
+        for run, pod in (found.alive or {}).items():
+            if run not in self._watched:
+                await self._take_over(credential, run, pod)
+        return [pod.id for pod in found.orphans]
+
+    async def _take_over(self, credential: str, run_id: UUID, pod: "Pod") -> None:
+        """Watch a pod that another worker has started; its run goes on in it meanwhile."""
+        from deployments.runpod_worker.connection import connect
+
+        assert self._runs_task_group is not None
+        flow_run = await self.client.read_flow_run(run_id)
+        self._watched.add(run_id)
+        self._logger.info("Taking over pod %s of flow run '%s'", pod.id, flow_run.name)
+        if flow_run.infrastructure_pid != pod.id:
+            await self.client.update_flow_run(run_id, infrastructure_pid=pod.id)
+
+        async def attend() -> None:
+            try:
+                timeout_s = RunPodVariables.model_fields["start_timeout_s"].default
+                result = await self._attend(connect(credential), pod.id, flow_run, timeout_s)
+                if result.status_code != 0:
+                    message = f"The pod of this run ended with code {result.status_code}."
+                    await self._propose_crashed_state(flow_run, message)
+            finally:
+                self._watched.discard(run_id)
+
+        self._runs_task_group.start_soon(attend)
+
+    async def _states(self, runs: set[UUID]) -> dict[UUID, bool]:
+        """Whether each run is over; runs that Prefect does not know are left out."""
+        if not runs:
+            return {}
+        known = await self.client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=sorted(runs)))
+        )
+        return {run.id: run.state is not None and run.state.is_final() for run in known}
+
+    def _credential(self) -> str | None:
+        """The one that the pool fixes, or offers unless a run says otherwise: the sweeper has no run to ask."""
+        if self._work_pool is None:
+            return None
+        template = self._work_pool.base_job_template
+        fixed = template.get("job_configuration", {}).get("credential")
+        if isinstance(fixed, str) and "{{" not in fixed:
+            return fixed
+        offered = template.get("variables", {}).get("properties", {}).get("credential", {})
+        return cast("str | None", offered.get("default"))
+
+
+def _judged(sight: "Sight", is_over: bool, report: "PodReport") -> int:
+    """What the end of a pod means for its run: nothing, when the run had come to an end of its own."""
+    if is_over:
+        return 0
+    if sight.is_gone:
+        report.failed(sight.pod_id, "is gone while its run was not over")
+        return LOST
+    if sight.exit_code:
+        report.failed(sight.pod_id, f"ended with code {sight.exit_code}")
+    return sight.exit_code or 0

@@ -1,0 +1,210 @@
+"""Whole releases on the emulator of RunPod: real client, real workers and engines, real Envoy, real ledger.
+
+The way of a release is the same as on the local platform; what differs is one block in the organization's file,
+two URLs and a key.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tidegate import steps, wiring
+from tidegate.benchmark.traffic import TrafficClient
+from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, ServiceRef, Verdict
+from tidegate.engines.llama_server import find_binary
+from tidegate.platforms.runpod import RunPodPlatform
+from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
+from tidegate.settings import SOURCE_ROOT, Settings
+from tidegate.stack.port_choice import choose_ports
+from tidegate.steps import Ports
+
+SUPPORT = ServiceRef("swaggystacks", "support-chat")
+MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
+PROMPTS = ["What is the capital of France?", "What is 2 plus 3?"]
+
+
+@pytest.fixture(scope="module")
+def runpod() -> Iterator[MockRunPodEnvironment]:
+    worker_env = {"TIDEGATE_ENGINE_BIN_DIR": str(find_binary("llama-server").parent)}
+    with MockRunPodEnvironment(worker_env=worker_env, timings={"image_pull_s": 0.05}) as running:
+        yield running
+
+
+def organizations_on_runpod(folder: Path) -> Path:
+    """The demo's organizations, of which SwaggyStacks' service runs its sets on RunPod."""
+    for name in ("policies", "demo"):
+        (folder / name).symlink_to(SOURCE_ROOT / "deployments" / name)
+    (folder / "organizations").mkdir()
+    for file in (SOURCE_ROOT / "deployments" / "organizations").glob("*.yaml"):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if content["name"] == SUPPORT.org:
+            content["credentials"]["runpod"] = "runpod-key"
+            content["services"][SUPPORT.service] |= {
+                "platform": "runpod",
+                "runpod": {
+                    "image": "registry.example/tidegate-worker:1.0.0",
+                    "model_url": "file://{path}",
+                    "max_workers": 1,
+                    "max_price_per_hour_usd": 1.0,
+                },
+            }
+        (folder / "organizations" / file.name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder
+
+
+class Installation:
+    """One home with a gateway, against the emulator."""
+
+    def __init__(self, home: Path, runpod: MockRunPodEnvironment):
+        home.mkdir(parents=True)
+        (home / "deployments").mkdir()
+        self.runpod = runpod
+        self.settings = Settings(
+            home=home,
+            ledger_url=f"sqlite:///{home / 'ledger.sqlite3'}",
+            deployments_dir=organizations_on_runpod(home / "deployments"),
+            runtime_dir=home / "run",
+            runpod_api_url=runpod.api_url,
+            runpod_data_url=runpod.data_url,
+        )
+        port = choose_ports(home, {"gateway": 18080}, "127.0.0.1")["gateway"]
+        self.url = f"http://127.0.0.1:{port}"
+        self.stop = threading.Event()
+        self.thread = threading.Thread(
+            target=lambda: wiring.run_gateway_agent(self.settings, self.stop, port=port)
+        )
+        self.thread.start()
+        self.ports = self.load()
+        for version, file in (("v1", "pipit-v1"), ("v2", "pipit-v2"), ("v3", "pipit-v3-regressed")):
+            steps.register_model(self.ports, SUPPORT.org, "pipit", version, MODELS / f"{file}.gguf")
+
+    def load(self) -> Ports:
+        ports = wiring.load(self.settings)
+        ports.gateway_url = lambda: self.url
+        wiring.provision_secrets(ports)
+        return ports
+
+    def release(self, version: str) -> Release:
+        request = ReleaseRequest(
+            org=SUPPORT.org, service=SUPPORT.service, model="pipit", version=version, requested_by="ada"
+        )
+        wish = steps.request_release(self.ports, request)
+        steps.resume(self.ports, wish.id)
+        return self.ports.ledger.get_release(wish.id)
+
+    def endpoints(self) -> set[str]:
+        """Names of what an account would be billed for."""
+        return {endpoint["name"] for endpoint in self.runpod.control.state()["endpoints"]}
+
+    def sets_of(self, *releases: Release) -> set[str]:
+        return {release.plan.green_set for release in releases if release.plan}
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(40)
+        platform = self.ports.platforms["runpod"]
+        assert isinstance(platform, RunPodPlatform)
+        for status in platform.list_owned():
+            platform.delete(status.name)
+        platform.close()
+
+
+@pytest.fixture(scope="module")
+def installation(
+    tmp_path_factory: pytest.TempPathFactory, runpod: MockRunPodEnvironment
+) -> Iterator[Installation]:
+    name = "TIDEGATE_SECRET_RUNPOD_KEY"
+    os.environ[name] = runpod.key(SUPPORT.org).reveal()
+    made = Installation(tmp_path_factory.mktemp("rp") / "home", runpod)
+    yield made
+    made.end()
+    del os.environ[name]
+
+
+def test_releases_on_runpod_cost_clients_nothing_and_leave_only_what_is_owned(
+    installation: Installation,
+) -> None:
+    """One story, because each part starts where the former ended: live, promoted, refused, and a lost create."""
+    first = installation.release("v1")
+    assert first.state is ReleaseState.DONE, first.reason
+    assert installation.endpoints() == installation.sets_of(first)
+
+    key = installation.ports.secrets.get(f"org-{SUPPORT.org}-api-key")
+    assert key is not None
+    client = TrafficClient(f"{installation.url}/{SUPPORT}/v1", key, PROMPTS, rate_per_s=15)
+    client.start()
+    try:
+        # The reply of the create is lost after it took effect: found by its name, not made twice.
+        installation.runpod.faults.set("create_reply_lost", count=1)
+        second = installation.release("v2")
+        assert second.state is ReleaseState.DONE, second.reason
+        assert installation.endpoints() == installation.sets_of(first, second)
+
+        refused = installation.release("v3")
+        assert refused.state is ReleaseState.ROLLED_BACK, refused.reason
+        rows = installation.ports.ledger.evidence(refused.id, Gate.QUALITY)
+        assert "quality.topics" in {row.check for row in rows if row.verdict is Verdict.FAIL}
+        assert installation.endpoints() == installation.sets_of(first, second)
+    finally:
+        over = client.stop()
+    assert (over.failed, over.truncated) == (0, 0), over.failures
+    assert over.ok > 100
+
+
+def test_without_capacity_a_release_is_parked_and_costs_nothing(installation: Installation) -> None:
+    before = installation.endpoints()
+    installation.runpod.faults.set("capacity_400")
+    try:
+        steps.register_model(installation.ports, SUPPORT.org, "pipit", "fast", MODELS / "pipit-v2-fast.gguf")
+        parked = installation.release("fast")
+        assert parked.state is ReleaseState.PARKED, parked.reason
+        assert installation.endpoints() == before
+    finally:
+        installation.runpod.faults.clear()
+        steps.stop_release(installation.ports, parked.id, "ada", "the test is over")
+        steps.resume(installation.ports, parked.id)
+
+
+def test_doctor_asks_runpod_what_an_organization_lacks(installation: Installation) -> None:
+    def findings(expected: int) -> dict[str, dict[str, str]]:
+        environment = os.environ | {
+            "TIDEGATE_HOME": str(installation.settings.home),
+            "TIDEGATE_DEPLOYMENTS_DIR": str(installation.settings.deployments_dir),
+            "TIDEGATE_RUNPOD_API_URL": installation.runpod.api_url,
+            "TIDEGATE_RUNPOD_DATA_URL": installation.runpod.data_url,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "tidegate.cli", "doctor", "--org", SUPPORT.org, "--json"],
+            env=environment, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == expected, done.stdout + done.stderr
+        assert installation.runpod.key(SUPPORT.org).reveal() not in done.stdout + done.stderr
+        return {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+
+    sound = findings(0)
+    assert sound["credential for runpod"]["level"] == "ok"
+    assert "USD/h" in sound[f"{SUPPORT} GPUs"]["text"]
+
+    installation.runpod.faults.set("balance_usd", 0.01)
+    installation.runpod.faults.set("stock_out")
+    try:
+        broke = findings(1)
+    finally:
+        installation.runpod.faults.clear()
+    assert broke[f"{SUPPORT} GPUs"]["level"] == "problem"
+    assert broke[f"{SUPPORT} GPUs"]["remedy"]
+
+    installation.runpod.faults.set("control_401")
+    try:
+        refused = findings(1)
+    finally:
+        installation.runpod.faults.clear()
+    assert refused["credential for runpod"]["level"] == "problem"
+    assert "runpod-key" in refused["credential for runpod"]["text"], "the name of the secret, never its value"

@@ -1,0 +1,249 @@
+"""A Prefect server with a credential, RunPod's emulator, and workers of the type `runpod`: all real processes."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+import psutil
+import pytest
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelling
+
+from tests.integration.platforms.watching import until
+from tidegate.domain import Secret
+from tidegate.platforms.runpod import RunPodClient
+from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
+from tidegate.platforms.runpod.replies import Pod
+from tidegate.stack.bootstrap import read_pools
+from tidegate.stack.embedded import QUIET_PREFECT
+from tidegate.stack.prefect_api import PrefectApi
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+ORG = "swaggystacks"
+POOL = "gpu-runpod"
+AUTH = "tidegate:the-server's-own-password"
+IMAGE = "registry.example/tidegate-flows:1"
+GPU = "NVIDIA RTX A4000"
+START_S = 90.0
+RUN_S = 120.0
+Answer = TypeVar("Answer")
+
+
+class Cloud:
+    """What the tests of the worker type look at and act through."""
+
+    def __init__(self, home: Path, url: str, runpod: MockRunPodEnvironment):
+        self.home, self.url, self.runpod = home, url, runpod
+        self.client = RunPodClient(runpod.api_url, runpod.data_url, runpod.key(ORG))
+        self.pool_id = self.ask(self._make_pool())
+
+    def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run(question)
+
+    def prefect(self) -> PrefectClient:
+        return PrefectClient(self.url, auth_string=AUTH)
+
+    def pods(self) -> list[Pod]:
+        return self.client.control.list_pods()
+
+    def start_run(self, flow: str, parameters: dict[str, Any], **variables: Any) -> FlowRun:
+        """A flow of `pod_flows.py`."""
+        return self.start(flow.replace("_", "-"), f"pod_flows.py:{flow}", str(HERE), parameters, variables)
+
+    def start(
+        self,
+        flow: str,
+        entrypoint: str,
+        path: str | None,
+        parameters: dict[str, Any],
+        variables: dict[str, Any],
+    ) -> FlowRun:
+        async def create() -> FlowRun:
+            async with self.prefect() as client:
+                flow_id = await client.create_flow_from_name(flow)
+                deployment = await client.create_deployment(
+                    flow_id,
+                    name=flow,
+                    work_pool_name=POOL,
+                    path=path,
+                    entrypoint=entrypoint,
+                    parameter_openapi_schema={"type": "object", "properties": {}},
+                )
+                return await client.create_flow_run_from_deployment(
+                    deployment,
+                    parameters=parameters,
+                    job_variables={"image": IMAGE, "gpu_types": [GPU], **variables},
+                )
+
+        return self.ask(create())
+
+    def run(self, run_id: UUID) -> FlowRun:
+        async def read() -> FlowRun:
+            async with self.prefect() as client:
+                return await client.read_flow_run(run_id)
+
+        return self.ask(read())
+
+    def until_over(self, run_id: UUID) -> FlowRun:
+        until(lambda: (state := self.run(run_id).state) is not None and state.is_final(), RUN_S)
+        return self.run(run_id)
+
+    def cancel(self, run_id: UUID) -> None:
+        async def tell() -> None:
+            async with self.prefect() as client:
+                await client.set_flow_run_state(run_id, Cancelling(), force=True)
+
+        self.ask(tell())
+
+    def log(self, run_id: UUID) -> list[str]:
+        async def read() -> list[str]:
+            from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+
+            async with self.prefect() as client:
+                wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
+                return [line.message for line in await client.read_logs(wanted)]
+
+        return self.ask(read())
+
+    @contextmanager
+    def worker(self, name: str = "one") -> Iterator["subprocess.Popen[bytes]"]:
+        """A worker that is ended with everything in it, as at any exit of its process."""
+        log_path = self.home / f"worker-{name}.log"
+        with log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "prefect", "worker", "start", "--type", "runpod"),
+                    *(
+                        "--pool",
+                        POOL,
+                        "--name",
+                        name,
+                        "--no-create-pool-if-not-found",
+                        "--install-policy",
+                        "never",
+                    ),
+                ],
+                env=self._environment() | {"PREFECT_WORKER_QUERY_SECONDS": "1"},
+                cwd=self.home,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            until(lambda: "started!" in log_path.read_text() or process.poll() is not None, START_S)
+            assert process.poll() is None, log_path.read_text()
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+    def worker_log(self, name: str = "one") -> str:
+        return (self.home / f"worker-{name}.log").read_text()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "TIDEGATE_HOME": str(self.home / "tidegate"),
+            "PREFECT_HOME": str(self.home / "prefect"),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_API_AUTH_STRING": AUTH,
+            "TIDEGATE_RUNPOD_API_URL": self.runpod.api_url,
+            "TIDEGATE_RUNPOD_DATA_URL": self.runpod.data_url,
+            "TIDEGATE_SECRET_RUNPOD_CREDENTIAL_SWAGGYSTACKS": self.runpod.key(ORG).reveal(),
+            **QUIET_PREFECT,
+        }
+
+    async def _make_pool(self) -> UUID:
+        (pool,) = [one for one in read_pools(ROOT / "deployments" / "pools") if one["name"] == POOL]
+        fixed = pool["base_job_template"]["job_configuration"]
+        fixed["prefect_auth_secret"] = "prefect-auth"
+        with PrefectApi(self.url, Secret(AUTH)) as api:
+            api.upsert_work_pool(pool)
+        async with self.prefect() as client:
+            return (await client.read_work_pool(POOL)).id
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    home = tmp_path_factory.mktemp("cloud")
+    secrets = home / "secrets"
+    secrets.mkdir(mode=0o700)
+    (secrets / "prefect-auth").write_text(AUTH)
+    with (
+        _prefect_server(home) as url,
+        MockRunPodEnvironment(
+            images={"tidegate-flows": f"{sys.executable} -m deployments.pod"},
+            worker_env={"TIDEGATE_EMULATED_SECRETS_DIR": str(secrets), "PATH": os.environ["PATH"]},
+        ) as runpod,
+    ):
+        made = Cloud(home, url, runpod)
+        yield made
+        made.client.close()
+
+
+@contextmanager
+def _prefect_server(home: Path) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = home / "server"
+    folder.mkdir()
+    with (home / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "deployments.prefect_server",
+                "start",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(home),
+                "PREFECT_HOME": str(folder),
+                "PREFECT_SERVER_API_AUTH_STRING": AUTH,
+                **QUIET_PREFECT,
+            },
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}/api"
+
+    def is_up() -> bool:
+        try:
+            return httpx.get(f"{url}/health", auth=tuple(AUTH.split(":", 1)), timeout=2).is_success  # pyright: ignore[reportArgumentType]
+        except httpx.HTTPError:
+            return False
+
+    try:
+        until(lambda: is_up() or process.poll() is not None, START_S)
+        assert process.poll() is None, (home / "server.log").read_text()
+        yield url
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for one in family:
+            if one.is_running():
+                one.kill()

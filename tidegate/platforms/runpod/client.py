@@ -1,0 +1,61 @@
+"""The face of the RunPod client: one object per key, with both planes."""
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from tidegate.domain import Secret
+from tidegate.platforms.runpod.account import Account
+from tidegate.platforms.runpod.control import ControlPlane
+from tidegate.platforms.runpod.jobs import JobPlane
+from tidegate.platforms.runpod.load_balancer import LoadBalancer
+from tidegate.platforms.runpod.pace import Pace
+from tidegate.platforms.runpod.transport import Retries, Transport
+
+
+class RunPodClient:
+    """RunPod with one key. Moving to the emulator changes the two URLs and the key, and nothing else."""
+
+    def __init__(
+        self,
+        api_url: str,
+        data_url: str,
+        key: Secret,
+        *,
+        http: httpx.BaseTransport | None = None,
+        pace: Pace | None = None,
+        retries: Retries | None = None,
+    ):
+        """`http` replaces the network, for tests. Raises: InvalidInput (a URL), Refused (a key that is none)."""
+        self._api = Transport(api_url, key, http=http, pace=pace, retries=retries)
+        self._data = Transport(data_url, key, http=http, pace=pace, retries=retries)
+        self.control = ControlPlane(self._api)
+        self.account = Account(self._api)
+        self.jobs = JobPlane(self._data)
+        self.load_balancer = LoadBalancer(self._data)
+
+    @property
+    def api(self) -> Transport:
+        """The control plane's transport, for its rate limits."""
+        return self._api
+
+    @property
+    def data(self) -> Transport:
+        """The job plane's transport, for its rate limits."""
+        return self._data
+
+    def close(self) -> None:
+        self._api.close()
+        self._data.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,251 @@
+"""Looks at one set on RunPod: its endpoint, its workers, what a worker says that it serves.
+
+RunPod allows 60 requests a minute for a whole account, so that what the control plane said is kept for some
+seconds. What a worker proves is asked of the worker itself, much more often, because that is what must be true now.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from tidegate.domain import TidegateError, Transient
+from tidegate.platforms.runpod.client import RunPodClient
+from tidegate.platforms.runpod.control import first_named
+from tidegate.platforms.runpod.diagnosis import Proof, Seen, count_starts
+from tidegate.platforms.runpod.errors import Missing
+from tidegate.platforms.runpod.logs import LogBounds
+from tidegate.platforms.runpod.marks import Marks
+from tidegate.platforms.runpod.pace import Pace
+from tidegate.platforms.runpod.replies import Endpoint, Worker, WorkerList, WorkerStatus
+from tidegate.platforms.runpod.wire import EndpointKind
+
+MODELS_PATH = "/v1/models"
+SICK = frozenset({WorkerStatus.UNHEALTHY, WorkerStatus.INITIALIZING})
+SYSTEM_LOG_LINES = 200
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """For how many seconds an answer may be used again, and how long a worker may take for one."""
+
+    starting_s: float = 5.0
+    ready_s: float = 20.0
+    outage_s: float = 120.0
+    """While RunPod's control plane fails, its last word is used so long: workers still prove themselves."""
+    proof_s: float = 2.0
+    queue_proof_s: float = 30.0
+    """A queue answers by a job, and a worker takes about one job a second: users come first."""
+    proof_timeout_s: float = 10.0
+    log_s: float = 20.0
+    log_after_s: float = 10.0
+    """Every image is pulled and every model loaded for a while: no reason to read logs yet."""
+    log_quiet_s: float = 1.0
+
+
+@dataclass
+class _Kept:
+    """An answer and when it was given."""
+
+    at: float
+    value: Any
+
+
+@dataclass
+class Memory:
+    """What this process remembers of a set. Losing it costs patience, never a set."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    endpoint_id: str | None = None
+    trouble_since: float | None = None
+    was_ready: bool = False
+    load_s: float | None = None
+    worker_ids: set[str] = field(default_factory=set[str])
+    last_workers: tuple[str, ...] = ()
+    """Whose logs can be asked for: RunPod keeps them a while after a worker has left its list."""
+    answers: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
+    repaired_at: float | None = None
+    starved_pools: set[str] = field(default_factory=set[str])
+
+    def forget(self) -> None:
+        """Start anew, with the next endpoint of that name. What was out of stock stays known."""
+        self.endpoint_id = None
+        self.trouble_since = None
+        self.was_ready = False
+        self.load_s = None
+        self.worker_ids.clear()
+        self.last_workers = ()
+        self.answers.clear()
+        self.repaired_at = None
+
+    def note(self, is_ready: bool, now: float) -> None:
+        """How a look ended: trouble begins with the first look that does not find it ready."""
+        if is_ready:
+            if self.trouble_since is not None and not self.was_ready:
+                self.load_s = now - self.trouble_since
+            self.was_ready = True
+            self.trouble_since = None
+            self.worker_ids.clear()
+        elif self.trouble_since is None:
+            self.trouble_since = now
+
+
+class Observer:
+    """All looks at the sets of one account."""
+
+    def __init__(self, client: RunPodClient, freshness: Freshness, pace: Pace):
+        self._client = client
+        self._freshness = freshness
+        self._pace = pace
+        self._memories: dict[str, Memory] = {}
+        self._lock = threading.Lock()
+
+    def memory(self, name: str) -> Memory:
+        with self._lock:
+            return self._memories.setdefault(name, Memory())
+
+    def find(self, name: str, *, is_fresh: bool = False) -> Endpoint | None:
+        """The endpoint of a set. Of several with its name, the oldest: `all_of` finds the others."""
+        memory = self.memory(name)
+        age_s = 0.0 if is_fresh else self._age_limit(memory)
+        known = memory.endpoint_id
+        if known is not None:
+            try:
+                return self._kept(memory, "endpoint", age_s, lambda: self._client.control.endpoint(known))
+            except Missing:
+                memory.forget()
+        found = first_named(self._client.control.list_endpoints(), name)
+        if found is not None:
+            self.seed(found)
+        return found
+
+    def all_of(self, name: str) -> list[Endpoint]:
+        """Every endpoint of that name, oldest first."""
+        rest = [one for one in self._client.control.list_endpoints() if one.name == name]
+        found: list[Endpoint] = []
+        while (oldest := first_named(rest, name)) is not None:
+            found.append(oldest)
+            rest.remove(oldest)
+        return found
+
+    def seed(self, endpoint: Endpoint) -> None:
+        """Take over what a list or a create said already."""
+        memory = self.memory(endpoint.name)
+        memory.endpoint_id = endpoint.id
+        memory.answers["endpoint"] = _Kept(self._pace.now(), endpoint)
+
+    def look(self, endpoint: Endpoint, marks: Marks) -> Seen:
+        """Everything that the state of a set is judged by."""
+        memory = self.memory(endpoint.name)
+        workers = self._kept(
+            memory, "workers", self._age_limit(memory), lambda: self._client.control.workers(endpoint.id)
+        )
+        if workers.workers:
+            memory.last_workers = tuple(worker.id for worker in workers.workers)
+        seen = self._seen(endpoint, marks, memory, workers)
+        if not seen.has_serving_worker or endpoint.workers.max == 0:
+            # Whoever is still there is leaving: a question would wait for a worker that never comes.
+            return self._with_losses(endpoint, seen, memory)
+        is_queue = endpoint.type == EndpointKind.QUEUE
+        age_s = self._freshness.queue_proof_s if is_queue else self._freshness.proof_s
+        proof = self._kept(memory, "proof", age_s, lambda: self._prove(endpoint))
+        if proof.digest is None:
+            # What the control plane said may be old: look and ask again at the next call.
+            memory.answers.pop("workers", None)
+            memory.answers.pop("proof", None)
+        return self._seen(endpoint, marks, memory, workers, proof)
+
+    def _seen(
+        self,
+        endpoint: Endpoint,
+        marks: Marks,
+        memory: Memory,
+        workers: WorkerList,
+        proof: Proof | None = None,
+        starts: int = 0,
+        lost: int = 0,
+    ) -> Seen:
+        since = memory.trouble_since
+        return Seen(
+            marks=marks,
+            bounds=endpoint.workers,
+            workers=workers.workers,
+            trouble_s=0.0 if since is None else self._pace.now() - since,
+            proof=proof,
+            was_ready=memory.was_ready,
+            container_starts=starts,
+            lost_workers=lost,
+        )
+
+    def _with_losses(self, endpoint: Endpoint, seen: Seen, memory: Memory) -> Seen:
+        """Nothing serves: how often did containers begin, and how many workers went away?"""
+        present = {worker.id for worker in seen.current}
+        # A worker that waits for a machine may come and go under new names: that is no loss.
+        memory.worker_ids |= {one.id for one in seen.current if one.status != WorkerStatus.THROTTLED}
+        starts = 0
+        sick = [worker for worker in seen.current if worker.status in SICK]
+        if sick and seen.trouble_s > self._freshness.log_after_s:
+            starts = self._kept(
+                memory, "starts", self._freshness.log_s, lambda: self._most_starts(endpoint, sick)
+            )
+        return self._seen(
+            endpoint,
+            seen.marks,
+            memory,
+            WorkerList(workers=seen.workers),
+            starts=starts,
+            lost=len(memory.worker_ids - present),
+        )
+
+    def _most_starts(self, endpoint: Endpoint, sick: list[Worker]) -> int:
+        """Of the sickest worker; 0 when its log cannot be read, because that is no evidence."""
+        worker = min(sick, key=lambda one: one.status != WorkerStatus.UNHEALTHY)
+        bounds = LogBounds(SYSTEM_LOG_LINES, self._freshness.log_quiet_s, total_s=5.0)
+        try:
+            lines = self._client.control.worker_log(
+                endpoint.id, worker.id, source="system", tail=SYSTEM_LOG_LINES, bounds=bounds
+            )
+            return count_starts([line.line for line in lines])
+        except TidegateError:
+            return 0
+
+    def _prove(self, endpoint: Endpoint) -> Proof:
+        """Ask a worker which file it serves: the engine's list of models, which costs no generation."""
+        limit_s = self._freshness.proof_timeout_s
+        try:
+            if endpoint.type == EndpointKind.QUEUE:
+                data: object = self._client.jobs.openai(endpoint, MODELS_PATH, None, limit_s)
+            else:
+                data = self._client.load_balancer.ask(endpoint, MODELS_PATH, timeout_s=limit_s).data
+        except TidegateError as error:
+            return Proof(problem=error.message)
+        return served_digest(data)
+
+    def _age_limit(self, memory: Memory) -> float:
+        is_steady = memory.was_ready and memory.trouble_since is None
+        return self._freshness.ready_s if is_steady else self._freshness.starting_s
+
+    def _kept(self, memory: Memory, key: str, age_s: float, ask: Callable[[], Result]) -> Result:
+        kept = memory.answers.get(key)
+        old_s = self._pace.now() - kept.at if kept is not None else 0.0
+        if kept is not None and old_s < age_s:
+            return cast("Result", kept.value)
+        try:
+            value = ask()
+        except Transient:
+            if kept is None or old_s > self._freshness.outage_s:
+                raise
+            return cast("Result", kept.value)
+        memory.answers[key] = _Kept(self._pace.now(), value)
+        return value
+
+
+def served_digest(data: object) -> Proof:
+    """The engine serves under our digest as the model's name. More or fewer than one model proves nothing."""
+    listed: object = cast("dict[str, object]", data).get("data") if isinstance(data, dict) else None
+    models = cast("list[object]", listed) if isinstance(listed, list) else []
+    ids = [cast("dict[str, object]", one).get("id") for one in models if isinstance(one, dict)]
+    if len(ids) != 1 or not isinstance(ids[0], str):
+        return Proof(problem="a worker named no single model")
+    return Proof(digest=ids[0])
