@@ -3,6 +3,7 @@
 What it knows is at Prefect and at RunPod, so a worker that starts anew goes on where another died.
 """
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -46,6 +47,7 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._watched: set[UUID] = set()
+        self._attending: set[anyio.CancelScope] = set()
         self._sweeping: anyio.CancelScope | None = None
 
     async def run(
@@ -105,6 +107,9 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
     async def teardown(self, *exc_info: Any) -> None:
         if self._sweeping is not None:
             self._sweeping.cancel()
+        # Prefect waits for its runs here, and a pod may run for hours: each is left to the next worker.
+        for attending in list(self._attending):
+            attending.cancel()
         await super().teardown(*exc_info)
 
     async def _attend(
@@ -118,11 +123,17 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
             value.get_secret_value() for value in (settings.auth_string, settings.key) if value is not None
         ]
         report = PodReport(self.get_flow_run_logger(flow_run), secrets)
-        try:
-            code = await self._watch(client, pod_id, flow_run.id, report, start_timeout_s)
-            await anyio.to_thread.run_sync(client.control.delete_pod, pod_id)
-        finally:
-            client.close()
+        code: int | None = None
+        with anyio.CancelScope() as attending:
+            self._attending.add(attending)
+            try:
+                code = await self._watch(client, pod_id, flow_run.id, report, start_timeout_s)
+                await anyio.to_thread.run_sync(client.control.delete_pod, pod_id)
+            finally:
+                self._attending.discard(attending)
+                client.close()
+        if code is None:
+            raise CancelledError("this worker was told to end; the next one takes the pod over")
         return RunPodWorkerResult(identifier=pod_id, status_code=code)
 
     async def _watch(

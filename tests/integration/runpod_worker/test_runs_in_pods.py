@@ -16,7 +16,7 @@ from tidegate.settings import SOURCE_ROOT, Settings
 from tidegate.steps.artifacts import check_structure
 from tidegate.steps.evaluation import JOB_RESULTS, job_token
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.pods]
 
 
 def test_a_flow_run_becomes_a_pod_that_is_gone_when_it_is_over(cloud: Cloud) -> None:
