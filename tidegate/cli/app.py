@@ -8,7 +8,9 @@ from typer.core import TyperGroup
 
 from tidegate.cli import (
     agents,
+    comparing,
     diagnosis,
+    inspecting,
     keys,
     logs,
     models,
@@ -61,7 +63,7 @@ app = typer.Typer(
 
 for command in (running.up, running.down, services.status, diagnosis.doctor, logs.logs, trying.demo):
     app.command()(command)
-for command in (trying.validate, releases.release, releases.rollback):
+for command in (trying.validate, inspecting.inspect, comparing.compare, releases.release, releases.rollback):
     app.command()(command)
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")

@@ -1,0 +1,149 @@
+"""`tidegate compare`: what differs between two model files."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli.inspecting import facts, shown
+from tidegate.cli.output import BAD_INPUT, FAILED, JsonFlag, as_data, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tidegate.validation.comparison import Change, Comparison
+
+VALUE_CHARACTERS = 120
+SHOWN_TENSORS = 20
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="A file, or MODEL:VERSION of --org.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+    org: Annotated[str, typer.Option("--org", help="Organization whose registered versions are meant.")] = "",
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also compare every byte of every tensor.")
+    ] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when they differ, as diff does.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what differs between two model files: metadata, tensors, chat template, tokenizer, size, memory.
+
+    Reads the headers in a limited process; with --weights all of both files. Exit code 2 when a header cannot
+    be read.
+
+    Examples:
+
+      tidegate compare out/pipit-v1.gguf out/pipit-v2.gguf
+
+      tidegate compare pipit:v1 pipit:v2 --org swaggystacks --weights
+
+      tidegate compare base.gguf tuned.gguf --json --exit-code
+    """
+    from tidegate.cli.artifact_names import artifact_path
+    from tidegate.validation.comparison import compare as compared
+    from tidegate.validation.comparison import read_difference
+    from tidegate.validation.outline import read_outline
+
+    paths = artifact_path(before, org), artifact_path(after, org)
+    outlines = read_outline(paths[0]), read_outline(paths[1])
+    are_readable = all(outline.is_readable for outline in outlines)
+    read = read_difference(*paths, with_weights=weights) if are_readable else None
+    found = compared(*outlines, read)
+    if as_json:
+        print_json({"is_same": found.is_same, **as_data(found)})
+    else:
+        _print(found, (before, after))
+    if not are_readable:
+        raise typer.Exit(BAD_INPUT)
+    if exit_code and not found.is_same:
+        raise typer.Exit(FAILED)
+
+
+def _print(found: "Comparison", names: tuple[str, str]) -> None:
+    for letter, name, outline in zip("AB", names, (found.before, found.after), strict=True):
+        say(f"[bold]{letter}[/bold]  {shown(name)}")
+        for line in facts(outline):
+            say(f"   {line}")
+    say("")
+    if found.is_same:
+        say("[green]No difference[/green] in what was compared." + _not_compared(found))
+        return
+    _print_totals(found)
+    _print_changes("METADATA", found.metadata)
+    _print_changes("TENSOR", found.tensors[:SHOWN_TENSORS])
+    if len(found.tensors) > SHOWN_TENSORS:
+        say(f"[dim]{len(found.tensors) - SHOWN_TENSORS} more tensors differ (--json lists them).[/dim]")
+    _print_tokenizer(found.tokenizer)
+    _print_templates(found)
+    _print_weights(found)
+    if found.weights is None:
+        say(f"[dim]{_not_compared(found).strip()}[/dim]")
+
+
+def _not_compared(found: "Comparison") -> str:
+    return "" if found.weights is not None else " The weights were not compared: --weights does."
+
+
+def _print_totals(found: "Comparison") -> None:
+    from tidegate.validation.plain import size
+
+    rows = [("size", found.before.size_bytes, found.after.size_bytes)]
+    if found.before.memory is not None and found.after.memory is not None:
+        rows.append(("memory", found.before.memory.total_bytes, found.after.memory.total_bytes))
+    if found.before.model is not None and found.after.model is not None:
+        rows.append(("tensors", found.before.model.tensors, found.after.model.tensors))
+    cells = [
+        (name, *map(size, (old, new)), ("+" if new > old else "") + size(new - old))
+        if name != "tensors"
+        else (name, str(old), str(new), f"{new - old:+d}" if new != old else "0")
+        for name, old, new in rows
+    ]
+    print_table(("", "A", "B", "CHANGE"), cells)
+
+
+def _print_changes(title: str, changes: "tuple[Change, ...]") -> None:
+    if not changes:
+        return
+    say("")
+    print_table(
+        (title, "A", "B"),
+        [
+            (shown(change.name), _side(change.before, "red"), _side(change.after, "green"))
+            for change in changes
+        ],
+    )
+
+
+def _side(value: str | None, colour: str) -> str:
+    return "[dim](none)[/dim]" if value is None else f"[{colour}]{shown(value, VALUE_CHARACTERS)}[/{colour}]"
+
+
+def _print_tokenizer(difference: dict[str, object]) -> None:
+    if not difference:
+        return
+    say("\n[bold]TOKENIZER[/bold]")
+    for key, value in difference.items():
+        say(f"  {shown(key)}: {shown(value, VALUE_CHARACTERS)}")
+
+
+def _print_templates(found: "Comparison") -> None:
+    colours = {"+": "green", "-": "red", "@": "dim"}
+    for change in found.templates:
+        say(f"\n[bold]{shown(change.key)}[/bold] [dim](line ends added between tags)[/dim]")
+        for line in change.lines:
+            colour = colours.get(line[:1])
+            say(f"  [{colour}]{shown(line)}[/{colour}]" if colour else f"  {shown(line)}")
+        if change.is_cut:
+            say("  [dim]... the difference goes on (--json shows more).[/dim]")
+
+
+def _print_weights(found: "Comparison") -> None:
+    from tidegate.validation.plain import size
+
+    if not found.weights:
+        return
+    say("")
+    rows = [
+        (share.kind, f"{share.different} of {share.compared}", size(share.bytes)) for share in found.weights
+    ]
+    print_table(("WEIGHTS", "TENSORS THAT DIFFER", "COMPARED"), rows)
