@@ -46,7 +46,7 @@ def inspect(
     else:
         _print_head(outline)
         _print_metadata(outline)
-        _print_shares(outline)
+        _print_groups(outline)
         if tensors:
             _print_tensors(outline)
         if template:
@@ -121,23 +121,23 @@ def _value(entry: "MetadataEntry") -> str:
     return entry.value
 
 
-def _print_shares(outline: "Outline") -> None:
+def _print_groups(outline: "Outline") -> None:
     from tidegate.validation.plain import size
 
-    whole = sum(share.bytes for share in outline.shares)
-    if not outline.shares:
+    whole = sum(group.bytes for group in outline.groups)
+    if not outline.groups:
         return
     say("")
     rows = [
         (
-            share.kind,
-            shown(share.type),
-            str(share.tensors),
-            size(share.bytes),
-            f"{100 * share.bytes / whole if whole else 0:.0f} %",
-            "█" * max(1, round(BAR_CELLS * share.bytes / whole)) if whole else "",
+            group.kind,
+            shown(group.type),
+            str(group.tensors),
+            size(group.bytes),
+            f"{100 * group.bytes / whole if whole else 0:.0f} %",
+            "█" * max(1, round(BAR_CELLS * group.bytes / whole)) if whole else "",
         )
-        for share in outline.shares
+        for group in outline.groups
     ]
     print_table(("PART", "TYPE", "TENSORS", "SIZE", "SHARE", ""), rows)
 

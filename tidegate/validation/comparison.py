@@ -94,13 +94,13 @@ def read_difference(before: Path, after: Path, *, with_weights: bool) -> dict[st
 
     Raises: NotFound, InvalidInput.
     """
-    request = {
-        "before": [str(path) for path in files_of(before)],
-        "after": [str(path) for path in files_of(after)],
+    old, new = files_of(before), files_of(after)
+    request: dict[str, Any] = {
+        "before": list(map(str, old)),
+        "after": list(map(str, new)),
         "with_weights": with_weights,
     }
-    bytes_read = sum(Path(path).stat().st_size for path in (*request["before"], *request["after"]))
-    bytes_read = bytes_read if with_weights else 0
+    bytes_read = sum(path.stat().st_size for path in (*old, *new)) if with_weights else 0
     limits = ChildLimits(
         wall_s=60.0 + bytes_read / SLOWEST_BYTES_PER_S,
         cpu_s=60 + bytes_read // SLOWEST_BYTES_PER_CPU_S,

@@ -1,73 +1,201 @@
-"""Writes a validation report for people, as Markdown without colours or cursor codes."""
+"""Writes a validation report as Markdown: verdict, reasons, what to do, then everything else.
 
-from tidegate.validation.report import Recommendation, ReportedFinding, ValidationReport, ValidationResult
+Reads well in a terminal, in a pull request and in the Prefect UI. Everything that came from the file is escaped.
+"""
 
-HEADLINES: dict[Recommendation, str] = {
-    Recommendation.DEPLOY: "Deploy",
-    Recommendation.DEPLOY_WITH_WARNINGS: "Deploy, with warnings",
-    Recommendation.DO_NOT_DEPLOY: "Do not deploy",
-    Recommendation.ROLL_BACK: "Do not deploy; roll back",
+from collections.abc import Iterator
+
+from tidegate.validation.plain import (
+    amount,
+    markdown_block,
+    markdown_code,
+    markdown_text,
+    plural,
+    size,
+)
+from tidegate.validation.reasons import (
+    HEADLINES,
+    Reason,
+    Weight,
+    category_views,
+    reasons,
+    subject_of,
+    verdict_sentence,
+)
+from tidegate.validation.report import MemoryReport, ValidationReport
+
+ANSWER_CHARACTERS = 300
+GPUS_SHOWN = 12
+TITLES: dict[Weight, str] = {
+    Weight.REFUSES: "Why, and what to do",
+    Weight.NOT_JUDGED: "Not judged",
+    Weight.WARNS: "Warnings",
+    Weight.NOTES: "Notes",
 }
-MEBIBYTE = 1024**2
 
 
 def to_markdown(report: ValidationReport) -> str:
-    """The whole report. Everything that came from the file is escaped."""
-    lines = [f"# Validation: {HEADLINES[report.recommendation]}", "", *_facts(report), ""]
-    lines += ["| check | status | what was found |", "| --- | --- | --- |"]
-    lines += [
-        f"| `{result.check_name}` | {result.status.value} | {_cell(result.message)} |"
-        for result in report.results
+    """The whole report."""
+    lines = [
+        f"# {HEADLINES[report.recommendation]}: {markdown_text(subject_of(report))}",
+        "",
+        f"**{markdown_text(verdict_sentence(report))}**",
+        "",
+        *_facts(report),
     ]
-    for result in report.results:
-        lines += _section(result)
+    found = reasons(report)
+    for weight, title in TITLES.items():
+        own = [reason for reason in found if reason.weight is weight]
+        if own:
+            lines += ["", f"## {title}", *(line for reason in own for line in _reason(reason))]
+    lines += ["", "## The eight categories", "", *_categories(report)]
+    lines += [*_answers(report), *_memory(report), *_tensors(report), *_baseline(report), "", *_about(report)]
     return "\n".join(lines) + "\n"
 
 
-def _facts(report: ValidationReport) -> list[str]:
-    facts = [
-        f"- File: {_code(report.model_path)}, {report.size_bytes} bytes",
-        f"- SHA-256: {_code(report.digest or 'not computed')}",
-    ]
-    if report.model is not None:
-        model = report.model
-        kinds = ", ".join(model.tensor_types)
-        facts.append(f"- Model: {_code(model.name or 'unnamed')} ({_code(model.architecture)}), {kinds}")
-    if report.memory is not None:
-        memory = report.memory
-        facts.append(
-            f"- Memory: {memory.total_bytes / MEBIBYTE:.0f} MiB{' at most' if memory.is_upper_bound else ''} "
-            f"(weights {memory.weights_bytes / MEBIBYTE:.1f}, cache {memory.kv_cache_bytes / MEBIBYTE:.1f}, "
-            f"compute {memory.compute_bytes / MEBIBYTE:.1f}, overhead {memory.overhead_bytes / MEBIBYTE:.1f})"
+def _facts(report: ValidationReport) -> Iterator[str]:
+    yield f"- File: {markdown_code(report.model_path)}, {size(report.size_bytes)}"
+    yield f"- SHA-256: {markdown_code(report.digest or 'not computed')}{_expected(report)}"
+    model = report.model
+    if model is not None:
+        kinds = ", ".join(map(markdown_text, model.tensor_types)) or "no known types"
+        name = markdown_code(model.name or "unnamed")
+        yield (
+            f"- Model: {name}, architecture {markdown_code(model.architecture)}, "
+            f"{amount(model.parameters)} parameters in {plural(model.tensors, 'tensor')} ({kinds})"
         )
-    return facts
+    if report.baseline_version:
+        yield f"- Compared with: {markdown_code(report.baseline_version)}"
 
 
-def _section(result: ValidationResult) -> list[str]:
-    if not result.findings:
-        return []
-    lines = ["", f"## `{result.check_name}`"]
-    for found in result.findings:
-        lines += ["", *_finding(found)]
-    return lines
+def _expected(report: ValidationReport) -> str:
+    if report.expected_digest is None:
+        return ""
+    if report.expected_digest == report.digest:
+        return ", as expected"
+    return f", expected {markdown_code(report.expected_digest)}"
 
 
-def _finding(found: ReportedFinding) -> list[str]:
-    place = "" if found.offset is None else f" (byte {found.offset})"
-    return [
-        f"- **{found.check}** {found.severity.value}{place}: {_cell(found.message)}",
-        f"  {found.explanation} {found.remedy}",
-    ]
+def _reason(reason: Reason) -> Iterator[str]:
+    yield ""
+    yield f"### {markdown_text(reason.rule)}: {markdown_text(reason.message)}"
+    yield ""
+    first = reason.places[0]
+    if first.where:
+        yield f"- **Where:** {_where(first.subject, first.offset)}"
+    if reason.meaning:
+        yield f"- **What it means:** {markdown_text(reason.meaning)}"
+    if reason.remedy:
+        yield f"- **What to do:** {markdown_text(reason.remedy)}"
+    for place in reason.places[1:]:
+        where = f" ({_where(place.subject, place.offset)})" if place.where else ""
+        yield f"- Also: {markdown_text(place.message)}{where}"
+    if reason.more:
+        yield f"- {plural(reason.more, 'more place', 'more places')} of this kind: see the JSON report."
 
 
-def _cell(text: str) -> str:
-    """Plain text that cannot break out of a table cell or become markup, a link or a terminal code."""
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    for special in "\\`*_[]<>|":
-        printable = printable.replace(special, "\\" + special)
-    return printable
+def _where(subject: str, offset: int | None) -> str:
+    parts = [markdown_code(subject)] if subject else []
+    return ", ".join([*parts, f"byte {offset}"] if offset is not None else parts)
 
 
-def _code(text: str) -> str:
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    return "`" + printable.replace("`", "'").replace("|", "/") + "`"
+def _categories(report: ValidationReport) -> Iterator[str]:
+    yield "| category | status | what was found |"
+    yield "| --- | --- | --- |"
+    for view in category_views(report):
+        told = " ".join(map(markdown_text, view.messages)) or "no check of the profile covers it"
+        status = f"**{view.status_title}**" if view.status_title in ("failed", "error") else view.status_title
+        yield f"| {view.title} | {status} | {told} |"
+
+
+def _answers(report: ValidationReport) -> Iterator[str]:
+    if not report.test_queries:
+        return
+    answers = {response.id: response for response in report.test_responses}
+    yield from ("", "## What it answered", "", "| question | answer | tokens | ended by | tokens/s |")
+    yield "| --- | --- | ---: | --- | ---: |"
+    for query in report.test_queries:
+        answer = answers.get(query.id)
+        asked = markdown_text(_cut(query.prompt))
+        if answer is None:
+            yield f"| {asked} | no answer | | | |"
+            continue
+        speed = "" if answer.tokens_per_second is None else f"{answer.tokens_per_second:.0f}"
+        text = markdown_text(_cut(answer.text.strip())) or "(nothing)"
+        yield f"| {asked} | {text} | {answer.tokens} | {markdown_text(answer.finish)} | {speed} |"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= ANSWER_CHARACTERS else text[:ANSWER_CHARACTERS] + "..."
+
+
+def _memory(report: ValidationReport) -> Iterator[str]:
+    memory = report.memory
+    if memory is None:
+        return
+    most = ", at most" if memory.is_upper_bound else ""
+    yield from ("", "## Memory", "")
+    yield (
+        f"{size(memory.total_bytes)}{most}, for {plural(memory.parallel, 'sequence')} of "
+        f"{memory.context_tokens} tokens.{_cross_check(memory)}"
+    )
+    yield from ("", "| part | size |", "| --- | ---: |")
+    for part, count in memory_parts(memory):
+        yield f"| {part} | {size(count)} |"
+    fitting = [fit for fit in report.gpu_fit if fit.fits]
+    if report.gpu_fit:
+        yield from ("", f"It fits {len(fitting)} of {len(report.gpu_fit)} known GPU types.")
+    if fitting:
+        cheapest = sorted(fitting, key=lambda fit: (fit.price_usd_per_hour or 1e9, fit.memory_gib))
+        yield from ("", "| GPU | memory | left beside it | price |", "| --- | ---: | ---: | ---: |")
+        for fit in cheapest[:GPUS_SHOWN]:
+            price = "" if fit.price_usd_per_hour is None else f"${fit.price_usd_per_hour:.2f}/h"
+            left = size(fit.headroom_bytes)
+            yield f"| {markdown_text(fit.gpu)} | {fit.memory_gib:g} GiB | {left} | {price} |"
+
+
+def memory_parts(memory: MemoryReport) -> tuple[tuple[str, int], ...]:
+    """Parts of the estimate with their names."""
+    return (
+        ("weights", memory.weights_bytes),
+        ("key-value cache", memory.kv_cache_bytes),
+        ("compute buffers", memory.compute_bytes),
+        ("overhead", memory.overhead_bytes),
+    )
+
+
+def _cross_check(memory: MemoryReport) -> str:
+    if memory.cross_check_bytes is None:
+        return ""
+    return f" The engine itself would allocate {size(memory.cross_check_bytes)}."
+
+
+def _tensors(report: ValidationReport) -> Iterator[str]:
+    if not report.tensor_groups:
+        return
+    whole = sum(group.bytes for group in report.tensor_groups) or 1
+    yield from ("", "## Tensors", "", "| part | type | tensors | size | share |")
+    yield "| --- | --- | ---: | ---: | ---: |"
+    for group in sorted(report.tensor_groups, key=lambda group: -group.bytes):
+        yield (
+            f"| {markdown_text(group.kind)} | {markdown_text(group.type)} | {group.tensors} | "
+            f"{size(group.bytes)} | {100 * group.bytes / whole:.0f} % |"
+        )
+
+
+def _baseline(report: ValidationReport) -> Iterator[str]:
+    """Differences to the baseline as they were recorded; their shape is that of the checks that found them."""
+    if not report.baseline:
+        return
+    import json
+
+    yield from ("", f"## Difference to {markdown_code(report.baseline_version or 'the baseline')}", "")
+    yield from markdown_block(json.dumps(report.baseline, indent=2, ensure_ascii=False, default=str))
+
+
+def _about(report: ValidationReport) -> Iterator[str]:
+    """The last line: what a reader needs to repeat the judgement."""
+    yield (
+        f"Profile {report.profile}, policy {markdown_code(report.policy_digest[:12])}, "
+        f"{report.timestamp:%Y-%m-%d %H:%M:%S %Z}, took {report.wall_seconds:.2f} s."
+    )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidegate.domain import InvalidInput, NotFound
 from tidegate.validation.confinement import ChildLimits, run_confined
-from tidegate.validation.report import MemoryReport, ModelSummary, ReportedFinding
+from tidegate.validation.report import MemoryReport, ModelSummary, ReportedFinding, TensorGroup
 
 LIMITS = ChildLimits(wall_s=60.0, cpu_s=30)
 DEFAULT_CONTEXT_TOKENS, DEFAULT_PARALLEL = 4096, 1
@@ -45,15 +45,6 @@ class TensorEntry(_Part):
     offset: int
 
 
-class TensorShare(_Part):
-    """Tensors of one kind and type together."""
-
-    kind: str
-    type: str
-    tensors: int
-    bytes: int
-
-
 class Outline(_Part):
     """Everything that the header of one artifact says."""
 
@@ -65,7 +56,7 @@ class Outline(_Part):
     model: ModelSummary | None = None
     metadata: tuple[MetadataEntry, ...] = ()
     tensors: tuple[TensorEntry, ...] = ()
-    shares: tuple[TensorShare, ...] = ()
+    groups: tuple[TensorGroup, ...] = ()
     templates: dict[str, str] = Field(default_factory=dict, description="Chat templates by key.")
     memory: MemoryReport | None = None
     findings: tuple[ReportedFinding, ...] = ()

@@ -54,7 +54,7 @@ def outline(paths: list[str], context_tokens: int, parallel: int) -> Message:
         "model": summary(header),
         "metadata": [_entry(key, value) for key, value in header.metadata.items()],
         "tensors": list(_tensors(header)),
-        "shares": _shares(header),
+        "groups": _groups(header),
         "templates": dict(_templates(header)),
         "memory": _memory(header, context_tokens, parallel),
     }
@@ -146,7 +146,7 @@ def _tensors(header: Header) -> Iterator[dict[str, Any]]:
         }
 
 
-def _shares(header: Header) -> list[dict[str, Any]]:
+def _groups(header: Header) -> list[dict[str, Any]]:
     counts: Counter[tuple[str, str]] = Counter()
     sizes: Counter[tuple[str, str]] = Counter()
     for tensor in _tensors(header):

@@ -4,11 +4,14 @@ Names, templates and answers come from files that nobody has vouched for. Every 
 that shows them goes through here.
 """
 
+import re
 from collections.abc import Iterable
 
 KIBIBYTE = 1024
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
-_MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*_[]<>|#~!&"})
+# Within a word an underline is no markup, and names of tensors are full of them.
+_UNDERLINE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*[]<>|#~!&"})
 
 
 def plain(text: str, longest: int | None = None) -> str:
@@ -25,7 +28,7 @@ def plain_lines(text: str) -> str:
 
 def markdown_text(text: str) -> str:
     """One line that cannot break out of a table cell or become markup, a link or an image."""
-    return plain(text).translate(_MARKDOWN)
+    return _UNDERLINE.sub(r"\\_", plain(text).translate(_MARKDOWN))
 
 
 def markdown_code(text: str) -> str:
@@ -38,14 +41,6 @@ def markdown_block(text: str) -> list[str]:
     longest = max((len(run) for run in _runs(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return [fence + "text", *plain_lines(text).split("\n"), fence]
-
-
-def xml_text(text: str) -> str:
-    """Text that may stand in XML once it is escaped: XML has no way to write most control codes."""
-    return "".join(
-        character if character in "\n\t" or character.isprintable() else _escaped(character)
-        for character in text
-    )
 
 
 def size(count: float) -> str:

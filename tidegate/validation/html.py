@@ -1,0 +1,71 @@
+"""Writes a validation report as one HTML page that needs nothing else: no network, no script, no font.
+
+Everything that came from the file is hostile. It is made plain (no control codes, no hidden direction), then
+escaped by the template engine; a content policy in the page forbids scripts and every load on top of that.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from tidegate.validation import charts
+from tidegate.validation.markdown import memory_parts
+from tidegate.validation.plain import amount, plain, plain_lines, plural, size
+from tidegate.validation.reasons import (
+    HEADLINES,
+    Weight,
+    category_views,
+    reasons,
+    subject_of,
+    verdict_sentence,
+)
+from tidegate.validation.report import ValidationReport
+
+TEMPLATE = "report.html.j2"
+
+
+def to_html(report: ValidationReport) -> str:
+    """The whole page."""
+    found = reasons(report)
+    memory = report.memory
+    answers = {response.id: response for response in report.test_responses}
+    return _template().render(
+        report=report,
+        headline=HEADLINES[report.recommendation],
+        subject=subject_of(report),
+        sentence=verdict_sentence(report),
+        refusing=[reason for reason in found if reason.weight is Weight.REFUSES],
+        unjudged=[reason for reason in found if reason.weight is Weight.NOT_JUDGED],
+        warnings=[reason for reason in found if reason.weight is Weight.WARNS],
+        notes=[reason for reason in found if reason.weight is Weight.NOTES],
+        categories=category_views(report),
+        parts=() if memory is None else memory_parts(memory),
+        gpus=charts.chosen_gpus(report.gpu_fit),
+        largest_gpu=max((fit.memory_gib for fit in charts.chosen_gpus(report.gpu_fit)), default=0.0),
+        groups=sorted(report.tensor_groups, key=lambda group: -group.bytes),
+        tensor_bytes=sum(group.bytes for group in report.tensor_groups) or 1,
+        colours=charts.colours_of(sorted(report.tensor_groups, key=lambda group: -group.bytes)),
+        fastest=max((sample.tokens_per_second for sample in report.speed), default=0.0),
+        answers=[(query, answers.get(query.id)) for query in report.test_queries],
+        baseline=json.dumps(report.baseline, indent=2, ensure_ascii=False, default=str)
+        if report.baseline
+        else "",
+        charts=charts,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(  # pyright: ignore[reportUnknownMemberType] - untyped there
+        plain=plain, plain_lines=plain_lines, size=size, amount=amount, plural=plural
+    )
+    return environment.get_template(TEMPLATE)
