@@ -11,6 +11,8 @@ KIBIBYTE = 1024
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 # Within a word an underline is no markup, and names of tensors are full of them.
 _UNDERLINE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+# Bare addresses become links by themselves in most renderers.
+_LINK = re.compile(r"(?i)(?<=\bwww)\.|://|@")
 _MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*[]<>|#~!&"})
 
 
@@ -28,7 +30,8 @@ def plain_lines(text: str) -> str:
 
 def markdown_text(text: str) -> str:
     """One line that cannot break out of a table cell or become markup, a link or an image."""
-    return _UNDERLINE.sub(r"\\_", plain(text).translate(_MARKDOWN))
+    escaped = _UNDERLINE.sub(r"\\_", plain(text).translate(_MARKDOWN))
+    return _LINK.sub(r"\\\g<0>", escaped)
 
 
 def markdown_code(text: str) -> str:

@@ -37,7 +37,10 @@ Data = dict[str, Any]
 def to_sarif(reports: Sequence[ValidationReport]) -> str:
     """One log for all reports."""
     rules: dict[str, Data] = {}
-    results = [row for number, report in enumerate(reports) for row in _results(report, number, rules)]
+    artifacts = list({report.model_path: _artifact(report) for report in reports}.values())
+    paths = dict.fromkeys(report.model_path for report in reports)
+    number_of = {path: number for number, path in enumerate(paths)}
+    results = [row for report in reports for row in _results(report, number_of[report.model_path], rules)]
     places = {name: number for number, name in enumerate(rules)}
     run: Data = {
         "tool": {
@@ -49,7 +52,7 @@ def to_sarif(reports: Sequence[ValidationReport]) -> str:
             }
         },
         "columnKind": "unicodeCodePoints",
-        "artifacts": [_artifact(report) for report in reports],
+        "artifacts": artifacts,
         "invocations": [_invocation(report) for report in reports],
         "results": [{**row, "ruleIndex": places[row["ruleId"]]} for row in results],
     }

@@ -125,7 +125,7 @@ def test_markdown_keeps_markup_and_control_codes_of_the_file_out():
     assert "<script>" not in text
     assert "[c](" not in text
     assert "\n# y" not in text
-    assert text.startswith("# Validation: Do not deploy")
+    assert text.startswith("# Do not deploy")
     assert "byte 7" in text
 
 
