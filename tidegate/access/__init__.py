@@ -1,6 +1,6 @@
 """Organizations, secrets and request tokens: who may do what, how that is proven, and where credentials are kept."""
 
-from tidegate.access.organizations import load_organizations
+from tidegate.access.organizations import load_organizations, read_policy
 from tidegate.access.request_token import mask
 from tidegate.access.secret_store import (
     PREFECT_AUTH,
@@ -21,5 +21,6 @@ __all__ = [
     "load_organizations",
     "mask",
     "new_api_key",
+    "read_policy",
     "request_keys_name",
 ]

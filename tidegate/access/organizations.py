@@ -91,6 +91,18 @@ def _secrets_of(org: Organization) -> dict[str, str]:
     return channels | credentials
 
 
+def read_policy(file: Path) -> Policy:
+    """A policy by itself, outside of an organization; an empty file means the built-in limits.
+
+    Raises: InvalidInput, NotFound.
+    """
+    if not file.is_file():
+        raise NotFound(
+            f"There is no policy file {file}.", remedy="Name a YAML file or an organization.", field="policy"
+        )
+    return _validate(Policy, _read_mapping(file), file)
+
+
 def _load_one(file: Path, policy_file: Path) -> Organization:
     content = _read_mapping(file)
     if content.get("name") != file.stem:

@@ -20,6 +20,7 @@ from tidegate.cli import (
     services,
     tokens,
     trying,
+    validating,
 )
 from tidegate.cli.output import INTERRUPTED, JSON_KEY, TRACEBACK_KEY, is_ours, render_error
 
@@ -63,7 +64,13 @@ app = typer.Typer(
 
 for command in (running.up, running.down, services.status, diagnosis.doctor, logs.logs, trying.demo):
     app.command()(command)
-for command in (trying.validate, inspecting.inspect, comparing.compare, releases.release, releases.rollback):
+for command in (
+    validating.validate,
+    inspecting.inspect,
+    comparing.compare,
+    releases.release,
+    releases.rollback,
+):
     app.command()(command)
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")

@@ -1,38 +1,78 @@
-"""What people name a model by: a file, or MODEL:VERSION of an organization."""
+"""What people name a model by: a file, MODEL:VERSION of an organization, or an alias of a service."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidegate.domain import ModelVersion, ServiceRef
+    from tidegate.steps.ports import Ports
+
+ALIASES = ("champion", "candidate", "previous")
 
 
-def artifact_path(name: str, org: str = "") -> Path:
+@dataclass(frozen=True)
+class Named:
+    """A file, and the version that it is registered as, if it was named by one."""
+
+    path: Path
+    version: str | None = None
+    digest: str | None = None
+
+
+def named_artifact(name: str, *, org: str = "", service: str = "", model: str = "") -> Named:
     """The file that is meant. A file of that name wins over a version.
+
+    `service` allows its aliases and gives the organization; `model` allows a version alone, such as v2.
 
     Raises: NotFound, InvalidInput.
     """
     path = Path(name)
-    if path.exists() or not _looks_registered(name):
-        return path
+    has_version = ":" in name or name in ALIASES or bool(model)
+    if path.exists() or "/" in name or not has_version:
+        return Named(path)
     from tidegate import wiring
-    from tidegate.cli.releases import parse_model
-    from tidegate.domain import InvalidInput, NotFound
+    from tidegate.domain import InvalidInput, ServiceRef
 
-    if not org:
+    ref = ServiceRef.parse(service) if service else None
+    owner = org or (ref.org if ref else "")
+    if not owner:
         raise InvalidInput(
             f"There is no file {name}, and a registered version needs its organization.",
-            remedy="Add --org ORGANIZATION, or check the path.",
+            remedy="Name the organization too, or check the path.",
             field="org",
         )
     ports = wiring.load()
-    ports.organization(org)
-    digest = ports.ledger.get_version(org, *parse_model(name)).digest
-    stored = ports.store.path_of(digest)
-    if stored is None:
+    ports.organization(owner)
+    found = _registered(ports, owner, ref, name, model)
+    return Named(_stored(ports, found), found.version, found.digest)
+
+
+def _registered(
+    ports: "Ports", owner: str, ref: "ServiceRef | None", name: str, model: str
+) -> "ModelVersion":
+    from tidegate.cli.releases import parse_model
+    from tidegate.domain import InvalidInput, NotFound
+
+    if name not in ALIASES:
+        return ports.ledger.get_version(owner, *parse_model(name if ":" in name else f"{model}:{name}"))
+    if ref is None:
+        raise InvalidInput(
+            f"'{name}' is an alias of a service.", remedy="Add --service ORG/SERVICE.", field="service"
+        )
+    held = ports.ledger.get_alias(ref, name)
+    if held is None:
+        raise NotFound(f"{ref} has no {name}.", remedy="Name a version or a file instead.", field="baseline")
+    return held
+
+
+def _stored(ports: "Ports", version: "ModelVersion") -> Path:
+    from tidegate.domain import NotFound
+
+    path = ports.store.path_of(version.digest)
+    if path is None:
         raise NotFound(
-            f"The file of {name} ({digest[:12]}) is not in this host's store.",
+            f"The file of {version.label} ({version.digest[:12]}) is not in this host's store.",
             remedy="Register it again with: tidegate models register.",
         )
-    return Path(stored)
-
-
-def _looks_registered(name: str) -> bool:
-    model, colon, version = name.partition(":")
-    return bool(colon and model and version) and "/" not in name
+    return Path(path)

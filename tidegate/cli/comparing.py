@@ -39,12 +39,12 @@ def compare(
 
       tidegate compare base.gguf tuned.gguf --json --exit-code
     """
-    from tidegate.cli.artifact_names import artifact_path
+    from tidegate.cli.artifact_names import named_artifact
     from tidegate.validation.comparison import compare as compared
     from tidegate.validation.comparison import read_difference
     from tidegate.validation.outline import read_outline
 
-    paths = artifact_path(before, org), artifact_path(after, org)
+    paths = named_artifact(before, org=org).path, named_artifact(after, org=org).path
     outlines = read_outline(paths[0]), read_outline(paths[1])
     are_readable = all(outline.is_readable for outline in outlines)
     read = read_difference(*paths, with_weights=weights) if are_readable else None

@@ -10,7 +10,7 @@ from tidegate.cli.output import BAD_INPUT, JsonFlag, as_data, escape, print_json
 if TYPE_CHECKING:
     from tidegate.validation.outline import MetadataEntry, Outline
 
-VALUE_CHARACTERS = 160
+VALUE_CHARACTERS, ITEMS_CHARACTERS = 120, 28
 BAR_CELLS = 24
 
 
@@ -105,8 +105,7 @@ def _print_metadata(outline: "Outline") -> None:
         return
     say("")
     rows = [
-        (shown(entry.key), f"[dim]{shown(_type(entry))}[/dim]", shown(_value(entry), VALUE_CHARACTERS))
-        for entry in outline.metadata
+        (shown(entry.key), f"[dim]{shown(_type(entry))}[/dim]", _value(entry)) for entry in outline.metadata
     ]
     print_table(("METADATA", "TYPE", "VALUE"), rows)
 
@@ -116,9 +115,12 @@ def _type(entry: "MetadataEntry") -> str:
 
 
 def _value(entry: "MetadataEntry") -> str:
+    """The beginning of a value; a list of numbers says little, so it gets one line."""
+    if entry.count is not None:
+        return shown(entry.value, ITEMS_CHARACTERS)
     if entry.key.startswith("tokenizer.chat_template") and len(entry.value) > VALUE_CHARACTERS:
-        return entry.value[: VALUE_CHARACTERS // 2] + "... (--template shows it)"
-    return entry.value
+        return shown(entry.value, VALUE_CHARACTERS) + " [dim](whole: --template)[/dim]"
+    return shown(entry.value, VALUE_CHARACTERS)
 
 
 def _print_groups(outline: "Outline") -> None:

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from tidegate.validation.children import awaited
+
 SOURCE_ROOT = Path(__file__).resolve().parent.parent.parent
 LARGEST_OUTPUT_BYTES = 16 * 1024**2
 STDERR_TAIL_BYTES = 4096
@@ -105,10 +107,11 @@ def run_confined(
         start_new_session=True,
     )
     listener = _Listener(process, limits.wall_s, on_progress, b"" if isinstance(stdin, int) else stdin)
-    try:
-        listener.listen()
-    finally:
-        _end(process)
+    with awaited(process):
+        try:
+            listener.listen()
+        finally:
+            _end(process)
     problem = listener.problem or _problem_of(process.returncode, listener.result)
     tail = listener.stderr.decode("utf-8", "replace")
     result = None if problem else listener.result

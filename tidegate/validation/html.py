@@ -40,6 +40,7 @@ def to_html(report: ValidationReport) -> str:
         unjudged=[reason for reason in found if reason.weight is Weight.NOT_JUDGED],
         warnings=[reason for reason in found if reason.weight is Weight.WARNS],
         notes=[reason for reason in found if reason.weight is Weight.NOTES],
+        unasked=[reason for reason in found if reason.weight is Weight.NOT_ASKED],
         categories=category_views(report),
         parts=() if memory is None else memory_parts(memory),
         gpus=charts.chosen_gpus(report.gpu_fit),

@@ -31,6 +31,7 @@ TITLES: dict[Weight, str] = {
     Weight.NOT_JUDGED: "Not judged",
     Weight.WARNS: "Warnings",
     Weight.NOTES: "Notes",
+    Weight.NOT_ASKED: "Nothing to compare with",
 }
 
 

@@ -59,6 +59,8 @@ class Weight(StrEnum):
     NOT_JUDGED = "not judged"
     WARNS = "warns"
     NOTES = "notes"
+    NOT_ASKED = "not asked"
+    """Nobody gave what the check compares with, such as a digest or a baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class CategoryView:
 
     @property
     def status_title(self) -> str:
-        return "not in this profile" if self.status is None else STATUS_TITLES[self.status]
+        return "not checked" if self.status is None else STATUS_TITLES[self.status]
 
     @property
     def messages(self) -> tuple[str, ...]:
@@ -131,11 +133,12 @@ def verdict_sentence(report: ValidationReport) -> str:
     weights = Counter(reason.weight for reason in reasons(report))
     refusing, unjudged = weights[Weight.REFUSES], weights[Weight.NOT_JUDGED]
     if report.passed:
-        if not weights[Weight.WARNS]:
-            return "No check refuses it."
-        return (
-            f"No check refuses it. {_started(_count(weights[Weight.WARNS], 'warning'))} should be read first."
-        )
+        text = "No check refuses it."
+        if weights[Weight.WARNS]:
+            text += f" {_started(_count(weights[Weight.WARNS], 'warning'))} should be read first."
+        if weights[Weight.NOT_ASKED]:
+            text += f" {_started(_count(weights[Weight.NOT_ASKED], 'check'))} had nothing to compare with."
+        return text
     parts = [f"{_count(refusing, 'reason')} to refuse it"] if refusing else []
     parts += (
         [f"{_count(unjudged, 'check')} without a result, which never counts as passed"] if unjudged else []
@@ -178,9 +181,8 @@ def _of_result(result: ValidationResult) -> Iterable[Reason]:
     for finding in result.findings:
         grouped.setdefault((finding.check, finding.severity), []).append(finding)
     has_cause = any(severity is Severity.ERROR for _, severity in grouped)
-    is_open = result.status is ValidationStatus.NOT_JUDGED and result.is_needed
     is_warned = result.status is ValidationStatus.WARNING and not grouped
-    if (result.is_refusing and not has_cause) or is_open or is_warned:
+    if result.status is ValidationStatus.NOT_JUDGED or is_warned or (result.is_refusing and not has_cause):
         yield _of_message(result)
     for findings in grouped.values():
         yield _of_findings(result, findings)
@@ -190,7 +192,7 @@ def _of_message(result: ValidationResult) -> Reason:
     """A check that says itself what is wrong, without a place in the file."""
     weight = Weight.REFUSES
     if result.status is ValidationStatus.NOT_JUDGED:
-        weight = Weight.NOT_JUDGED
+        weight = Weight.NOT_JUDGED if result.is_needed else Weight.NOT_ASKED
     elif result.status is ValidationStatus.WARNING:
         weight = Weight.WARNS
     return Reason(

@@ -95,7 +95,7 @@ def test_reasons_come_worst_first_and_each_kind_once():
     assert told == [
         ("V-EOS", Weight.REFUSES), ("N-NAN", Weight.REFUSES), ("C-WORD", Weight.REFUSES),
         ("latency.decode", Weight.REFUSES), ("inference.load", Weight.NOT_JUDGED),
-        ("S-FTYPE", Weight.WARNS), ("M-CONTEXT", Weight.WARNS),
+        ("S-FTYPE", Weight.WARNS), ("M-CONTEXT", Weight.WARNS), ("file.digest", Weight.NOT_ASKED),
     ]  # fmt: skip
     nan = reasons(refused())[1]
     assert (len(nan.places), nan.more) == (5, 3)
@@ -114,7 +114,7 @@ def test_all_eight_categories_are_listed_also_those_that_nothing_covers():
     views = {view.title: view.status_title for view in category_views(refused())}
     assert len(views) == 8
     assert views["Format"] == "failed"
-    assert views["Regression"] == "not in this profile"
+    assert views["Regression"] == "not checked"
 
 
 def test_markdown_begins_with_the_verdict_and_says_where_and_what_to_do():
