@@ -68,6 +68,7 @@ for command in (
     validating.validate,
     inspecting.inspect,
     comparing.compare,
+    registry_checking.registry_check,
     releases.release,
     releases.rollback,
 ):

@@ -116,12 +116,10 @@ def validate(
     if as_json:
         print_json([_as_dict(done) for done in results])
     else:
-        show = (
-            validation_view.print_many
-            if len(results) > 1
-            else lambda all_: validation_view.print_one(all_[0])
-        )
-        show(results)
+        if len(results) > 1:
+            validation_view.print_many(results)
+        else:
+            validation_view.print_one(results[0])
         if folder is not None:
             say(f"[dim]Written: {escape(folder.told())}[/dim]")
     if notify:
@@ -146,16 +144,10 @@ class _Task:
 
     def run(self, path: Path, stage: "Stage") -> "ValidationReport":
         """Raises: NotFound, InvalidInput."""
-        from tidegate.validation import validate_artifact
+        from tidegate.validation import PreDeploymentValidator
 
-        return validate_artifact(
-            path,
-            self.policy,
-            expected_digest=self.digest,
-            context_tokens=256,
-            parallel=4,
-            progress=lambda a, b: stage("read", a, b),
-        )
+        validator = PreDeploymentValidator(path, progress=stage, **self._arguments())
+        return validator.validate_all() if self.is_loading else validator.validate_structure()
 
     def _arguments(self) -> dict[str, Any]:
         arguments: dict[str, Any] = {

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ def _stop(futures: Sequence[Future[Any]]) -> None:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def _sigterm_interrupts() -> Generator[None]:
     """SIGTERM ends a run as Ctrl-C does. Only the main thread may say so."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -150,7 +150,7 @@ class Bars:
 
 
 @contextmanager
-def watching(*, is_wanted: bool) -> Iterator[Watch]:
+def watching(*, is_wanted: bool) -> Generator[Watch]:
     """Bars on stderr when a person looks at it, else nothing."""
     from tidegate.cli.output import console
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _lock = threading.Lock()
@@ -12,7 +12,7 @@ _live: set[subprocess.Popen[bytes]] = set()
 
 
 @contextmanager
-def awaited(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def awaited(process: subprocess.Popen[bytes]) -> Generator[None]:
     """While this lasts, `end_children` ends the process too."""
     with _lock:
         _live.add(process)
