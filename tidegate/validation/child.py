@@ -4,29 +4,51 @@ Lowers its own limits first, then inspects the file and writes one JSON result. 
 the parent goes on.
 """
 
+import hashlib
 import os
 import sys
 from dataclasses import asdict
 from typing import Any
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import Header, Inspection, Severity, estimate_memory, has_errors, inspect_file
+from tidegate.gguf import (
+    ArrayValue,
+    Header,
+    Inspection,
+    Severity,
+    capped,
+    estimate_memory,
+    has_errors,
+    inspect_file,
+    inspect_header,
+    read_header,
+)
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
+USUAL_CONTEXT = 4096
+TOKENIZER_PREFIX = "tokenizer."
+MOST_MARKS = 64
 OUT_OF_MEMORY = 3
 
 
 def main(argv: list[str]) -> int:
-    """Inspect the regular file on descriptor 0."""
+    """Inspect the regular file on descriptor 0, or only its header."""
     limits, request = limits_from_argv(argv)
     confine(limits)
     try:
-        say(_result(inspect_file(0, _Reporter()), request))
+        inspection = _header_only() if request["is_header_only"] else inspect_file(0, _Reporter())
+        say(_result(inspection, request))
     except MemoryError:
         os.write(2, b"out of memory\n")
         return OUT_OF_MEMORY
     return 0
+
+
+def _header_only() -> Inspection:
+    with os.fdopen(0, "rb", buffering=0, closefd=False) as stream:
+        reading = read_header(stream)
+    return Inspection("", os.fstat(0).st_size, reading.header, capped(inspect_header(reading)), False)
 
 
 class _Reporter:
@@ -48,10 +70,9 @@ def _result(inspection: Inspection, request: Message) -> Message:
     )
     memory: dict[str, Any] | None = None
     if header is not None and structure_is_sound:
+        context = request["context_tokens"] or _usual_context(header)
         try:
-            estimate = estimate_memory(
-                header, request["context_tokens"], request["parallel"], is_on_gpu=request["is_on_gpu"]
-            )
+            estimate = estimate_memory(header, context, request["parallel"], is_on_gpu=request["is_on_gpu"])
             memory = {**asdict(estimate), "total_bytes": estimate.total_bytes}
         except InvalidInput as error:
             os.write(2, str(error).encode() + b"\n")
@@ -63,6 +84,8 @@ def _result(inspection: Inspection, request: Message) -> Message:
         "memory": memory,
         "model": None if header is None else _summary(header),
         "template": _template(header) if structure_is_sound and header is not None else None,
+        "tokenizer": tokenizer_marks(header) if structure_is_sound and header is not None else {},
+        "tensor_groups": [],
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
     }
 
@@ -83,6 +106,26 @@ def _summary(header: Header) -> dict[str, Any]:
         "trained_context": header.of_model("context_length"),
         "vocabulary": tokens.count if tokens else None,
     }
+
+
+def _usual_context(header: Header) -> int:
+    trained = header.of_model("context_length") or USUAL_CONTEXT
+    return max(1, min(trained, USUAL_CONTEXT))
+
+
+def tokenizer_marks(header: Header) -> dict[str, Any]:
+    """What makes two tokenizers the same, short enough to compare and to keep: digests of lists, and settings."""
+    marks: dict[str, Any] = {}
+    for key, value in header.metadata.items():
+        if not key.startswith(TOKENIZER_PREFIX) or key.startswith("tokenizer.chat_template"):
+            continue
+        content = value.content
+        name = key.removeprefix(TOKENIZER_PREFIX).removeprefix("ggml.")[:64]
+        if isinstance(content, ArrayValue):
+            marks[name] = hashlib.sha256(content.raw).hexdigest()[:16] + f" of {content.count}"
+        elif len(marks) < MOST_MARKS:
+            marks[name] = content[:64] if isinstance(content, str) else str(content)[:64]
+    return marks
 
 
 def _template(header: Header) -> dict[str, str] | None:
