@@ -14,6 +14,7 @@ from tidegate.cli import (
     keys,
     logs,
     models,
+    registry_checking,
     releases,
     running,
     runpod_emulator,

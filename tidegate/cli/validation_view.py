@@ -96,11 +96,13 @@ def _print_reasons(report: "ValidationReport") -> None:
     if len(told) > REASONS_SHOWN:
         say(f"\n[dim]{len(told) - REASONS_SHOWN} more: the reports list them (--output-dir).[/dim]")
     if refusing and unjudged:
-        _print_list("Not judged then", unjudged)
+        _print_list("Without a result then", unjudged)
 
 
 def _print_list(title: str, listed: "Sequence[Reason]") -> None:
-    say(f"\n[dim]{title}:[/dim] {_text(', '.join(reason.rule for reason in listed))}")
+    from tidegate.validation.reasons import grouped_names
+
+    say(f"\n[dim]{title}:[/dim] {_text(grouped_names(reason.rule for reason in listed))}")
 
 
 def _print_unasked(report: "ValidationReport") -> None:

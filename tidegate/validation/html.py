@@ -4,19 +4,20 @@ Everything that came from the file is hostile. It is made plain (no control code
 escaped by the template engine; a content policy in the page forbids scripts and every load on top of that.
 """
 
-import json
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from tidegate.validation import charts
+from tidegate.validation.baseline_view import baseline_view
 from tidegate.validation.markdown import memory_parts
 from tidegate.validation.plain import amount, plain, plain_lines, plural, size
 from tidegate.validation.reasons import (
     HEADLINES,
     Weight,
     category_views,
+    grouped_names,
     reasons,
     subject_of,
     verdict_sentence,
@@ -50,11 +51,19 @@ def to_html(report: ValidationReport) -> str:
         colours=charts.colours_of(sorted(report.tensor_groups, key=lambda group: -group.bytes)),
         fastest=max((sample.tokens_per_second for sample in report.speed), default=0.0),
         answers=[(query, answers.get(query.id)) for query in report.test_queries],
-        baseline=json.dumps(report.baseline, indent=2, ensure_ascii=False, default=str)
-        if report.baseline
-        else "",
+        baseline=baseline_view(report),
+        slow_below=slowest_allowed(report),
         charts=charts,
     )
+
+
+def slowest_allowed(report: ValidationReport) -> float | None:
+    """The limit on tokens a second that the speed was judged by."""
+    for result in report.results:
+        limit = result.details.get("minimum")
+        if result.check_name == "latency.speed" and isinstance(limit, int | float):
+            return float(limit)
+    return None
 
 
 @cache
@@ -67,6 +76,6 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(  # pyright: ignore[reportUnknownMemberType] - untyped there
-        plain=plain, plain_lines=plain_lines, size=size, amount=amount, plural=plural
+        grouped=grouped_names, plain=plain, plain_lines=plain_lines, size=size, amount=amount, plural=plural
     )
     return environment.get_template(TEMPLATE)

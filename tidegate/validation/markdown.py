@@ -5,6 +5,7 @@ Reads well in a terminal, in a pull request and in the Prefect UI. Everything th
 
 from collections.abc import Iterator
 
+from tidegate.validation.baseline_view import baseline_view
 from tidegate.validation.plain import (
     amount,
     markdown_block,
@@ -18,6 +19,7 @@ from tidegate.validation.reasons import (
     Reason,
     Weight,
     category_views,
+    grouped_names,
     reasons,
     subject_of,
     verdict_sentence,
@@ -28,7 +30,7 @@ ANSWER_CHARACTERS = 300
 GPUS_SHOWN = 12
 TITLES: dict[Weight, str] = {
     Weight.REFUSES: "Why, and what to do",
-    Weight.NOT_JUDGED: "Not judged",
+    Weight.NOT_JUDGED: "Without a result",
     Weight.WARNS: "Warnings",
     Weight.NOTES: "Notes",
     Weight.NOT_ASKED: "Nothing to compare with",
@@ -44,14 +46,26 @@ def to_markdown(report: ValidationReport) -> str:
         "",
         *_facts(report),
     ]
-    found = reasons(report)
-    for weight, title in TITLES.items():
-        own = [reason for reason in found if reason.weight is weight]
-        if own:
-            lines += ["", f"## {title}", *(line for reason in own for line in _reason(reason))]
+    lines += _reasons(report)
     lines += ["", "## The eight categories", "", *_categories(report)]
     lines += [*_answers(report), *_memory(report), *_tensors(report), *_baseline(report), "", *_about(report)]
     return "\n".join(lines) + "\n"
+
+
+def _reasons(report: ValidationReport) -> Iterator[str]:
+    """Where something refuses the file, what had no result then is one line: it follows from the reasons."""
+    found = reasons(report)
+    is_refused = any(reason.weight is Weight.REFUSES for reason in found)
+    for weight, title in TITLES.items():
+        own = [reason for reason in found if reason.weight is weight]
+        if not own:
+            continue
+        yield from ("", f"## {title}")
+        if weight is Weight.NOT_ASKED or (weight is Weight.NOT_JUDGED and is_refused):
+            yield from ("", markdown_text(grouped_names(reason.rule for reason in own)) + ".")
+        else:
+            for reason in own:
+                yield from _reason(reason)
 
 
 def _facts(report: ValidationReport) -> Iterator[str]:
@@ -185,13 +199,23 @@ def _tensors(report: ValidationReport) -> Iterator[str]:
 
 
 def _baseline(report: ValidationReport) -> Iterator[str]:
-    """Differences to the baseline as they were recorded; their shape is that of the checks that found them."""
-    if not report.baseline:
+    view = baseline_view(report)
+    if view is None:
         return
-    import json
-
-    yield from ("", f"## Difference to {markdown_code(report.baseline_version or 'the baseline')}", "")
-    yield from markdown_block(json.dumps(report.baseline, indent=2, ensure_ascii=False, default=str))
+    yield from ("", f"## Difference to {markdown_code(view.name)}")
+    if view.scores:
+        yield from ("", "| topic | baseline | this file | questions |", "| --- | ---: | ---: | ---: |")
+        for score in view.scores:
+            after = f"**{score.after}**" if score.after < score.before else str(score.after)
+            yield f"| {markdown_text(score.name)} | {score.before} | {after} | {score.total} |"
+    if view.facts:
+        yield from ("", "| | baseline | this file |", "| --- | ---: | ---: |")
+        yield from (f"| {' | '.join(map(markdown_text, fact))} |" for fact in view.facts)
+    for title, names in (("Lost", view.lost), ("Won", view.won), ("Tokenizer: differs in", view.tokenizer)):
+        if names:
+            yield from ("", f"{title}: {', '.join(map(markdown_code, names))}.")
+    if view.template:
+        yield from ("", "The chat template:", "", *markdown_block("\n".join(view.template)))
 
 
 def _about(report: ValidationReport) -> Iterator[str]:

@@ -50,6 +50,7 @@ _WORST_FIRST = (
     ValidationStatus.PASSED,
 )
 PLACES_SHOWN = 5
+MANY_OF_A_FAMILY = 4
 
 
 class Weight(StrEnum):
@@ -139,11 +140,14 @@ def verdict_sentence(report: ValidationReport) -> str:
         if weights[Weight.NOT_ASKED]:
             text += f" {_started(_count(weights[Weight.NOT_ASKED], 'check'))} had nothing to compare with."
         return text
-    parts = [f"{_count(refusing, 'reason')} to refuse it"] if refusing else []
-    parts += (
-        [f"{_count(unjudged, 'check')} without a result, which never counts as passed"] if unjudged else []
-    )
-    text = _started(f"{' and '.join(parts) or 'nothing was checked'}.")
+    if refusing:
+        text = f"{_started(_count(refusing, 'reason'))} to refuse it."
+        if unjudged:
+            text += f" {_started(_count(unjudged, 'check'))} had no result then."
+    elif unjudged:
+        text = f"{_started(_count(unjudged, 'check'))} had no result, which never counts as passed."
+    else:
+        text = "Nothing was checked."
     if report.recommendation is Recommendation.ROLL_BACK and report.rollback_version:
         return f"{text} Serve {report.rollback_version} instead."
     return f"{text} Leave the live version as it is."
@@ -163,6 +167,17 @@ def reasons(report: ValidationReport) -> list[Reason]:
     found = [reason for result in report.results for reason in _of_result(result)]
     order = list(Weight)
     return sorted(found, key=lambda reason: order.index(reason.weight))
+
+
+def grouped_names(names: Iterable[str]) -> str:
+    """`gguf.memory, inference (6 checks)`: checks of one family as one word where there are many."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(name.partition(".")[0], []).append(name)
+    return ", ".join(
+        f"{family} ({len(own)} checks)" if len(own) >= MANY_OF_A_FAMILY else ", ".join(own)
+        for family, own in families.items()
+    )
 
 
 def category_views(report: ValidationReport) -> tuple[CategoryView, ...]:

@@ -11,10 +11,11 @@ import jsonschema
 import pytest
 
 from tests.unit.validation.sample_reports import HOSTILE, SAMPLES, hostile, refused, sound
+from tidegate.validation.baseline_view import baseline_view
 from tidegate.validation.html import to_html
 from tidegate.validation.junit import to_junit
 from tidegate.validation.markdown import to_markdown
-from tidegate.validation.reasons import Weight, category_views, reasons, verdict_sentence
+from tidegate.validation.reasons import Weight, category_views, grouped_names, reasons, verdict_sentence
 from tidegate.validation.report import ValidationReport
 from tidegate.validation.sarif import to_sarif
 from tidegate.validation.schema import as_text, report_schema
@@ -104,8 +105,7 @@ def test_reasons_come_worst_first_and_each_kind_once():
 
 def test_the_verdict_says_how_many_reasons_there_are_and_what_to_serve():
     assert verdict_sentence(refused()) == (
-        "Four reasons to refuse it and one check without a result, which never counts as passed. "
-        "Serve v3 instead."
+        "Four reasons to refuse it. One check had no result then. Serve v3 instead."
     )
     assert verdict_sentence(sound()) == "No check refuses it."
 
@@ -125,6 +125,34 @@ def test_markdown_begins_with_the_verdict_and_says_where_and_what_to_do():
     ]  # fmt: skip
     assert "- **Where:** `tokenizer.ggml.eos_token_id`, byte 7412" in text
     assert "- **What to do:** Set tokenizer.ggml.eos_token_id to the token" in text
+
+
+def test_what_had_no_result_because_of_a_refusal_is_one_line():
+    text = to_markdown(refused())
+    assert "## Without a result\n\ninference.load." in text
+    assert (
+        grouped_names(["gguf.memory", *(f"inference.{n}" for n in range(6))])
+        == "gguf.memory, inference (6 checks)"
+    )
+
+
+def test_the_difference_to_the_baseline_is_told_by_topic_with_what_was_lost():
+    view = baseline_view(sound())
+    assert view is not None
+    assert [(score.name, score.before, score.after) for score in view.scores] == [
+        ("all questions", 20, 22), ("capital", 8, 7), ("fact", 6, 8), ("sum", 6, 7),
+    ]  # fmt: skip
+    assert ("vocabulary", "128000", "128256") in view.facts
+    for text in (to_markdown(sound()), Page(to_html(sound())).text):
+        assert "capital-1" in text
+        assert "added tokens" in text
+
+
+def test_a_baseline_of_another_shape_is_left_out_and_breaks_nothing():
+    odd = sound().model_copy(update={"baseline": {"scores": [1], "model": "x", "template": {"diff": 7}}})
+    assert baseline_view(odd) is not None
+    assert "Difference to" in to_markdown(odd)
+    assert "Difference to" in Page(to_html(odd)).text
 
 
 def test_markdown_of_a_sound_model_gives_no_reasons():
