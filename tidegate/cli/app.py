@@ -69,11 +69,11 @@ for command in (
     validating.validate,
     inspecting.inspect,
     comparing.compare,
-    registry_checking.registry_check,
     releases.release,
     releases.rollback,
 ):
     app.command()(command)
+app.command("registry-check")(registry_checking.registry_check)
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
