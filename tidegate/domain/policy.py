@@ -149,6 +149,12 @@ class ResponsePolicy(_Part):
     """What an answer may look like, whatever it says."""
 
     min_characters: int = Field(default=1, ge=1, description="Shorter answers count as empty.")
+    max_problem_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of answers that may loop, guess or babble before that fails.",
+    )
     max_loop_share: float = Field(
         default=0.5, gt=0, le=1, description="Share of an answer that may be one passage over and over."
     )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         EngineLauncher,
         check_inference,
         judge_engine,
+        not_judged,
     )
     from tidegate.validation.levels import (
         at_level,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         ValidationStatus,
         ValidationSummary,
         evidence_of_result,
+        evidence_of_results,
         recommend,
         summarize,
         write_whole,
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from tidegate.validation.validator import (
         EnginePart,
         PreDeploymentValidator,
+        with_engine_part,
     )
 
 __all__ = [
@@ -124,13 +127,16 @@ __all__ = [
     "check_inference",
     "check_signatures",
     "evidence_of_result",
+    "evidence_of_results",
     "judge_engine",
     "judge_provenance",
+    "not_judged",
     "parse_bundle",
     "recommend",
     "summarize",
     "to_markdown",
     "validate_artifact",
+    "with_engine_part",
     "write_whole",
 ]
 
@@ -158,6 +164,7 @@ _HOMES = {
         "EngineLauncher",
         "check_inference",
         "judge_engine",
+        "not_judged",
     ),
     "levels": ("at_level",),
     "markdown": ("to_markdown",),
@@ -185,6 +192,7 @@ _HOMES = {
         "ValidationStatus",
         "ValidationSummary",
         "evidence_of_result",
+        "evidence_of_results",
         "recommend",
         "summarize",
         "write_whole",
@@ -201,6 +209,7 @@ _HOMES = {
     "validator": (
         "EnginePart",
         "PreDeploymentValidator",
+        "with_engine_part",
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

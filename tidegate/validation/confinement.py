@@ -134,6 +134,8 @@ def _environment() -> dict[str, str]:
         **kept,
         **threads,
         "PYTHONPATH": os.pathsep.join(paths),
+        # Each arena of glibc's allocator reserves 64 MiB of address space, which is limited.
+        "MALLOC_ARENA_MAX": "2",
         "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
     }

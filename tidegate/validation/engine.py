@@ -12,6 +12,8 @@ PIECE_BYTES = 512
 MICRO_BATCH = 512
 LOG_LINES = 12
 MAX_GPU_LAYERS = 999
+STACK_BYTES = 512 * 1024
+ATTRIBUTES_BYTES = 256
 
 
 @dataclass(slots=True)
@@ -36,6 +38,17 @@ class Written:
         return self.logprob_sum / len(self.tokens) if self.tokens and self.is_finite else None
 
 
+def _use_small_stacks() -> None:
+    """Checking tensors starts one thread for each: with stacks of 8 MiB they alone exceed the address space."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "pthread_setattr_default_np"):
+        return
+    attributes = ctypes.create_string_buffer(ATTRIBUTES_BYTES)
+    if libc.pthread_attr_init(attributes) == 0:
+        libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(STACK_BYTES))
+        libc.pthread_setattr_default_np(attributes)
+
+
 class Engine:
     """One model in one context, over the binding's module."""
 
@@ -47,6 +60,7 @@ class Engine:
         self.vocabulary: Any = None
         self.format: Any = None
         self.context_tokens = 0
+        _use_small_stacks()
         # The callback must stay referenced as long as the engine may log, or the process crashes.
         self.callback = module.llama_log_callback(self._log)
         module.llama_log_set(self.callback, ctypes.c_void_p(0))

@@ -37,6 +37,9 @@ class EngineJob:
     """What the bytes must be; the child hashes them itself before it loads them."""
     queries: tuple[Query, ...] = ()
     bank: tuple[Query, ...] = ()
+    is_general: bool = False
+    """The queries are not about the model's subject, because nobody said what that is."""
+    bank_is_general: bool = False
     contexts: tuple[int, ...] = (256,)
     """Contexts to try, smallest first; the last is the one that the questions are asked in."""
     speed_tokens: int = 32

@@ -153,6 +153,7 @@ def engine_job(
     return EngineJob(
         digest=digest,
         queries=usual_queries(profile, contexts[-1], prompts),
+        is_general=prompts is None,
         contexts=contexts,
         threads=threads_for(size),
         wall_s=policy.validation.engine_wall_s,
@@ -197,10 +198,9 @@ def judge_engine(run: EngineRun, policy: Policy) -> list[ValidationResult]:
     if report is None or not report.answers or _first_trouble(report, run.job):
         rest = (*RESPONSE_RESULTS, *LATENCY_RESULTS)
         return [*results, *not_judged(*rest)]
-    prompts = {query.id: query.prompt for query in run.job.queries}
-    results += judge_responses(
-        [*report.answers, *report.bank], prompts | _bank_prompts(run.job), policy.validation.response
-    )
+    prompts = {query.id: query.prompt for query in (*run.job.queries, *run.job.bank)}
+    answers = report.answers if run.job.bank_is_general else [*report.answers, *report.bank]
+    results += judge_responses(answers, prompts, policy.validation.response, is_general=run.job.is_general)
     return [*results, *judge_latency(report, policy.validation.latency)]
 
 
@@ -361,10 +361,6 @@ def responses_of(run: EngineRun) -> tuple[tuple[TestQuery, ...], tuple[TestRespo
         )
         for answer in said
     )
-
-
-def _bank_prompts(job: EngineJob) -> dict[str, str]:
-    return {query.id: query.prompt for query in job.bank}
 
 
 def _shown(answer: EngineAnswer, prompt: str) -> dict[str, object]:

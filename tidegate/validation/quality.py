@@ -16,6 +16,7 @@ from tidegate.validation.engine_report import EngineAnswer
 from tidegate.validation.report import ValidationCategory, ValidationResult, ValidationStatus
 
 SHOWN_PROBLEMS = 5
+GENERAL_PROBLEM_SHARE = 0.5
 SHORTEST_LOOP_TOKENS = 12
 LONGEST_PERIOD_TOKENS = 24
 LEAST_REPEATS = 3
@@ -53,13 +54,18 @@ class Aspect:
     remedy: str
     scorer: Scorer
     level: ValidationStatus = ValidationStatus.FAILED
+    is_strict: bool = False
+    """One such answer fails; of the others, a few of many are a warning."""
+
+
+def empty_problem(answer: EngineAnswer, prompt: str, policy: ResponsePolicy) -> str:
+    """Nothing, or less than the policy wants."""
+    return "answers with nothing" if len(answer.text.strip()) < policy.min_characters else ""
 
 
 def text_problem(answer: EngineAnswer, prompt: str, policy: ResponsePolicy) -> str:
-    """Empty answers, bytes that are no text, and texts of failing programs."""
+    """Bytes that are no text, and texts of failing programs."""
     text = answer.text
-    if len(text.strip()) < policy.min_characters:
-        return "answers with nothing"
     if "\ufffd" in text or any(_is_no_text(character) for character in text):
         return "answers with bytes that are no text"
     if found := _ERROR_TEXT.search(text):
@@ -116,10 +122,14 @@ def script_problem(answer: EngineAnswer, prompt: str, policy: ResponsePolicy) ->
 
 _TRAINING = "Look at the training data and at the chat template that it was trained with."
 ASPECTS: tuple[Aspect, ...] = (
+    Aspect("response.empty", "No answer is empty.",
+           "Check that the template ends where the assistant begins, as it did in training.", empty_problem),
     Aspect("response.text", "Every answer is text that can be read.",
-           "Look at how the model was trained, converted or quantized; ask the file before the conversion.", text_problem),
+           "Look at how the model was trained, converted or quantized; ask the file before the conversion.", text_problem,
+           is_strict=True),
     Aspect("response.special_tokens", "No answer shows tokens of the chat format.",
-           "Check that the template, the end token and the training format are the same.", special_token_problem),
+           "Check that the template, the end token and the training format are the same.", special_token_problem,
+           is_strict=True),
     Aspect("response.repetition", "No answer runs in a loop.",
            "Check the end token and the number of training steps; small or over-trained models loop.", repetition_problem),
     Aspect("response.length", "No answer talks for both sides.",
@@ -132,16 +142,29 @@ ASPECTS: tuple[Aspect, ...] = (
 
 
 def judge_responses(
-    answers: Sequence[EngineAnswer], prompts: dict[str, str], policy: ResponsePolicy
+    answers: Sequence[EngineAnswer],
+    prompts: dict[str, str],
+    policy: ResponsePolicy,
+    *,
+    is_general: bool = False,
 ) -> list[ValidationResult]:
-    """One result for each aspect, over every answer that was given. No answer at all judges nothing."""
+    """One result for each aspect, over every answer that was given. No answer at all judges nothing.
+
+    `is_general`: nobody said what the model is about. One that was made for a narrow subject may stumble over
+    other questions, so that only a majority of bad answers fails.
+    """
+    allowed = GENERAL_PROBLEM_SHARE if is_general else policy.max_problem_share
     given = [answer for answer in answers if not answer.problem and answer.finish in ("stop", "length")]
-    results = [_judge(aspect, given, prompts, policy) for aspect in ASPECTS]
+    results = [_judge(aspect, given, prompts, policy, allowed) for aspect in ASPECTS]
     return [*results, _variety(given)]
 
 
 def _judge(
-    aspect: Aspect, answers: Sequence[EngineAnswer], prompts: dict[str, str], policy: ResponsePolicy
+    aspect: Aspect,
+    answers: Sequence[EngineAnswer],
+    prompts: dict[str, str],
+    policy: ResponsePolicy,
+    allowed: float,
 ) -> ValidationResult:
     if not answers:
         return _result(aspect.check, ValidationStatus.NOT_JUDGED, "Not judged: there is no answer.")
@@ -157,8 +180,10 @@ def _judge(
     }
     if not problems:
         return _result(aspect.check, ValidationStatus.PASSED, aspect.claim, details=details)
-    text = f"{'; '.join(problems[:2])}{_more(len(problems) - 2)}."
-    return _result(aspect.check, aspect.level, text, aspect.remedy, details)
+    text = f"Of {len(answers)} answers {len(problems)}: {'; '.join(problems[:2])}{_more(len(problems) - 2)}."
+    is_tolerated = not aspect.is_strict and len(problems) <= allowed * len(answers)
+    level = ValidationStatus.WARNING if is_tolerated else aspect.level
+    return _result(aspect.check, level, text, aspect.remedy, details)
 
 
 def _variety(answers: Sequence[EngineAnswer]) -> ValidationResult:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from tidegate.domain import Gate, InvalidInput, Policy, Provenance
+from tidegate.domain import Evidence, Gate, InvalidInput, Policy, Provenance
 from tidegate.quality import Bank
 from tidegate.validation.artifact import (
     Inspected,
@@ -48,7 +48,7 @@ from tidegate.validation.inference import (
 )
 from tidegate.validation.levels import at_level
 from tidegate.validation.provenance import signature_result
-from tidegate.validation.queries import bank_queries
+from tidegate.validation.queries import bank_queries, by_topic_in_turn
 from tidegate.validation.registry import run_plugins
 from tidegate.validation.report import (
     GATE_OF,
@@ -60,6 +60,7 @@ from tidegate.validation.report import (
     ValidationCategory,
     ValidationReport,
     ValidationResult,
+    evidence_of_results,
     recommend,
     summarize,
 )
@@ -68,6 +69,7 @@ Progress = Callable[[str, int, int], None]
 """What is being done (`read`, `ask`, `ask the baseline`), how much of it is done, and how much there is."""
 
 USUAL_CONTEXT = 256
+SUBJECT_PROMPTS = 6
 STRUCTURE_CATEGORIES = tuple(category for category, gate in GATE_OF.items() if gate is Gate.STRUCTURE)
 ENGINE_CATEGORIES = tuple(category for category, gate in GATE_OF.items() if gate is Gate.INFERENCE)
 LOADING_NEEDS = (
@@ -90,6 +92,25 @@ class EnginePart(BaseModel):
     test_queries: tuple[TestQuery, ...] = ()
     test_responses: tuple[TestResponse, ...] = ()
     speed: tuple[SpeedSample, ...] = ()
+
+    def evidence(self, digest: str) -> list[Evidence]:
+        """Rows for the inference gate of a release."""
+        return evidence_of_results(self.results, digest)
+
+
+def with_engine_part(structure: ValidationReport, part: EnginePart) -> ValidationReport:
+    """One report of the two halves, each of which may come from another host. A half without results refuses."""
+    results = (*structure.results, *(part.results or not_judged(*ENGINE_RESULTS, why="there is no result")))
+    return structure.model_copy(
+        update={
+            "results": results,
+            "recommendation": recommend(results),
+            "summary": summarize(results),
+            "test_queries": part.test_queries,
+            "test_responses": part.test_responses,
+            "speed": part.speed,
+        }
+    )
 
 
 @dataclass(slots=True)
@@ -286,12 +307,19 @@ class PreDeploymentValidator:
 
     def _load(self, descriptor: int, seen: Inspected, chosen: ChosenBank | None, doing: str) -> EngineRun:
         context = self.context_tokens or (seen.memory.context_tokens if seen.memory else USUAL_CONTEXT)
-        job = engine_job(seen.size_bytes, seen.digest, self.policy, context, self.prompts, self.profile)
+        job = engine_job(seen.size_bytes, seen.digest, self.policy, context, self._prompts(), self.profile)
         if chosen is not None:
             most = None if self.profile == "deep" else self.policy.validation.max_questions
-            job = replace(job, bank=bank_queries(chosen.bank, job.contexts[-1], most))
+            questions = bank_queries(chosen.bank, job.contexts[-1], most)
+            job = replace(job, bank=questions, bank_is_general=chosen.is_general)
         launcher = self.launcher or ChildLauncher(self._progress(doing))
         return launcher.run(descriptor, job, engine_limits(seen.size_bytes, job, self.max_memory_bytes))
+
+    def _prompts(self) -> Sequence[str] | None:
+        """Short questions of the model's own subject, where a bank of it was given."""
+        if self.prompts is not None or self.bank is None:
+            return self.prompts
+        return [question.prompt for question in by_topic_in_turn(self.bank.questions)[:SUBJECT_PROMPTS]]
 
     def _judge(self, ours: Side, theirs: Side | None, chosen: ChosenBank | None) -> EnginePart:
         regression = judge_regression(ours, theirs, chosen, self.policy, self.baseline_version)
