@@ -6,14 +6,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from tidegate.gguf.architecture import (
+    EXPERTS_MAY_BE_ONE,
     GENERAL_TYPES,
     LANGUAGE_MODELS,
     MODEL_TYPES,
+    MUST_HAVE_EXPERTS,
     OTHER_MODELS,
     RECURRENT,
     REQUIRED_EXTRA,
     REQUIRED_FOR_ALL,
+    ROPE_IS_HEAD,
+    ROPE_IS_HEAD_AT_LOAD,
     ROPE_SCALINGS,
+    VALUE_IS_KEY,
+    KeyType,
 )
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import ArrayValue, Header, Value, ValueType
@@ -74,22 +80,30 @@ def _key_types(header: Header) -> Iterator[Finding]:
     prefix = header.architecture + "."
     for suffix, allowed in MODEL_TYPES.items():
         value = header.metadata.get(prefix + suffix)
-        if value is not None and value.type not in allowed:
-            yield _wrong_type(prefix + suffix, value, allowed)
-        elif value is not None and not _is_integer_array(value):
-            yield _wrong_type(prefix + suffix, value, (ValueType.U32,))
+        if value is not None:
+            yield from _as_read(header, prefix + suffix, value, allowed)
 
 
-def _is_integer_array(value: Value) -> bool:
+def _as_read(header: Header, key: str, value: Value, allowed: KeyType) -> Iterator[Finding]:
     content = value.content
-    if isinstance(content, (int, float, bool, str)):
-        return True
-    return content.item_type in (ValueType.U32, ValueType.I32)
+    if not isinstance(content, ArrayValue):
+        if value.type is not allowed.single:
+            yield _wrong_type(key, value, (allowed.single,))
+        return
+    if content.item_type not in allowed.items:
+        names = ", ".join(kind.name for kind in allowed.items)
+        text = f"{quote(key)} is an array of {content.item_type.name}; "
+        text += f"the engine reads items of {names}." if names else "the engine reads one value."
+        yield finding("S-KEYTYPE", text, offset=value.offset, subject=key)
+    blocks = header.of_model("block_count")
+    if allowed.is_per_block and blocks is not None and content.count != blocks:
+        text = f"{quote(key)} has {content.count} items for {blocks} blocks."
+        yield finding("S-HEADS", text, offset=value.offset, subject=key)
 
 
 def _wrong_type(key: str, value: Value, allowed: tuple[ValueType, ...]) -> Finding:
     names = " or ".join(kind.name for kind in allowed)
-    text = f"{key} is {value.type.name}; the engine reads {names}."
+    text = f"{quote(key)} is {value.type.name}; the engine reads {names}."
     return finding("S-KEYTYPE", text, offset=value.offset, subject=key)
 
 
