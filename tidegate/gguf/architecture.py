@@ -197,6 +197,9 @@ VALUE_IS_KEY = ROPE_IS_HEAD | words(
     """
 )
 
+# Its norm of keys is as wide as the model: shared key-value heads abort the engine at the first token.
+ONE_KEY_PER_HEAD = frozenset({"olmoe"})
+
 RECURRENT = frozenset({"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "maple"})
 
 U32, I32, F32, STRING, BOOL = ValueType.U32, ValueType.I32, ValueType.F32, ValueType.STRING, ValueType.BOOL
