@@ -31,6 +31,7 @@ from tidegate.gguf.rules import finding
 LARGEST_CONTEXT = 2**26
 LARGEST_WIDTH = 2**20
 LARGEST_EPSILON = 0.1
+PIECE_ITEMS = 2**20
 
 
 def check_model(header: Header) -> Iterator[Finding]:
@@ -124,8 +125,11 @@ def _finite(header: Header) -> Iterator[Finding]:
 
 
 def _holds_nan(array: ArrayValue) -> bool:
-    form = {ValueType.F32: "<f4", ValueType.F64: "<f8"}.get(array.item_type)
-    return form is not None and bool(np.isnan(np.frombuffer(array.raw, dtype=form)).any())
+    if array.item_type not in (ValueType.F32, ValueType.F64):
+        return False
+    items = array.numeric()
+    pieces = (items[at : at + PIECE_ITEMS] for at in range(0, array.count, PIECE_ITEMS))
+    return any(bool(np.isnan(piece).any()) for piece in pieces)
 
 
 def _required(header: Header) -> Iterator[Finding]:
