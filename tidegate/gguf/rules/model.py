@@ -37,6 +37,8 @@ MODEL_RULES = (
          "Resize the embedding to the tokenizer, or export with the tokenizer it was trained with."),
     Rule("V-RANGE", ERROR, FORMAT, "A special token id points outside of the vocabulary.", EXPORT_AGAIN),
     Rule("V-EMPTY", WARNING, FORMAT, "Tokens have 1 to 65536 bytes.", EXPORT_AGAIN),
+    Rule("V-HUGE", ERROR, FORMAT, "No known tokenizer has so many tokens; going through them would use up memory.",
+         "Look at the origin of the file, or export the model again with its own tokenizer."),
     Rule("V-KIND", ERROR, FORMAT, "Token types are the numbers 1 to 6.", EXPORT_AGAIN),
     Rule("V-EOS", ERROR, FORMAT, "Without an end-of-turn token that the model was trained with, answers do not end.",
          "Set tokenizer.ggml.eos_token_id to the token with which the chat template ends a turn."),
