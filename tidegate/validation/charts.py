@@ -117,9 +117,11 @@ def squarified(groups: Sequence[TensorGroup]) -> list[Box]:
         is_wide, side = width >= height, min(width, height)
         count = _row_length([group.bytes * scale for group in left], side)
         row, left = left[:count], left[count:]
-        depth, place = sum(group.bytes for group in row) * scale / side, 0.0
+        row_bytes = sum(group.bytes for group in row)
+        # The last row takes what is left: floating point would not fill the map to its edge, or go beyond it.
+        depth, place = min(row_bytes * scale / side, max(width, height)) if left else max(width, height), 0.0
         for group in row:
-            length = group.bytes * scale / depth
+            length = side * group.bytes / row_bytes
             at = (x, y + place, depth, length) if is_wide else (x + place, y, length, depth)
             boxes.append(Box(group, *at))
             place += length

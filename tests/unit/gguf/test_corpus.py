@@ -41,4 +41,14 @@ def test_names_are_unique_and_every_group_has_cases():
         assert case.label != "good" or not case.expected
         names.add(case.name)
         groups.add(case.group)
-    assert groups >= {"sound", "file", "header", "metadata", "tensor", "layout", "semantic", "tokenizer", "numeric"}
+    assert groups >= {
+        "sound",
+        "file",
+        "header",
+        "metadata",
+        "tensor",
+        "layout",
+        "semantic",
+        "tokenizer",
+        "numeric",
+    }
