@@ -173,18 +173,22 @@ def _print_templates(outline: "Outline") -> None:
 
 
 def _print_findings(outline: "Outline") -> None:
+    """The first of each kind; what to do about them is told by `validate`."""
     from tidegate.validation.plain import plural
 
-    errors = [found for found in outline.findings if found.severity.value == "error"]
     if not outline.findings:
         return
     say("")
-    for found in outline.findings[:10]:
-        colour = "red" if found.severity.value == "error" else "yellow"
-        place = "" if found.offset is None else f" [dim](byte {found.offset})[/dim]"
-        say(f"[{colour}]{found.check}[/{colour}] {shown(found.message)}{place}")
-    more = f", {len(outline.findings) - 10} more are not shown" if len(outline.findings) > 10 else ""
+    kinds = dict.fromkeys((found.check, found.severity) for found in outline.findings)
+    for kind in kinds:
+        own = [found for found in outline.findings if (found.check, found.severity) == kind]
+        colour = "red" if own[0].severity.value == "error" else "yellow"
+        place = "" if own[0].offset is None else f" [dim](byte {own[0].offset})[/dim]"
+        more = f" [dim](+{len(own) - 1})[/dim]" if len(own) > 1 else ""
+        say(f"[{colour}]{own[0].check}[/{colour}]  {shown(own[0].message)}{place}{more}")
+    errors = sum(found.severity.value == "error" for found in outline.findings)
+    warnings = len(outline.findings) - errors
     say(
-        f"{plural(len(errors), 'error')} of {plural(len(outline.findings), 'finding')} in the header{more}. "
+        f"{plural(errors, 'error')} and {plural(warnings, 'warning')} in the header. "
         f"What to do about them: tidegate validate {shown(outline.path)}"
     )

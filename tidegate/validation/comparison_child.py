@@ -21,13 +21,14 @@ def main(argv: list[str]) -> int:
     limits, request = limits_from_argv(argv)
     confine(limits)
     try:
-        say(_compare(request["before"], request["after"], with_weights=request["with_weights"]))
+        say(difference(request["before"], request["after"], with_weights=request["with_weights"]))
     except MemoryError:
         say({"problem": "it took more memory than any known model needs"})
     return 0
 
 
-def _compare(before: list[str], after: list[str], *, with_weights: bool) -> Message:
+def difference(before: list[str], after: list[str], *, with_weights: bool) -> Message:
+    """Tokenizers and, on request, weights of two artifacts, as plain data."""
     with open_regular(before[0]) as old, open_regular(after[0]) as new:
         old_header, new_header = read_header(old).header, read_header(new).header
         if old_header is None or new_header is None:

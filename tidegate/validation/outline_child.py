@@ -13,7 +13,8 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import ArrayValue, Header, Value, ValueType, capped, estimate_memory, inspect_header
+from tidegate.gguf import ArrayValue, Header, Value, ValueType, estimate_memory, inspect_header
+from tidegate.gguf.findings import capped
 from tidegate.gguf.reader import read_header
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 from tidegate.validation.tensor_kinds import tensor_kind
@@ -49,7 +50,7 @@ def outline(paths: list[str], context_tokens: int, parallel: int) -> Message:
         return {**base, "format": "unknown"}
     return {
         **base,
-        "format": f"GGUF {header.version}, little-endian",
+        "format": f"GGUF {header.version}, {'big' if header.is_big_endian else 'little'}-endian",
         "header_bytes": header.header_bytes,
         "model": summary(header),
         "metadata": [_entry(key, value) for key, value in header.metadata.items()],
@@ -101,7 +102,9 @@ def _entry(key: str, value: Value) -> dict[str, Any]:
             "count": content.count,
             "value": shown,
             "is_cut": content.count > SHOWN_ITEMS,
-            "digest": _digest(content.item_type.name, content.raw),
+            "digest": _digest(
+                content.item_type.name, memoryview(content.source)[content.offset : content.end]
+            ),
             "offset": value.offset,
         }
     text = _number(content) if value.type is ValueType.F32 else str(content)
@@ -116,11 +119,11 @@ def _entry(key: str, value: Value) -> dict[str, Any]:
 
 
 def _items(array: ArrayValue) -> str:
-    if array.item_type is not ValueType.STRING:
-        shown = [_number(number) for number in array.numbers()[:SHOWN_ITEMS]]
-    else:
-        texts = array.strings()[:SHOWN_ITEMS]
+    if array.item_type is ValueType.STRING:
+        texts = array.strings(0, SHOWN_ITEMS)
         shown = [repr(text[:SHOWN_ITEM_BYTES].decode("utf-8", "replace")) for text in texts]
+    else:
+        shown = [_number(number) for number in array.numbers(SHOWN_ITEMS)]
     return "[" + ", ".join(shown) + (", ...]" if array.count > SHOWN_ITEMS else "]")
 
 
@@ -129,8 +132,10 @@ def _number(number: object) -> str:
     return f"{number:.7g}" if isinstance(number, float) else str(number)
 
 
-def _digest(kind: str, raw: bytes) -> str:
-    return hashlib.sha256(kind.encode() + b"\0" + raw).hexdigest()
+def _digest(kind: str, raw: bytes | memoryview) -> str:
+    digest = hashlib.sha256(kind.encode() + b"\0")
+    digest.update(raw)
+    return digest.hexdigest()
 
 
 def _tensors(header: Header) -> Iterator[dict[str, Any]]:
