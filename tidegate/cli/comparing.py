@@ -1,6 +1,8 @@
 """`tidegate compare`: what differs between two model files."""
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 VALUE_CHARACTERS = 120
 SHOWN_TENSORS = 20
+JUDGED_BY_ASKING = ("inference.load", "latency.baseline", "regression.score", "regression.answers")
 
 
 def compare(
@@ -21,6 +24,9 @@ def compare(
     weights: Annotated[
         bool, typer.Option("--weights", help="Also compare every byte of every tensor.")
     ] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Also load both and ask each the standard questions.")
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 when they differ, as diff does.")
     ] = False,
@@ -28,7 +34,8 @@ def compare(
 ) -> None:
     """Show what differs between two model files: metadata, tensors, chat template, tokenizer, size, memory.
 
-    Reads the headers in a limited process; with --weights all of both files. Exit code 2 when a header cannot
+    Reads the headers in a limited process; with --weights all of both files, with --quality their answers, too.
+    Exit code 2 when a header cannot
     be read.
 
     Examples:
@@ -49,6 +56,8 @@ def compare(
     are_readable = all(outline.is_readable for outline in outlines)
     read = read_difference(*paths, with_weights=weights) if are_readable else None
     found = compared(*outlines, read)
+    if quality and are_readable:
+        found = found.model_copy(update={"quality": _quality(*paths)})
     if as_json:
         print_json({"is_same": found.is_same, **as_data(found)})
     else:
@@ -59,6 +68,27 @@ def compare(
         raise typer.Exit(FAILED)
 
 
+def _quality(before: Path, after: Path) -> dict[str, Any]:
+    """Answers of both to the standard bank, and what the comparison says of them.
+
+    A file that structure refuses is not loaded; the messages then say so.
+    """
+    from tidegate.validation import PreDeploymentValidator
+    from tidegate.validation.baseline_view import baseline_view
+
+    report = PreDeploymentValidator(after, baseline_path=before, profile="standard").validate_all()
+    view = baseline_view(report)
+    told = [result for result in report.results if result.check_name.startswith(JUDGED_BY_ASKING)]
+    return {
+        "scores": [asdict(score) for score in view.scores] if view else [],
+        "lost": list(view.lost) if view else [],
+        "won": list(view.won) if view else [],
+        "results": [
+            {"check_name": row.check_name, "status": row.status.value, "message": row.message} for row in told
+        ],
+    }
+
+
 def _print(found: "Comparison", names: tuple[str, str]) -> None:
     for letter, name, outline in zip("AB", names, (found.before, found.after), strict=True):
         say(f"[bold]{letter}[/bold]  {shown(name)}")
@@ -67,6 +97,7 @@ def _print(found: "Comparison", names: tuple[str, str]) -> None:
     say("")
     if found.is_same:
         say("[green]No difference[/green] in what was compared." + _not_compared(found))
+        _print_quality(found.quality)
         return
     _print_totals(found)
     _print_changes("METADATA", found.metadata)
@@ -76,6 +107,7 @@ def _print(found: "Comparison", names: tuple[str, str]) -> None:
     _print_tokenizer(found.tokenizer)
     _print_templates(found)
     _print_weights(found)
+    _print_quality(found.quality)
     if found.weights is None:
         say(f"[dim]{_not_compared(found).strip()}[/dim]")
 
@@ -147,3 +179,22 @@ def _print_weights(found: "Comparison") -> None:
         (share.kind, f"{share.different} of {share.compared}", size(share.bytes)) for share in found.weights
     ]
     print_table(("WEIGHTS", "TENSORS THAT DIFFER", "COMPARED"), rows)
+
+
+def _print_quality(quality: dict[str, Any] | None) -> None:
+    if quality is None:
+        return
+    say("")
+    if quality["scores"]:
+        rows = [
+            (shown(row["name"]), str(row["before"]), _score(row), str(row["total"]))
+            for row in quality["scores"]
+        ]
+        print_table(("RIGHT ANSWERS", "A", "B", "QUESTIONS"), rows)
+    for row in quality["results"]:
+        say(f"[dim]{shown(row['check_name'])}[/dim]  {row['status']}: {shown(row['message'])}")
+
+
+def _score(row: dict[str, Any]) -> str:
+    colour = "red" if row["after"] < row["before"] else "green" if row["after"] > row["before"] else ""
+    return f"[{colour}]{row['after']}[/{colour}]" if colour else str(row["after"])

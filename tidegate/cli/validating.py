@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tidegate.validation import ValidationReport
 
 PROFILES = ("quick", "standard", "deep")
-PROMPTS_OF_BANK = 3
 DEFAULT_FORMATS = ("json", "md", "html")
 
 
@@ -42,6 +41,12 @@ def validate(
             help="Whose limits and questions apply; else the built-in ones.",
         ),
     ] = "",
+    bank: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Questions about the model's subject; else the service's, if named."
+        ),
+    ] = None,
     profile: Annotated[
         str,
         typer.Option(metavar="quick|standard|deep", help="quick reads the header only; deep asks more."),
@@ -95,7 +100,7 @@ def validate(
     check_notify_url(notify)
     base = named_artifact(baseline, service=service, model=model_name) if baseline else Named(Path())
     task = _Task(
-        *_limits(policy, service),
+        *_limits(policy, service, bank),
         model_name=model_name,
         version=version,
         baseline=base if baseline else None,
@@ -166,8 +171,7 @@ class _Task:
                 "max_memory_bytes": self.service.max_memory_bytes,
             }
         if self.bank is not None:
-            prompts = [question.prompt for question in self.bank.questions[:PROMPTS_OF_BANK]]
-            arguments |= {"bank": self.bank, "prompts": prompts}
+            arguments["bank"] = self.bank
         return arguments
 
 
@@ -185,7 +189,9 @@ def _check_options(files: list[Path], digest: str, version: str, profile: str) -
         )
 
 
-def _limits(policy: str, service: str) -> "tuple[Policy, ServiceConfig | None, Bank | None]":
+def _limits(
+    policy: str, service: str, bank: Path | None
+) -> "tuple[Policy, ServiceConfig | None, Bank | None]":
     """Whose limits and questions apply: a service's, a policy's, or the built-in ones.
 
     Raises: NotFound, InvalidInput.
@@ -199,13 +205,14 @@ def _limits(policy: str, service: str) -> "tuple[Policy, ServiceConfig | None, B
         raise InvalidInput(
             "--policy and --service both say whose limits apply.", remedy="Give one.", field="policy"
         )
+    questions = None if bank is None else read_bank(bank)
     if not policy and not service:
-        return Policy(), None, None
+        return Policy(), None, questions
     settings = load_settings()
     if policy:
         own = settings.policies_dir / f"{policy}.yaml"
         is_name = "/" not in policy and own.is_file()
-        return read_policy(own if is_name else Path(policy)), None, None
+        return read_policy(own if is_name else Path(policy)), None, questions
     organizations = load_organizations(settings.organizations_dir, settings.policies_dir)
     ref = ServiceRef.parse(service)
     if ref.org not in organizations:
@@ -214,7 +221,8 @@ def _limits(policy: str, service: str) -> "tuple[Policy, ServiceConfig | None, B
             remedy=f"Use one of: {', '.join(sorted(organizations))}.",
         )
     config = organizations[ref.org].service(ref)
-    return config.policy, config, read_bank(settings.banks_dir / f"{config.policy.quality.bank}.jsonl")
+    own_bank = settings.banks_dir / f"{config.policy.quality.bank}.jsonl"
+    return config.policy, config, questions or read_bank(own_bank)
 
 
 def _as_dict(done: "Done") -> dict[str, object]:

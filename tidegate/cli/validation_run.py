@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tidegate.validation import ValidationReport
 
-STAGES = {"read": "reading", "ask": "asking", "baseline": "asking the baseline"}
+STAGES = {"read": "reading", "ask": "asking", "ask the baseline": "asking the baseline"}
 END_INTERVAL_S = 0.05
 NAME_CHARACTERS = 36
 
