@@ -148,7 +148,7 @@ def _print_categories(report: "ValidationReport") -> None:
     grid.add_column(overflow="fold")
     for view in category_views(report):
         colour = STATUS_COLOURS[view.status_title]
-        told = view.messages[0] if view.messages else ""
+        told = view.told[0] if view.told else ""
         more = f" [dim](+{len(view.messages) - 1})[/dim]" if len(view.messages) > 1 else ""
         grid.add_row(
             view.title, f"[{colour}]{view.status_title}[/{colour}]", f"[dim]{_text(told)}[/dim]{more}"

@@ -25,6 +25,7 @@ from tidegate.validation.reasons import (
 from tidegate.validation.report import ValidationReport
 
 TEMPLATE = "report.html.j2"
+ANSWERS_SHOWN = 10
 
 
 def to_html(report: ValidationReport) -> str:
@@ -50,6 +51,7 @@ def to_html(report: ValidationReport) -> str:
         tensor_bytes=sum(group.bytes for group in report.tensor_groups) or 1,
         colours=charts.colours_of(sorted(report.tensor_groups, key=lambda group: -group.bytes)),
         fastest=max((sample.tokens_per_second for sample in report.speed), default=0.0),
+        answers_shown=ANSWERS_SHOWN,
         answers=[(query, answers.get(query.id)) for query in report.test_queries],
         baseline=baseline_view(report),
         slow_below=slowest_allowed(report),

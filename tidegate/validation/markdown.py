@@ -26,7 +26,7 @@ from tidegate.validation.reasons import (
 )
 from tidegate.validation.report import MemoryReport, ValidationReport
 
-ANSWER_CHARACTERS = 300
+ANSWER_CHARACTERS, ANSWERS_SHOWN = 300, 20
 GPUS_SHOWN = 12
 TITLES: dict[Weight, str] = {
     Weight.REFUSES: "Why, and what to do",
@@ -48,7 +48,7 @@ def to_markdown(report: ValidationReport) -> str:
     ]
     lines += _reasons(report)
     lines += ["", "## The eight categories", "", *_categories(report)]
-    lines += [*_answers(report), *_memory(report), *_tensors(report), *_baseline(report), "", *_about(report)]
+    lines += [*_baseline(report), *_memory(report), *_tensors(report), *_answers(report), "", *_about(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -118,7 +118,8 @@ def _categories(report: ValidationReport) -> Iterator[str]:
     yield "| category | status | what was found |"
     yield "| --- | --- | --- |"
     for view in category_views(report):
-        told = " ".join(map(markdown_text, view.messages)) or "no check of the profile covers it"
+        told = " ".join(map(markdown_text, view.told)) or "no check of the profile covers it"
+        told += f" ({len(view.also)} more passed)" if view.also else ""
         status = f"**{view.status_title}**" if view.status_title in ("failed", "error") else view.status_title
         yield f"| {view.title} | {status} | {told} |"
 
@@ -129,7 +130,7 @@ def _answers(report: ValidationReport) -> Iterator[str]:
     answers = {response.id: response for response in report.test_responses}
     yield from ("", "## What it answered", "", "| question | answer | tokens | ended by | tokens/s |")
     yield "| --- | --- | ---: | --- | ---: |"
-    for query in report.test_queries:
+    for query in report.test_queries[:ANSWERS_SHOWN]:
         answer = answers.get(query.id)
         asked = markdown_text(_cut(query.prompt))
         if answer is None:
@@ -138,6 +139,8 @@ def _answers(report: ValidationReport) -> Iterator[str]:
         speed = "" if answer.tokens_per_second is None else f"{answer.tokens_per_second:.0f}"
         text = markdown_text(_cut(answer.text.strip())) or "(nothing)"
         yield f"| {asked} | {text} | {answer.tokens} | {markdown_text(answer.finish)} | {speed} |"
+    if len(report.test_queries) > ANSWERS_SHOWN:
+        yield from ("", f"{len(report.test_queries) - ANSWERS_SHOWN} more are in the JSON report.")
 
 
 def _cut(text: str) -> str:

@@ -122,6 +122,19 @@ class CategoryView:
         ranked = sorted(self.results, key=lambda result: _WORST_FIRST.index(result.status))
         return tuple(result.message for result in ranked if result.message)
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What did not pass; where all did, the first thing that was found."""
+        own = [result for result in self.results if result.status is not ValidationStatus.PASSED]
+        ranked = sorted(own, key=lambda result: _WORST_FIRST.index(result.status))
+        return tuple(result.message for result in ranked) or self.messages[:1]
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What passed and is not in `told`."""
+        told = self.told
+        return tuple(message for message in self.messages if message not in told)
+
 
 def subject_of(report: ValidationReport) -> str:
     """What the report is about, as people call it: `pipit v2`, or the name of the file."""
