@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tidegate.validation.artifact import STRUCTURE_CHECKS, recommend, validate_artifact
+    from tidegate.validation.artifact import STRUCTURE_CHECKS, validate_artifact
     from tidegate.validation.confinement import ChildLimits
     from tidegate.validation.inference import (
         INFERENCE_CHECKS,
@@ -22,47 +22,74 @@ if TYPE_CHECKING:
     from tidegate.validation.markdown import to_markdown
     from tidegate.validation.provenance import PROVENANCE_CHECK, check_signatures, judge_provenance
     from tidegate.validation.report import (
-        CategoryResult,
+        CATEGORY_OF,
+        GATE_OF,
+        GpuFit,
         MemoryReport,
         ModelSummary,
+        Profile,
         Recommendation,
         ReportedFinding,
+        SpeedSample,
+        TensorGroup,
+        TestQuery,
+        TestResponse,
+        ValidationCategory,
         ValidationReport,
+        ValidationResult,
+        ValidationStatus,
+        ValidationSummary,
+        recommend,
+        summarize,
+        write_whole,
     )
     from tidegate.validation.signature_bundle import SignatureBundle, parse_bundle
     from tidegate.validation.signatures import CheckedSignature, ProvenanceFindings, SignatureState
 
 __all__ = [
+    "CATEGORY_OF",
+    "GATE_OF",
     "INFERENCE_CHECKS",
     "PROVENANCE_CHECK",
     "STRUCTURE_CHECKS",
-    "CategoryResult",
     "CheckedSignature",
     "ChildLauncher",
     "ChildLimits",
+    "GpuFit",
     "InferenceJob",
     "InferenceLauncher",
     "InferenceRun",
     "MemoryReport",
     "ModelSummary",
+    "Profile",
     "ProvenanceFindings",
     "Recommendation",
     "ReportedFinding",
     "SignatureBundle",
     "SignatureState",
+    "SpeedSample",
+    "TensorGroup",
+    "TestQuery",
+    "TestResponse",
+    "ValidationCategory",
     "ValidationReport",
+    "ValidationResult",
+    "ValidationStatus",
+    "ValidationSummary",
     "check_inference",
     "check_signatures",
     "judge_inference",
     "judge_provenance",
     "parse_bundle",
     "recommend",
+    "summarize",
     "to_markdown",
     "validate_artifact",
+    "write_whole",
 ]
 
 _HOMES = {
-    "artifact": ("STRUCTURE_CHECKS", "recommend", "validate_artifact"),
+    "artifact": ("STRUCTURE_CHECKS", "validate_artifact"),
     "confinement": ("ChildLimits",),
     "inference": (
         "INFERENCE_CHECKS",
@@ -78,12 +105,26 @@ _HOMES = {
     "signature_bundle": ("SignatureBundle", "parse_bundle"),
     "signatures": ("CheckedSignature", "ProvenanceFindings", "SignatureState"),
     "report": (
-        "CategoryResult",
+        "CATEGORY_OF",
+        "GATE_OF",
+        "GpuFit",
         "MemoryReport",
         "ModelSummary",
+        "Profile",
         "Recommendation",
         "ReportedFinding",
+        "SpeedSample",
+        "TensorGroup",
+        "TestQuery",
+        "TestResponse",
+        "ValidationCategory",
         "ValidationReport",
+        "ValidationResult",
+        "ValidationStatus",
+        "ValidationSummary",
+        "recommend",
+        "summarize",
+        "write_whole",
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

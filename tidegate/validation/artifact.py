@@ -9,21 +9,25 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from tidegate.domain import Evidence, Gate, InvalidInput, NotFound, Policy, Verdict
+from tidegate.domain import InvalidInput, NotFound, Policy
 from tidegate.gguf import Category, Finding, Severity, finding
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.report import (
-    CategoryResult,
+    CATEGORY_OF,
     MemoryReport,
     ModelSummary,
-    Recommendation,
     ReportedFinding,
     ValidationReport,
+    ValidationResult,
+    ValidationStatus,
+    recommend,
+    summarize,
 )
 from tidegate.validation.template_probe import probe_template
 
@@ -41,10 +45,9 @@ FIXED_WALL_S = 60.0
 FIXED_CPU_S = 30
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
-FINDINGS_IN_EVIDENCE = 10
 
 Progress = Callable[[int, int], None]
-Judged = tuple[Verdict, str]
+Judged = tuple[ValidationStatus, str]
 
 
 def validate_artifact(
@@ -182,20 +185,21 @@ def _report(
     judged = {
         Category.INTEGRITY: _integrity(seen, expected_digest),
         Category.FORMAT: _format(seen),
-        Category.SIZE: (Verdict.PASS, f"{size} bytes."),
+        Category.SIZE: (ValidationStatus.PASSED, f"{size} bytes."),
         Category.MEMORY: _memory(seen),
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
-    categories = tuple(_category(category, *judged[category], seen.findings) for category in CHECK_OF)
+    results = tuple(_result(category, *judged[category], seen.findings) for category in CHECK_OF)
     return ValidationReport(
-        path=path,
+        model_path=path,
+        timestamp=datetime.now(UTC),
         digest=seen.digest,
         expected_digest=expected_digest,
         size_bytes=size,
-        recommendation=recommend(categories),
-        categories=categories,
-        evidence=[_evidence(category, seen.digest) for category in categories],
+        recommendation=recommend(results),
+        summary=summarize(results),
+        results=results,
         memory=seen.memory,
         model=seen.model,
         policy_digest=policy.digest,
@@ -225,18 +229,18 @@ def _policy_findings(
 
 def _integrity(seen: _Seen, expected_digest: str | None) -> Judged:
     if seen.is_broken or not seen.digest:
-        return Verdict.ERROR, "The digest could not be computed."
+        return ValidationStatus.ERROR, "The digest could not be computed."
     if expected_digest is None:
-        return Verdict.NOT_JUDGED, f"No digest was expected; SHA-256 is {seen.digest}."
-    return Verdict.PASS, f"SHA-256 is {seen.digest}, as registered."
+        return ValidationStatus.NOT_JUDGED, f"No digest was expected; SHA-256 is {seen.digest}."
+    return ValidationStatus.PASSED, f"SHA-256 is {seen.digest}, as registered."
 
 
 def _format(seen: _Seen) -> Judged:
     model = seen.model
     if model is None:
-        return Verdict.FAIL, "The header could not be read to its end."
+        return ValidationStatus.FAILED, "The header could not be read to its end."
     return (
-        Verdict.PASS,
+        ValidationStatus.PASSED,
         f"{model.tensors} tensors, {model.parameters} parameters, architecture {model.architecture}.",
     )
 
@@ -244,8 +248,8 @@ def _format(seen: _Seen) -> Judged:
 def _memory(seen: _Seen) -> Judged:
     memory = seen.memory
     if memory is None:
-        return Verdict.NOT_JUDGED, "Not estimated: the structure is not sound."
-    return Verdict.PASS, (
+        return ValidationStatus.NOT_JUDGED, "Not estimated: the structure is not sound."
+    return ValidationStatus.PASSED, (
         f"{memory.total_bytes} bytes for {memory.parallel} sequences of {memory.context_tokens} tokens, "
         f"{memory.kv_cache_bytes} of them for the key-value cache."
     )
@@ -253,58 +257,37 @@ def _memory(seen: _Seen) -> Judged:
 
 def _numbers(seen: _Seen) -> Judged:
     if not seen.numbers_were_scanned:
-        return Verdict.NOT_JUDGED, "Not scanned: the layout is not sound."
-    return Verdict.PASS, "Every number is finite."
+        return ValidationStatus.NOT_JUDGED, "Not scanned: the layout is not sound."
+    return ValidationStatus.PASSED, "Every number is finite."
 
 
 def _template(seen: _Seen) -> Judged:
     if seen.template is None:
-        return Verdict.NOT_JUDGED, "Not rendered: there is no sound template."
-    return Verdict.PASS, "The template writes every message and nothing of its own that matters."
+        return ValidationStatus.NOT_JUDGED, "Not rendered: there is no sound template."
+    return ValidationStatus.PASSED, "The template writes every message and nothing of its own that matters."
 
 
-def _category(category: Category, verdict: Verdict, summary: str, findings: list[Finding]) -> CategoryResult:
+def _result(
+    category: Category, status: ValidationStatus, message: str, findings: list[Finding]
+) -> ValidationResult:
     own = tuple(ReportedFinding(**asdict(found)) for found in findings if found.category is category)
     errors = [found for found in own if found.severity is Severity.ERROR]
     if errors:
         more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-        verdict, summary = Verdict.FAIL, f"{errors[0].check}: {errors[0].message}{more}"
-    elif own and verdict is Verdict.PASS:
-        summary += f" Warnings: {len(own)}."
-    return CategoryResult(
-        category=category, check=CHECK_OF[category], verdict=verdict, summary=summary, findings=own
-    )
-
-
-def _evidence(result: CategoryResult, digest: str) -> Evidence:
-    shown = result.findings[:FINDINGS_IN_EVIDENCE]
-    return Evidence(
-        gate=Gate.STRUCTURE,
-        check=result.check,
-        verdict=result.verdict,
-        summary=result.summary,
-        remedy=next((found.remedy for found in shown if found.severity is Severity.ERROR), ""),
-        data={
-            "digest": digest,
-            "findings": [found.model_dump(mode="json", exclude={"explanation"}) for found in shown],
-            "total_findings": len(result.findings),
-        },
+        status, message = ValidationStatus.FAILED, f"{errors[0].check}: {errors[0].message}{more}"
+    elif own and status is ValidationStatus.PASSED:
+        status, message = ValidationStatus.WARNING, f"{message} Warnings: {len(own)}."
+    is_unasked = category is Category.INTEGRITY and status is ValidationStatus.NOT_JUDGED
+    return ValidationResult(
+        category=CATEGORY_OF[category],
+        check_name=CHECK_OF[category],
+        status=status,
+        message=message,
+        remedy=errors[0].remedy if errors else "",
+        findings=own,
+        is_needed=not is_unasked,
     )
 
 
 def _errors(findings: list[Finding], category: Category) -> bool:
     return any(found.category is category and found.severity is Severity.ERROR for found in findings)
-
-
-def recommend(categories: tuple[CategoryResult, ...]) -> Recommendation:
-    """Any check that failed or could not be made refuses; warnings are told.
-
-    Integrity alone may stay unjudged: nobody said what the file should be.
-    """
-    wanted = {category.verdict for category in categories if category.category is not Category.INTEGRITY}
-    refusing = {Verdict.FAIL, Verdict.ERROR}
-    if wanted != {Verdict.PASS} or any(category.verdict in refusing for category in categories):
-        return Recommendation.DO_NOT_DEPLOY
-    if any(category.findings for category in categories):
-        return Recommendation.DEPLOY_WITH_WARNINGS
-    return Recommendation.DEPLOY
