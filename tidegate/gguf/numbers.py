@@ -215,7 +215,8 @@ class TensorScan:
 
     def _is_weight(self) -> bool:
         """Matrices only: norms may be all ones, and rotary factors may be enormous on purpose."""
-        return len(self.tensor.dims) > 1 and self.tensor.name.endswith(".weight")
+        is_matrix = sum(size > 1 for size in self.tensor.dims) > 1
+        return is_matrix and self.tensor.name.endswith(".weight") and "norm" not in self.tensor.name
 
 
 def tensor_scans(header: Header) -> list[TensorScan]:
