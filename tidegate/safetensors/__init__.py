@@ -10,6 +10,7 @@ from tidegate.safetensors.artifact import (
     WeightsSummary,
     inspect_artifact,
 )
+from tidegate.safetensors.folder import list_folder
 from tidegate.safetensors.header import Weight, WeightsHeader, parse_weights
 from tidegate.safetensors.json_text import JsonLimits, JsonReading, read_json
 from tidegate.safetensors.pickles import find_pickle
@@ -28,6 +29,7 @@ __all__ = [
     "find_pickle",
     "finding",
     "inspect_artifact",
+    "list_folder",
     "parse_weights",
     "read_json",
 ]

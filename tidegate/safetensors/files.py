@@ -21,9 +21,9 @@ from tidegate.safetensors.rules import finding
 from tidegate.safetensors.stream import HashedFile, Progress
 from tidegate.safetensors.weights import inspect_weights
 
-MAX_JSON_BYTES = 16 * 1024**2
+MAX_JSON_BYTES = 24 * 1024**2
 MAX_TEMPLATE_BYTES = 1024**2
-_JSON_LIMITS = JsonLimits(max_depth=32, max_values=400_000)
+_JSON_LIMITS = JsonLimits(max_depth=32, max_values=400_000, max_names=300_000)
 # The vocabulary: large, and read by the tokenizer's own parser. Its bytes are covered by the digest.
 _NOT_PARSED = frozenset({"tokenizer.json", "vocab.json"})
 _PLAIN_SUFFIX = {FileKind.GGUF: ".gguf", FileKind.SAFETENSORS: ".safetensors"}

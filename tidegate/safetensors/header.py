@@ -22,7 +22,7 @@ MAX_FINDINGS = 50
 LARGEST_SIZE = 2**63 - 1
 METADATA = "__metadata__"
 FIELDS = {"dtype", "shape", "data_offsets"}
-_LIMITS = JsonLimits(max_depth=4, max_values=16 * MAX_TENSORS)
+_LIMITS = JsonLimits(max_depth=4, max_values=16 * MAX_TENSORS, max_names=MAX_TENSORS + 1)
 
 # Bits of an element, and where its numbers are for the scan. Ids below zero are none of GGUF's.
 _BITS = {
@@ -105,13 +105,12 @@ def parse_weights(text: bytes, file_bytes: int) -> tuple[WeightsHeader | None, t
         )
         for name in reading.duplicates
     ]
-    if len(table) > MAX_TENSORS + 1:
-        found.append(finding("ST-LIMIT", f"The header lists {len(table)} tensors.", offset=LENGTH_BYTES))
-        return None, tuple(found)
     metadata = _metadata(table.pop(METADATA, {}), found)
-    weights = tuple(weight for name, entry in table.items() if (weight := _weight(name, entry, found)))
+    names = list(table)
+    # Each entry is let go once it was read: there may be tens of thousands.
+    weights = tuple(weight for name in names if (weight := _weight(name, table.pop(name), found)))
     header = WeightsHeader(weights, metadata, header_bytes, file_bytes)
-    if len(weights) == len(table):
+    if len(weights) == len(names):
         found += check_places(header)
     return header, tuple(found)
 

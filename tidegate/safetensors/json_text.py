@@ -21,6 +21,9 @@ NOTHING: Mapping[str, "JsonValue"] = MappingProxyType({})
 LONGEST_NUMBER = 40
 LONGEST_TOKEN = 1024**2
 MAX_DUPLICATES = 10
+# Beyond this, characters that take four bytes in memory would not be worth their cost: known texts are ASCII.
+MAX_WIDE_BYTES = 4 * 1024**2
+MAX_SHARED_TEXTS = 1024
 
 # Possessive throughout: a text of many megabytes must not pile up places to go back to.
 _TOKEN = re.compile(
@@ -43,6 +46,8 @@ class JsonLimits:
 
     max_depth: int = 16
     max_values: int = 50_000
+    max_names: int = 50_000
+    """In one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ class _Stop(Exception):
 
 def read_json(data: bytes, limits: JsonLimits = JsonLimits()) -> JsonReading:
     """Read one JSON value. Never raises for a bad text."""
+    if len(data) > MAX_WIDE_BYTES and not data.isascii():
+        message = f"it has {len(data)} bytes and is not ASCII"
+        return JsonReading(trouble=JsonTrouble.LIMIT, message=message)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -89,6 +97,8 @@ class _Parser:
     position: int = 0
     values: int = 0
     duplicates: list[str] = field(default_factory=list[str])
+    shared: dict[str, str] = field(default_factory=dict[str, str])
+    """Values that occur again and again, such as dtypes and names of files, are kept once."""
 
     def whole(self) -> JsonValue:
         kind, token = self._next()
@@ -115,7 +125,7 @@ class _Parser:
                 JsonTrouble.LIMIT, f"it holds more than {self.limits.max_values} values", self.position
             )
         if kind == _STRING:
-            return self._string(token)
+            return self._kept_once(self._string(token))
         if kind == _NUMBER:
             return self._number(token)
         if kind != _PUNCTUATION:
@@ -128,6 +138,11 @@ class _Parser:
             )
         return self._object(depth) if token == "{" else self._array(depth)
 
+    def _kept_once(self, text: str) -> str:
+        if len(self.shared) < MAX_SHARED_TEXTS:
+            return self.shared.setdefault(text, text)
+        return self.shared.get(text, text)
+
     def _object(self, depth: int) -> dict[str, JsonValue]:
         result: dict[str, JsonValue] = {}
         kind, token = self._next()
@@ -138,6 +153,8 @@ class _Parser:
                 raise _Stop(JsonTrouble.SYNTAX, "a name is missing", self.position)
             name = self._string(token)
             self._expect(":")
+            if len(result) >= self.limits.max_names:
+                raise _Stop(JsonTrouble.LIMIT, f"an object has more than {len(result)} names", self.position)
             if name in result and len(self.duplicates) < MAX_DUPLICATES:
                 self.duplicates.append(name)
             result[name] = self._value(*self._next(), depth + 1)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from tidegate.domain import InvalidInput, NotFound, Policy
 from tidegate.gguf import Category, Finding, Severity, finding
+from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.report import (
     CATEGORY_OF,
@@ -60,10 +61,10 @@ def validate_artifact(
     is_on_gpu: bool = False,
     progress: Progress | None = None,
 ) -> ValidationReport:
-    """Judge the file at `path`. Trouble with its content is in the report, whatever that content is.
+    """Judge the file or folder at `path`. Trouble with its content is in the report, whatever that content is.
 
     Args:
-        path: A regular file; symbolic links are followed.
+        path: A regular file, or the folder of an adapter or model; symbolic links to it are followed.
         policy: Limits on size and memory.
         expected_digest: SHA-256 that the file must have; None leaves integrity `not_judged`.
         context_tokens: Context of each sequence, for the memory estimate.
@@ -80,16 +81,25 @@ def validate_artifact(
     started = time.monotonic()
     descriptor = _open(Path(path))
     try:
-        size, is_regular = _size(descriptor)
-        limits = _limits(size)
-        request = {"context_tokens": context_tokens, "parallel": parallel, "is_on_gpu": is_on_gpu}
-        if is_regular:
+        size, is_readable = _size(descriptor)
+        request = {
+            "name": Path(path).name,
+            "descriptor": descriptor,
+            "context_tokens": context_tokens,
+            "parallel": parallel,
+            "is_on_gpu": is_on_gpu,
+        }
+        if is_readable:
             outcome = run_confined(
-                "tidegate.validation.child", request, limits, stdin=descriptor, on_progress=progress
+                "tidegate.validation.child",
+                request,
+                child_limits(size),
+                inherit=(descriptor,),
+                on_progress=progress,
             )
             seen = _Seen.of(outcome)
         else:
-            seen = _Seen.of_finding(finding("F-KIND", "This is not a regular file."))
+            seen = _Seen.of_finding(finding("F-KIND", "This is neither a regular file nor a folder."))
     finally:
         os.close(descriptor)
     if seen.template is not None and not _errors(seen.findings, Category.TEMPLATE):
@@ -113,10 +123,13 @@ def _open(path: Path) -> int:
 
 def _size(descriptor: int) -> tuple[int, bool]:
     status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        return sum(entry.size for entry in list_folder(descriptor).entries), True
     return (status.st_size, True) if stat.S_ISREG(status.st_mode) else (0, False)
 
 
-def _limits(size: int) -> ChildLimits:
+def child_limits(size: int) -> ChildLimits:
+    """What the process that reads an artifact of this size may use."""
     return ChildLimits(
         wall_s=FIXED_WALL_S + size / SLOWEST_BYTES_PER_S,
         cpu_s=FIXED_CPU_S + size // SLOWEST_BYTES_PER_CPU_S,
@@ -134,6 +147,13 @@ class _Seen:
         self.template: dict[str, str] | None = None
         self.numbers_were_scanned = False
         self.is_broken = False
+        self.kind = ArtifactKind.GGUF_MODEL
+        self.files: list[dict[str, Any]] = []
+
+    @property
+    def is_other_kind(self) -> bool:
+        """An adapter or safetensors: it has no memory and template of its own to judge."""
+        return self.kind not in (ArtifactKind.GGUF_MODEL, ArtifactKind.UNKNOWN)
 
     @classmethod
     def of_finding(cls, found: Finding) -> "_Seen":
@@ -169,7 +189,13 @@ class _Seen:
                 name: str(result["template"][name]) for name in ("source", "bos_token", "eos_token")
             }
         seen.numbers_were_scanned = result["numbers_were_scanned"] is True
+        seen.kind = ArtifactKind(result["kind"])
+        seen.files = [_file(row) for row in result["files"]]
         return seen
+
+
+def _file(row: dict[str, Any]) -> dict[str, Any]:
+    return {"path": str(row["path"]), "digest": str(row["digest"]), "size_bytes": int(row["size_bytes"])}
 
 
 def _report(
@@ -190,7 +216,7 @@ def _report(
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
-    results = tuple(_result(category, *judged[category], seen.findings) for category in CHECK_OF)
+    results = tuple(_result(category, *judged[category], seen) for category in CHECK_OF)
     return ValidationReport(
         model_path=path,
         timestamp=datetime.now(UTC),
@@ -247,6 +273,8 @@ def _format(seen: _Seen) -> Judged:
 
 def _memory(seen: _Seen) -> Judged:
     memory = seen.memory
+    if memory is None and seen.is_other_kind:
+        return ValidationStatus.NOT_JUDGED, "Memory is estimated for GGUF models only."
     if memory is None:
         return ValidationStatus.NOT_JUDGED, "Not estimated: the structure is not sound."
     return ValidationStatus.PASSED, (
@@ -262,22 +290,25 @@ def _numbers(seen: _Seen) -> Judged:
 
 
 def _template(seen: _Seen) -> Judged:
+    if seen.is_other_kind:
+        return ValidationStatus.NOT_JUDGED, "Templates are rendered for GGUF models only."
     if seen.template is None:
         return ValidationStatus.NOT_JUDGED, "Not rendered: there is no sound template."
     return ValidationStatus.PASSED, "The template writes every message and nothing of its own that matters."
 
 
-def _result(
-    category: Category, status: ValidationStatus, message: str, findings: list[Finding]
-) -> ValidationResult:
-    own = tuple(ReportedFinding(**asdict(found)) for found in findings if found.category is category)
+def _result(category: Category, status: ValidationStatus, message: str, seen: _Seen) -> ValidationResult:
+    own = tuple(ReportedFinding(**asdict(found)) for found in seen.findings if found.category is category)
     errors = [found for found in own if found.severity is Severity.ERROR]
     if errors:
         more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
         status, message = ValidationStatus.FAILED, f"{errors[0].check}: {errors[0].message}{more}"
     elif own and status is ValidationStatus.PASSED:
         status, message = ValidationStatus.WARNING, f"{message} Warnings: {len(own)}."
-    is_unasked = category is Category.INTEGRITY and status is ValidationStatus.NOT_JUDGED
+    unasked = {Category.INTEGRITY}
+    if seen.is_other_kind:
+        unasked |= {Category.MEMORY, Category.TEMPLATE}
+    is_unasked = category in unasked and status is ValidationStatus.NOT_JUDGED
     return ValidationResult(
         category=CATEGORY_OF[category],
         check_name=CHECK_OF[category],
@@ -285,6 +316,7 @@ def _result(
         message=message,
         remedy=errors[0].remedy if errors else "",
         findings=own,
+        details={"artifact": seen.kind.value, "files": seen.files} if category is Category.FORMAT else {},
         is_needed=not is_unasked,
     )
 

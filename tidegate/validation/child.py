@@ -1,4 +1,4 @@
-"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, file on stdin.
+"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, inheriting its descriptor.
 
 Lowers its own limits first, then inspects the file and writes one JSON result. Whatever happens to it,
 the parent goes on.
@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import Header, Inspection, Severity, estimate_memory, has_errors, inspect_file
+from tidegate.gguf import Header, Severity, estimate_memory, has_errors
+from tidegate.safetensors import ArtifactInspection, ArtifactKind, WeightsSummary, inspect_artifact
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
@@ -18,11 +19,11 @@ OUT_OF_MEMORY = 3
 
 
 def main(argv: list[str]) -> int:
-    """Inspect the regular file on descriptor 0."""
+    """Inspect the regular file or the folder that is open at the descriptor of the request."""
     limits, request = limits_from_argv(argv)
     confine(limits)
     try:
-        say(_result(inspect_file(0, _Reporter()), request))
+        say(_result(inspect_artifact(request["descriptor"], request["name"], _Reporter()), request))
     except MemoryError:
         os.write(2, b"out of memory\n")
         return OUT_OF_MEMORY
@@ -41,13 +42,14 @@ class _Reporter:
             say({"done": done, "total": total})
 
 
-def _result(inspection: Inspection, request: Message) -> Message:
+def _result(inspection: ArtifactInspection, request: Message) -> Message:
     header = inspection.header
     structure_is_sound = header is not None and not has_errors(
         found for found in inspection.findings if found.category == "format"
     )
+    is_model = inspection.kind is ArtifactKind.GGUF_MODEL
     memory: dict[str, Any] | None = None
-    if header is not None and structure_is_sound:
+    if header is not None and structure_is_sound and is_model:
         try:
             estimate = estimate_memory(
                 header, request["context_tokens"], request["parallel"], is_on_gpu=request["is_on_gpu"]
@@ -61,9 +63,23 @@ def _result(inspection: Inspection, request: Message) -> Message:
         "findings": [asdict(found) for found in inspection.findings],
         "numbers_were_scanned": inspection.numbers_were_scanned,
         "memory": memory,
-        "model": None if header is None else _summary(header),
-        "template": _template(header) if structure_is_sound and header is not None else None,
+        "kind": inspection.kind.value,
+        "files": [asdict(file) for file in inspection.files],
+        "model": _weights(inspection.weights) if header is None else _summary(header),
+        "template": _template(header) if structure_is_sound and header is not None and is_model else None,
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
+    }
+
+
+def _weights(summary: WeightsSummary | None) -> dict[str, Any] | None:
+    if summary is None:
+        return None
+    return {
+        "architecture": summary.architecture,
+        "name": summary.base_model,
+        "parameters": min(summary.parameters, 2**63),
+        "tensors": summary.tensors,
+        "tensor_types": summary.dtypes,
     }
 
 
