@@ -7,13 +7,11 @@ from functools import cache
 from tests.corpus.writer import ARRAY, BOOL, F32, I32, STRING, U32, File, Pair, Tensor, Weights
 
 T = "tokenizer.ggml."
-TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + eos_token }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
+# Short, because every case is judged with one; other tests are about templates.
+TEMPLATE = "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '</s>' }}{% endfor %}"
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% endfor %}"
 )
 WORDS = ("the", "of", "and", "to", "river")
 WIDTH, BLOCKS, HEADS, SHARED, INNER = 32, 2, 4, 2, 64
