@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tidegate.gguf.architecture import BYTE_LEVEL, LANGUAGE_MODELS, PRE_TOKENIZERS, TOKENIZERS
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import ArrayValue, Header, ValueType
+from tidegate.gguf.kind import is_whole_model
 from tidegate.gguf.limits import LIMITS
 from tidegate.gguf.rules import finding
 from tidegate.gguf.words import words
@@ -50,7 +51,7 @@ OTHER_IDS = ("unknown_token_id", "padding_token_id", "seperator_token_id", "mask
 
 def check_vocabulary(header: Header) -> Iterator[Finding]:
     """Everything about `tokenizer.ggml.*`; the chat template is judged elsewhere."""
-    if header.architecture not in LANGUAGE_MODELS:
+    if not is_whole_model(header):
         return
     model = header.text(PREFIX + "model")
     if model is None:
@@ -76,7 +77,8 @@ def check_vocabulary(header: Header) -> Iterator[Finding]:
     yield from _ids(header, tokens.count)
     yield from _kinds(header, kinds)
     yield from _bytes(model, tokens, kinds)
-    yield from _ends(header, tokens, kinds)
+    if header.architecture in LANGUAGE_MODELS:
+        yield from _ends(header, tokens, kinds)
     yield from _of_name(header, tokens)
 
 
