@@ -91,6 +91,12 @@ class ArrayValue:
         starts, ends = self.spans
         return ends - starts
 
+    def string(self, number: int) -> bytes:
+        """One item of a string array."""
+        is_last = number == self.count - 1
+        end = self.end if is_last else self.starts[number + 1] - self.length_bytes
+        return bytes(self.source[self.starts[number] : end])
+
     def strings(self, first: int = 0, stop: int | None = None) -> list[bytes]:
         """Items of a string array as raw bytes, all or those from `first` to before `stop`; empty for numbers."""
         starts, ends = self.spans

@@ -44,6 +44,7 @@ FORMATS: dict[Scale, FloatFormat] = {
     Scale.BF16: FloatFormat("<u2", 0x7F80, 0x4780),
     Scale.F32: FloatFormat("<u4", 0x7F800000, 0x477FE000),
     Scale.F64: FloatFormat("<u8", 0x7FF0000000000000),
+    Scale.F8_E5M2: FloatFormat("|u1", 0x7C),
 }
 
 
@@ -96,6 +97,17 @@ def _ue4m3(kind: TensorType, rows: Bytes) -> Flaw | None:
     return Flaw("N-RANGE", int(bad[0]), int(bad.size)) if bad.size else None
 
 
+def _e4m3(kind: TensorType, rows: Bytes) -> Flaw | None:
+    bad = np.flatnonzero((rows[:, 0] & 0x7F) == 0x7F)
+    return Flaw("N-NAN", int(bad[0]), int(bad.size)) if bad.size else None
+
+
+def _fnuz(kind: TensorType, rows: Bytes) -> Flaw | None:
+    """Eight-bit floats without infinity or negative zero, whose pattern is their only NaN."""
+    bad = np.flatnonzero(rows[:, 0] == 0x80)
+    return Flaw("N-NAN", int(bad[0]), int(bad.size)) if bad.size else None
+
+
 def _iq1_m(kind: TensorType, rows: Bytes) -> Flaw | None:
     words = np.ascontiguousarray(rows[:, 48:56]).view("<u2").astype(np.uint16)
     scales = (
@@ -112,6 +124,8 @@ _SPECIAL: dict[Scale, Callable[[TensorType, Bytes], Flaw | None]] = {
     Scale.E8M0: _e8m0,
     Scale.UE4M3: _ue4m3,
     Scale.IQ1_M: _iq1_m,
+    Scale.F8_E4M3: _e4m3,
+    Scale.F8_FNUZ: _fnuz,
 }
 
 
@@ -139,6 +153,11 @@ class TensorScan:
     is_constant: bool = True
     has_huge: bool = False
     flaws: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether all that was seen is zeros."""
+        return self.is_constant and self.blocks_seen > 0 and not any(self.first_block)
 
     def feed(self, piece: Bytes) -> None:
         """Take the next bytes of this tensor."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tidegate.gguf.architecture import BYTE_LEVEL, LANGUAGE_MODELS, PRE_TOKENIZERS, TOKENIZERS
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import ArrayValue, Header, ValueType
+from tidegate.gguf.kind import is_whole_model
 from tidegate.gguf.limits import LIMITS
 from tidegate.gguf.rules import finding
 from tidegate.gguf.words import words
@@ -50,7 +51,7 @@ OTHER_IDS = ("unknown_token_id", "padding_token_id", "seperator_token_id", "mask
 
 def check_vocabulary(header: Header) -> Iterator[Finding]:
     """Everything about `tokenizer.ggml.*`; the chat template is judged elsewhere."""
-    if header.architecture not in LANGUAGE_MODELS:
+    if not is_whole_model(header):
         return
     model = header.text(PREFIX + "model")
     if model is None:
@@ -76,7 +77,8 @@ def check_vocabulary(header: Header) -> Iterator[Finding]:
     yield from _ids(header, tokens.count)
     yield from _kinds(header, kinds)
     yield from _bytes(model, tokens, kinds)
-    yield from _ends(header, tokens, kinds)
+    if header.architecture in LANGUAGE_MODELS:
+        yield from _ends(header, tokens, kinds)
     yield from _of_name(header, tokens)
 
 
@@ -105,7 +107,7 @@ def _texts(tokens: ArrayValue) -> Iterator[Finding]:
     pair = _equal_pair(tokens)
     if pair is not None:
         first, second = pair
-        text = f"Tokens {first} and {second} are both {quote(_text(tokens, first))}."
+        text = f"Tokens {first} and {second} are both {quote(tokens.string(first))}."
         yield finding("V-DUP", text, offset=int(tokens.spans[0][second]), subject=subject)
     lengths = tokens.lengths
     empty = np.flatnonzero(lengths == 0)
@@ -136,15 +138,11 @@ def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
         return None
     seen: dict[bytes, int] = {}
     for number in np.flatnonzero(np.isin(hashes, repeated)).tolist():
-        text = _text(tokens, number)
+        text = tokens.string(number)
         first = seen.setdefault(text, number)
         if text and first != number:
             return first, number
     return None
-
-
-def _text(tokens: ArrayValue, number: int) -> bytes:
-    return tokens.strings(number, number + 1)[0]
 
 
 def _beside(header: Header, count: int) -> Iterator[Finding]:
@@ -180,7 +178,7 @@ def _merges(header: Header, model: str) -> Iterator[Finding]:
         return
     number = _first_not_two(array)
     if number is not None:
-        text = f"Merge {number} is {quote(_text(array, number))}."
+        text = f"Merge {number} is {quote(array.string(number))}."
         at = int(array.spans[0][number])
         yield finding("V-MERGE", text, offset=at, subject=PREFIX + "merges")
 
@@ -229,7 +227,7 @@ def _bytes(model: str, tokens: ArrayValue, kinds: Kinds) -> Iterator[Finding]:
     if model != "llama" or not kinds.size:
         return
     places = np.flatnonzero(tokens.lengths == len(b"<0x00>"))
-    names = {_text(tokens, number) for number in places[:MOST_BYTE_TOKENS].tolist()}
+    names = {tokens.string(number) for number in places[:MOST_BYTE_TOKENS].tolist()}
     missing = 256 - len(names & BYTE_TOKENS)
     if missing > 0:
         text = f"{missing} of 256 byte tokens are missing."
@@ -243,13 +241,13 @@ def _ends(header: Header, tokens: ArrayValue, kinds: Kinds) -> Iterator[Finding]
     if eos is None:
         yield finding("V-EOS", f"{key} is missing.", subject=key)
     elif 0 <= eos < tokens.count:
-        yield from _end_token(header, eos, _text(tokens, eos), kinds)
+        yield from _end_token(header, eos, tokens.string(eos), kinds)
     uses_bos = header.metadata.get(PREFIX + "add_bos_token")
     if bos is None:
         if uses_bos is not None and uses_bos.content is True:
             yield finding("V-BOS", "add_bos_token is true, but there is no bos_token_id.", subject=key)
     elif 0 <= bos < len(kinds) and kinds[bos] not in (CONTROL, USER_DEFINED):
-        text = f"The beginning-of-text token {quote(_text(tokens, bos))} has the type {kinds[bos]}."
+        text = f"The beginning-of-text token {quote(tokens.string(bos))} has the type {kinds[bos]}."
         yield finding("V-BOS", text, subject=PREFIX + "bos_token_id")
 
 

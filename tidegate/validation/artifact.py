@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from tidegate.domain import InvalidInput, NotFound, Policy
 from tidegate.gguf import Category, Finding, Severity, finding
+from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.levels import at_level
 from tidegate.validation.report import (
@@ -70,6 +71,14 @@ class Inspected:
     is_rendered: bool = False
     """Whether the template was rendered, not only read."""
     is_broken: bool = False
+    kind: ArtifactKind = ArtifactKind.GGUF_MODEL
+    files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Of a folder, with their digests."""
+
+    @property
+    def is_other_kind(self) -> bool:
+        """An adapter or safetensors: it has no memory and template of its own to judge, and no engine here."""
+        return self.kind not in (ArtifactKind.GGUF_MODEL, ArtifactKind.UNKNOWN)
 
     def has_errors(self, *categories: Category) -> bool:
         """Errors of these categories, or of any."""
@@ -83,13 +92,16 @@ class Inspected:
         """May be given to an engine: nothing about the bytes is wrong, and all of them were looked at."""
         harmful = (Category.INTEGRITY, Category.FORMAT, Category.NUMBERS, Category.TEMPLATE)
         is_whole = bool(self.digest) and self.numbers_were_scanned and self.template is not None
-        return is_whole and self.model is not None and not self.is_broken and not self.has_errors(*harmful)
+        is_model = self.kind is ArtifactKind.GGUF_MODEL and self.model is not None
+        return is_whole and is_model and not self.is_broken and not self.has_errors(*harmful)
 
 
 @dataclass(frozen=True, slots=True)
 class InspectionJob:
     """How the bytes are looked at."""
 
+    name: str = ""
+    """Of the file: what is no GGUF file is known by its name too."""
     context_tokens: int | None = None
     """None: what the model was trained for, up to a usual context."""
     parallel: int = 1
@@ -110,7 +122,7 @@ def validate_artifact(
     """Judge the bytes of the file at `path`: what the structure gate of a release asks for, and no more.
 
     Args:
-        path: A regular file; symbolic links are followed.
+        path: A regular file, or the folder of an adapter or model; symbolic links to it are followed.
         policy: Limits on size and memory.
         expected_digest: SHA-256 that the file must have; None leaves integrity `not_judged`.
         context_tokens: Context of each sequence, for the memory estimate.
@@ -127,7 +139,9 @@ def validate_artifact(
     started = time.monotonic()
     descriptor = open_artifact(path)
     try:
-        seen = inspect_open(descriptor, InspectionJob(context_tokens, parallel, is_on_gpu), progress)
+        seen = inspect_open(
+            descriptor, InspectionJob(Path(path).name, context_tokens, parallel, is_on_gpu), progress
+        )
     finally:
         os.close(descriptor)
     render(seen)
@@ -170,20 +184,26 @@ def open_artifact(path: str | Path) -> int:
 
 def inspect_open(descriptor: int, job: InspectionJob, progress: ByteProgress | None = None) -> Inspected:
     """Have a confined child read the file. Trouble with its content is among the findings, whatever it is."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        return Inspected(findings=[finding("F-KIND", "This is not a regular file.")])
+    size, is_readable = _size(descriptor)
+    if not is_readable:
+        return Inspected(findings=[finding("F-KIND", "This is neither a regular file nor a folder.")])
     outcome = run_confined(
         "tidegate.validation.child",
-        asdict(job),
-        _limits(status.st_size),
-        stdin=descriptor,
+        {**asdict(job), "descriptor": descriptor},
+        child_limits(size),
+        inherit=(descriptor,),
         on_progress=progress,
     )
     seen = _read(outcome)
-    seen.size_bytes = status.st_size
-    seen.is_header_only = job.is_header_only
+    seen.size_bytes = size
     return seen
+
+
+def _size(descriptor: int) -> tuple[int, bool]:
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        return sum(entry.size for entry in list_folder(descriptor).entries), True
+    return (status.st_size, True) if stat.S_ISREG(status.st_mode) else (0, False)
 
 
 def render(seen: Inspected) -> None:
@@ -194,7 +214,8 @@ def render(seen: Inspected) -> None:
     seen.is_rendered = True
 
 
-def _limits(size: int) -> ChildLimits:
+def child_limits(size: int) -> ChildLimits:
+    """What the process that reads an artifact of this size may use."""
     return ChildLimits(
         wall_s=FIXED_WALL_S + size / SLOWEST_BYTES_PER_S,
         cpu_s=FIXED_CPU_S + size // SLOWEST_BYTES_PER_CPU_S,
@@ -229,7 +250,14 @@ def _read_fields(result: dict[str, Any]) -> Inspected:
         tokenizer={str(name): str(value) for name, value in dict(result["tokenizer"]).items()},
         tensor_groups=tuple(TensorGroup.model_validate(group) for group in result["tensor_groups"]),
         numbers_were_scanned=result["numbers_were_scanned"] is True,
+        is_header_only=result["is_header_only"] is True,
+        kind=ArtifactKind(result["kind"]),
+        files=[_file(row) for row in result["files"]],
     )
+
+
+def _file(row: dict[str, Any]) -> dict[str, Any]:
+    return {"path": str(row["path"]), "digest": str(row["digest"]), "size_bytes": int(row["size_bytes"])}
 
 
 def structure_results(seen: Inspected, policy: Policy, expected_digest: str | None) -> list[ValidationResult]:
@@ -243,10 +271,22 @@ def structure_results(seen: Inspected, policy: Policy, expected_digest: str | No
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
-    results = [_result(category, *judged[category], findings) for category in CHECK_OF]
+    unasked = set[Category]()
     if expected_digest is None and not seen.is_header_only:
-        results = [_unasked(result) if result.check_name == "file.digest" else result for result in results]
-    return results
+        unasked.add(Category.INTEGRITY)
+    if seen.is_other_kind:
+        unasked |= {Category.MEMORY, Category.TEMPLATE}
+    results = [_result(category, *judged[category], findings) for category in CHECK_OF]
+    about = {"artifact": seen.kind.value, "files": seen.files}
+    return [
+        result.model_copy(
+            update={
+                "is_needed": category not in unasked or result.status is not ValidationStatus.NOT_JUDGED,
+                "details": about if category is Category.FORMAT else {},
+            }
+        )
+        for category, result in zip(CHECK_OF, results, strict=True)
+    ]
 
 
 def _policy_findings(seen: Inspected, policy: Policy, expected_digest: str | None) -> Iterator[Finding]:
@@ -290,6 +330,8 @@ def _format(seen: Inspected) -> Judged:
 
 def _memory(seen: Inspected) -> Judged:
     memory = seen.memory
+    if memory is None and seen.is_other_kind:
+        return ValidationStatus.NOT_JUDGED, "Memory is estimated for GGUF models only."
     if memory is None:
         return ValidationStatus.NOT_JUDGED, "Not estimated: the structure is not sound."
     return ValidationStatus.PASSED, (
@@ -307,6 +349,8 @@ def _numbers(seen: Inspected) -> Judged:
 
 
 def _template(seen: Inspected) -> Judged:
+    if seen.is_other_kind:
+        return ValidationStatus.NOT_JUDGED, "Templates are rendered for GGUF models only."
     if seen.template is None:
         return ValidationStatus.NOT_JUDGED, "Not rendered: there is no sound template."
     if not seen.is_rendered:
@@ -335,8 +379,3 @@ def _result(
         remedy=errors[0].remedy if errors else "",
         findings=own,
     )
-
-
-def _unasked(result: ValidationResult) -> ValidationResult:
-    is_unasked = result.status is ValidationStatus.NOT_JUDGED
-    return result.model_copy(update={"is_needed": False}) if is_unasked else result

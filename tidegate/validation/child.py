@@ -1,4 +1,4 @@
-"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, file on stdin.
+"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, inheriting its descriptor.
 
 Lowers its own limits first, then inspects the file and writes one JSON result. Whatever happens to it,
 the parent goes on.
@@ -6,6 +6,7 @@ the parent goes on.
 
 import hashlib
 import os
+import stat
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -14,15 +15,14 @@ from tidegate.domain import InvalidInput
 from tidegate.gguf import (
     ArrayValue,
     Header,
-    Inspection,
     Severity,
     capped,
     estimate_memory,
     has_errors,
-    inspect_file,
     inspect_header,
     read_header,
 )
+from tidegate.safetensors import ArtifactInspection, ArtifactKind, WeightsSummary, inspect_artifact
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
@@ -33,22 +33,33 @@ OUT_OF_MEMORY = 3
 
 
 def main(argv: list[str]) -> int:
-    """Inspect the regular file on descriptor 0, or only its header."""
+    """Inspect the regular file or the folder that is open at the descriptor of the request, or only its header."""
     limits, request = limits_from_argv(argv)
     confine(limits)
+    descriptor = request["descriptor"]
     try:
-        inspection = _header_only() if request["is_header_only"] else inspect_file(0, _Reporter())
-        say(_result(inspection, request))
+        if request.get("is_header_only") is True and _is_gguf(descriptor):
+            say({**_result(_header_only(descriptor), request), "is_header_only": True})
+        else:
+            say(_result(inspect_artifact(descriptor, request["name"], _Reporter()), request))
     except MemoryError:
         os.write(2, b"out of memory\n")
         return OUT_OF_MEMORY
     return 0
 
 
-def _header_only() -> Inspection:
-    with os.fdopen(0, "rb", buffering=0, closefd=False) as stream:
+def _is_gguf(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, 4, 0) == b"GGUF"
+
+
+def _header_only(descriptor: int) -> ArtifactInspection:
+    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
         reading = read_header(stream)
-    return Inspection("", os.fstat(0).st_size, reading.header, capped(inspect_header(reading)), False)
+    size = os.fstat(descriptor).st_size
+    found = capped(inspect_header(reading))
+    return ArtifactInspection(
+        ArtifactKind.GGUF_MODEL, "", size, found, numbers_were_scanned=False, header=reading.header
+    )
 
 
 class _Reporter:
@@ -63,13 +74,14 @@ class _Reporter:
             say({"done": done, "total": total})
 
 
-def _result(inspection: Inspection, request: Message) -> Message:
+def _result(inspection: ArtifactInspection, request: Message) -> Message:
     header = inspection.header
     structure_is_sound = header is not None and not has_errors(
         found for found in inspection.findings if found.category == "format"
     )
+    is_model = inspection.kind is ArtifactKind.GGUF_MODEL
     memory: dict[str, Any] | None = None
-    if header is not None and structure_is_sound:
+    if header is not None and structure_is_sound and is_model:
         context = request["context_tokens"] or _usual_context(header)
         try:
             estimate = estimate_memory(header, context, request["parallel"], is_on_gpu=request["is_on_gpu"])
@@ -82,11 +94,26 @@ def _result(inspection: Inspection, request: Message) -> Message:
         "findings": [asdict(found) for found in inspection.findings],
         "numbers_were_scanned": inspection.numbers_were_scanned,
         "memory": memory,
-        "model": None if header is None else _summary(header),
-        "template": _template(header) if structure_is_sound and header is not None else None,
+        "is_header_only": False,
+        "kind": inspection.kind.value,
+        "files": [asdict(file) for file in inspection.files],
+        "model": _weights(inspection.weights) if header is None else _summary(header),
+        "template": _template(header) if structure_is_sound and header is not None and is_model else None,
         "tokenizer": tokenizer_marks(header) if structure_is_sound and header is not None else {},
         "tensor_groups": [],
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
+    }
+
+
+def _weights(summary: WeightsSummary | None) -> dict[str, Any] | None:
+    if summary is None:
+        return None
+    return {
+        "architecture": summary.architecture,
+        "name": summary.base_model,
+        "parameters": min(summary.parameters, 2**63),
+        "tensors": summary.tensors,
+        "tensor_types": summary.dtypes,
     }
 
 

@@ -269,7 +269,11 @@ class PreDeploymentValidator:
     def _inspect(self, files: "_Files") -> tuple[Side, Side | None]:
         """Read both files at once; each has its own process."""
         job = InspectionJob(
-            self.context_tokens, self.parallel, self.is_on_gpu, is_header_only=self.profile == "quick"
+            self.path.name,
+            self.context_tokens,
+            self.parallel,
+            self.is_on_gpu,
+            is_header_only=self.profile == "quick",
         )
         with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
             other = None if files.baseline is None else pool.submit(inspect_open, files.baseline, job)
@@ -324,7 +328,13 @@ class PreDeploymentValidator:
     def _judge(self, ours: Side, theirs: Side | None, chosen: ChosenBank | None) -> EnginePart:
         regression = judge_regression(ours, theirs, chosen, self.policy, self.baseline_version)
         if ours.run is None:
-            refused = not_judged(*ENGINE_RESULTS, why="the file was refused before it was loaded")
+            is_other = ours.seen.is_other_kind
+            why = (
+                "the engine loads GGUF models only"
+                if is_other
+                else "the file was refused before it was loaded"
+            )
+            refused = not_judged(*ENGINE_RESULTS, why=why, is_needed=not is_other)
             return EnginePart(results=(*refused, *regression))
         return _engine_part(ours.run, [*judge_engine(ours.run, self.policy), *regression])
 

@@ -148,7 +148,7 @@ def test_padding_that_is_not_zero_is_a_warning():
 def test_a_part_of_a_split_model_is_refused_with_a_remedy(key: str):
     found = [row for row in inspect(TINY.with_pair(key, 2, 2)).findings if row.check == "P-SPLIT"]
     assert found
-    assert "Merge" in found[0].remedy
+    assert "merge them" in found[0].remedy
 
 
 def test_every_finding_says_what_why_and_what_to_do():

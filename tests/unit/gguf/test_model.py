@@ -54,7 +54,7 @@ def test_a_file_without_a_needed_key_is_refused(key: str):
         ("general.name", U32, 1, "S-KEYTYPE"),
         ("tokenizer.ggml.add_bos_token", U32, 1, "S-KEYTYPE"),
         ("general.architecture", STRING, "no-such-model", "S-ARCH"),
-        ("general.architecture", STRING, "clip", "S-ARCH"),
+        ("general.architecture", STRING, "clip", "S-KIND"),
         ("llama.block_count", U32, 0, "S-RANGE"),
         ("llama.block_count", U32, 513, "S-RANGE"),
         ("llama.block_count", U32, 2**32 - 1, "S-RANGE"),
