@@ -113,7 +113,11 @@ def _print(found: "Comparison", names: tuple[str, str]) -> None:
 
 
 def _not_compared(found: "Comparison") -> str:
-    return "" if found.weights is not None else " The weights were not compared: --weights does."
+    if found.weights is not None:
+        return ""
+    if len(found.before.files) + len(found.after.files) > 2 or not found.before.header_bytes:
+        return " The weights were not compared: that is done for single GGUF files."
+    return " The weights were not compared: --weights does."
 
 
 def _print_totals(found: "Comparison") -> None:

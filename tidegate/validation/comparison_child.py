@@ -29,6 +29,9 @@ def main(argv: list[str]) -> int:
 
 def difference(before: list[str], after: list[str], *, with_weights: bool) -> Message:
     """Tokenizers and, on request, weights of two artifacts, as plain data."""
+    if len(before) != 1 or len(after) != 1 or any(map(os.path.isdir, (*before, *after))):
+        # Offsets of tensors are those of one file.
+        return {"tokenizer": {}, "weights": None}
     with open_regular(before[0]) as old, open_regular(after[0]) as new:
         old_header, new_header = read_header(old).header, read_header(new).header
         if old_header is None or new_header is None:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidegate.domain import InvalidInput, NotFound
+from tidegate.gguf.split import parse_name
 from tidegate.validation.confinement import ChildLimits, run_confined
 from tidegate.validation.report import MemoryReport, ModelSummary, ReportedFinding, TensorGroup
 
@@ -93,12 +94,16 @@ def read_outline(
 
 
 def files_of(path: Path) -> Sequence[Path]:
-    """The files that make up the artifact at `path`.
+    """The files that make up the artifact at `path`: one, all parts of a split model, or a folder.
 
     Raises: NotFound.
     """
     if not path.exists():
         raise NotFound(f"There is no file {plain_path(path)}.", remedy="Check the path.", field="path")
+    name = parse_name(path.name)
+    parts = [path.with_name(part) for part in name.siblings] if name is not None else []
+    if len(parts) > 1 and all(part.is_file() for part in parts):
+        return [part.absolute() for part in parts]
     return [path.absolute()]
 
 

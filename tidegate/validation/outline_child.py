@@ -13,10 +13,17 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import ArrayValue, Header, Value, ValueType, estimate_memory, inspect_header
+from tidegate.gguf import ArrayValue, Finding, Header, Value, ValueType, estimate_memory, inspect_header
 from tidegate.gguf.findings import capped
-from tidegate.gguf.reader import read_header
+from tidegate.gguf.reader import MAGIC, read_header
+from tidegate.gguf.split import check_split, joined
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
+from tidegate.validation.outline_folders import (
+    findings_told,
+    folder_contents,
+    read_weights,
+    weights_outline,
+)
 from tidegate.validation.tensor_kinds import tensor_kind
 
 SHOWN_CHARACTERS = 2000
@@ -39,17 +46,28 @@ def main(argv: list[str]) -> int:
 
 
 def outline(paths: list[str], context_tokens: int, parallel: int) -> Message:
-    """The outline of the artifact as plain data."""
+    """The outline of the artifact as plain data: one file, the parts of one model, or a folder."""
+    if os.path.isdir(paths[0]):
+        return _of_folder(paths[0], context_tokens, parallel)
+    if len(paths) > 1:
+        return _of_parts(paths, context_tokens, parallel)
     with open_regular(paths[0]) as stream:
-        reading = read_header(stream)
         size = os.fstat(stream.fileno()).st_size
-    findings = [asdict(found) for found in capped(inspect_header(reading))]
-    base: Message = {"files": paths, "size_bytes": size, "findings": findings}
-    header = reading.header
-    if header is None:
+        if paths[0].endswith(".safetensors") and stream.read(4) != MAGIC:
+            header, found = read_weights(stream, size)
+            base: Message = {"files": paths, "size_bytes": size, "findings": findings_told(list(found))}
+            return {**base, "format": "safetensors", **(weights_outline([header]) if header else {})}
+        stream.seek(0)
+        reading = read_header(stream)
+    found_all = [asdict(found) for found in capped(inspect_header(reading))]
+    base = {"files": paths, "size_bytes": size, "findings": found_all}
+    if reading.header is None:
         return {**base, "format": "unknown"}
+    return {**base, **_of_header(reading.header, context_tokens, parallel)}
+
+
+def _of_header(header: Header, context_tokens: int, parallel: int) -> Message:
     return {
-        **base,
         "format": f"GGUF {header.version}, {'big' if header.is_big_endian else 'little'}-endian",
         "header_bytes": header.header_bytes,
         "model": summary(header),
@@ -59,6 +77,47 @@ def outline(paths: list[str], context_tokens: int, parallel: int) -> Message:
         "templates": dict(_templates(header)),
         "memory": _memory(header, context_tokens, parallel),
     }
+
+
+def _of_parts(paths: list[str], context_tokens: int, parallel: int) -> Message:
+    """A split model: the header of all parts as the one that they make."""
+    headers: dict[str, Header] = {}
+    findings: list[Finding] = []
+    size = 0
+    for path in paths:
+        with open_regular(path) as stream:
+            size += os.fstat(stream.fileno()).st_size
+            reading = read_header(stream)
+        findings += reading.findings
+        if reading.header is not None:
+            headers[os.path.basename(path)] = reading.header
+    findings += check_split({os.path.basename(path): headers.get(os.path.basename(path)) for path in paths})
+    base: Message = {"files": paths, "size_bytes": size, "findings": findings_told(list(capped(findings)))}
+    if len(headers) != len(paths):
+        return {**base, "format": "unknown"}
+    return {**base, **_of_header(joined(headers), context_tokens, parallel)}
+
+
+def _of_folder(path: str, context_tokens: int, parallel: int) -> Message:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        contents, entries = folder_contents(descriptor)
+    finally:
+        os.close(descriptor)
+    base: Message = {
+        "files": [entry.path for entry in entries],
+        "size_bytes": sum(entry.size for entry in entries),
+        "findings": findings_told(list(capped(contents.findings))),
+    }
+    if contents.headers:
+        told = _of_header(joined(contents.headers), context_tokens, parallel)
+        return {**base, **told, "metadata": [*told["metadata"], *contents.metadata]}
+    if contents.weights or contents.metadata:
+        name = contents.base_model and f"adapter of {contents.base_model}"
+        told = weights_outline(contents.weights, contents.architecture, name)
+        rows = [*contents.metadata, *told["metadata"]]
+        return {**base, **told, "format": "safetensors", "metadata": rows, "templates": contents.templates}
+    return {**base, "format": "unknown"}
 
 
 def open_regular(path: str) -> BinaryIO:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from tests.corpus.models import llama
+from tests.corpus.splits import split
 from tests.unit.gguf.writer import F32, STRING, U32, File, tiny_llama
+from tests.unit.safetensors.writer import sound, write_adapter
 from tidegate.validation import comparison_child
 from tidegate.validation.comparison import compare, template_lines
-from tidegate.validation.outline import Outline
+from tidegate.validation.outline import Outline, files_of
 from tidegate.validation.outline_child import outline
 from tidegate.validation.tensor_kinds import tensor_kind
 
@@ -38,6 +41,42 @@ def test_a_file_whose_header_cannot_be_read_still_has_an_outline_with_findings(t
     seen = _outline(tmp_path, b"<!doctype html><html></html>")
     assert not seen.is_readable
     assert seen.findings[0].check == "F-FOREIGN"
+
+
+def test_an_adapter_folder_has_an_outline_of_its_settings_and_matrices(tmp_path: Path):
+    folder = write_adapter(tmp_path / "adapter")
+    seen = Outline.model_validate({**outline([str(folder)], 256, 1), "path": str(folder)})
+    assert (seen.format, set(seen.files)) == (
+        "safetensors",
+        {"adapter_config.json", "adapter_model.safetensors"},
+    )
+    assert seen.model is not None
+    assert (seen.model.name, seen.model.tensors) == ("adapter of example-org/pipit", 8)
+    values = {entry.key: entry.value for entry in seen.metadata}
+    assert values["adapter_config.json: r"] == "4"
+    assert [group.kind for group in seen.groups] == ["attention"]
+
+
+def test_a_safetensors_file_has_an_outline(tmp_path: Path):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(sound())
+    seen = Outline.model_validate({**outline([str(path)], 256, 1), "path": str(path)})
+    assert seen.is_readable
+    assert seen.format == "safetensors"
+
+
+def test_any_part_of_a_split_model_stands_for_all_of_it(tmp_path: Path):
+    parts = split(llama(), 2)
+    for name, part in parts.items():
+        (tmp_path / name).write_bytes(part.encode())
+    found = files_of(tmp_path / sorted(parts)[1])
+    assert [path.name for path in found] == sorted(parts)
+    seen = Outline.model_validate({**outline([str(path) for path in found], 256, 1), "path": "x"})
+    assert seen.model is not None
+    assert seen.model.tensors == len(llama().tensors)
+    assert len(seen.files) == 2
+    (tmp_path / sorted(parts)[0]).unlink()
+    assert len(files_of(tmp_path / sorted(parts)[1])) == 1
 
 
 def test_two_equal_files_do_not_differ(tmp_path: Path):
