@@ -1,10 +1,11 @@
 """Reads and judges GGUF files that nobody has vouched for. Bounds-checked, capped, and never raises for bad content."""
 
 from tidegate.gguf.findings import Category, Finding, Rule, Severity, has_errors, quote
+from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, fit, with_prices
 from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
 from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header
 from tidegate.gguf.limits import LIMITS, Limits
-from tidegate.gguf.memory import MemoryEstimate, estimate_memory
+from tidegate.gguf.memory import MemoryEstimate, ServingOptions, cache_bytes, estimate_memory
 from tidegate.gguf.reader import Reading, read_header
 from tidegate.gguf.rules import RULES, finding
 from tidegate.gguf.template import check_template
@@ -12,29 +13,38 @@ from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
 __all__ = [
     "FILE_TYPES",
+    "GPUS",
+    "GPU_TABLE_DATE",
     "LIMITS",
     "RULES",
     "TENSOR_TYPES",
     "ArrayValue",
     "Category",
     "Finding",
+    "Gpu",
+    "GpuFit",
     "Header",
     "Inspection",
     "Limits",
     "MemoryEstimate",
     "Reading",
     "Rule",
+    "ServingOptions",
     "Severity",
     "TensorInfo",
     "TensorType",
     "Value",
     "ValueType",
+    "cache_bytes",
+    "cheapest",
     "check_template",
     "estimate_memory",
     "finding",
+    "fit",
     "has_errors",
     "inspect_file",
     "inspect_header",
     "quote",
     "read_header",
+    "with_prices",
 ]
