@@ -5,13 +5,23 @@ from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, f
 from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
 from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header
 from tidegate.gguf.limits import LIMITS, Limits
-from tidegate.gguf.memory import MemoryEstimate, ServingOptions, cache_bytes, estimate_memory
+from tidegate.gguf.memory import (
+    CACHE_TYPES,
+    DEFAULT_OPTIONS,
+    MemoryEstimate,
+    ServingOptions,
+    cache_bytes,
+    estimate_memory,
+)
+from tidegate.gguf.outline import outline
 from tidegate.gguf.reader import Reading, read_header
 from tidegate.gguf.rules import RULES, finding
 from tidegate.gguf.template import check_template
 from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
 __all__ = [
+    "CACHE_TYPES",
+    "DEFAULT_OPTIONS",
     "FILE_TYPES",
     "GPUS",
     "GPU_TABLE_DATE",
@@ -44,6 +54,7 @@ __all__ = [
     "has_errors",
     "inspect_file",
     "inspect_header",
+    "outline",
     "quote",
     "read_header",
     "with_prices",

@@ -46,6 +46,9 @@ class ServingOptions:
     """Layers on the GPU, counted from the output; None means all of them."""
 
 
+DEFAULT_OPTIONS = ServingOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
     """Bytes by purpose for one set."""
@@ -78,7 +81,7 @@ def estimate_memory(
     parallel: int,
     *,
     is_on_gpu: bool = False,
-    options: ServingOptions = ServingOptions(),
+    options: ServingOptions = DEFAULT_OPTIONS,
 ) -> MemoryEstimate:
     """Memory of a set that serves `parallel` sequences of `context_tokens` each.
 
@@ -121,7 +124,7 @@ def estimate_memory(
 
 
 def cache_bytes(
-    header: Header, context_tokens: int, parallel: int, options: ServingOptions = ServingOptions()
+    header: Header, context_tokens: int, parallel: int, options: ServingOptions = DEFAULT_OPTIONS
 ) -> int:
     """Keys, values, indexes and recurrent states alone: the part that the engine reports to the byte."""
     _refuse_nonsense(context_tokens, parallel, options)

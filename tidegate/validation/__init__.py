@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tidegate.validation.allocation import CrossCheck, EngineFigures, cross_check
     from tidegate.validation.artifact import STRUCTURE_CHECKS, recommend, validate_artifact
     from tidegate.validation.confinement import ChildLimits
     from tidegate.validation.inference import (
@@ -40,6 +41,8 @@ __all__ = [
     "CheckedSignature",
     "ChildLauncher",
     "ChildLimits",
+    "CrossCheck",
+    "EngineFigures",
     "InferenceJob",
     "InferenceLauncher",
     "InferenceRun",
@@ -53,6 +56,7 @@ __all__ = [
     "ValidationReport",
     "check_inference",
     "check_signatures",
+    "cross_check",
     "judge_inference",
     "judge_provenance",
     "parse_bundle",
@@ -62,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "allocation": ("CrossCheck", "EngineFigures", "cross_check"),
     "artifact": ("STRUCTURE_CHECKS", "recommend", "validate_artifact"),
     "confinement": ("ChildLimits",),
     "inference": (

@@ -83,9 +83,13 @@ def run_confined(
     limits: ChildLimits,
     *,
     stdin: int | bytes = b"",
+    pass_descriptors: tuple[int, ...] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ChildOutcome:
-    """Run `python -m module` with the request. `stdin` is an open descriptor or bytes for the child to read."""
+    """Run `python -m module` with the request. `stdin` is an open descriptor or bytes for the child to read.
+
+    `pass_descriptors` are open in the child under the same numbers.
+    """
     started = time.monotonic()
     argv = [
         sys.executable,
@@ -101,6 +105,7 @@ def run_confined(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=_environment(),
+        pass_fds=pass_descriptors,
         cwd="/",
         start_new_session=True,
     )
@@ -127,6 +132,8 @@ def _environment() -> dict[str, str]:
         **threads,
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
+        # An engine that aborts would otherwise start a debugger to print a trace.
+        "GGML_NO_BACKTRACE": "1",
         "LC_ALL": "C.UTF-8",
     }
 

@@ -52,6 +52,8 @@ MODEL_RULES = (
     Rule("N-RANGE", ERROR, NUMBERS, "A block scale is not a number of its format.", DOWNLOAD_AGAIN),
     Rule("M-LIMIT", ERROR, MEMORY, "The policy allows no model that needs so much memory.",
          "Use a smaller context, fewer parallel sequences or a stronger quantization, or change the policy."),
+    Rule("M-CROSS", WARNING, MEMORY, "The estimate and the engine's own plan differ by more than 2 %.",
+         "Plan with the larger of the two figures, and report the architecture so that the formula is mended."),
     Rule("M-CONTEXT", WARNING, MEMORY, "The model was trained with a shorter context than the service asks for.",
          "Lower context_tokens of the service to the trained length."),
 )  # fmt: skip
