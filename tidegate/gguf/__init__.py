@@ -3,7 +3,7 @@
 from tidegate.gguf.findings import Category, Finding, Rule, Severity, has_errors, quote
 from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, fit, with_prices
 from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
-from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header
+from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header, inspect_stream
 from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.memory import (
     CACHE_TYPES,
@@ -54,6 +54,7 @@ __all__ = [
     "has_errors",
     "inspect_file",
     "inspect_header",
+    "inspect_stream",
     "outline",
     "quote",
     "read_header",

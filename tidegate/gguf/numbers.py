@@ -1,50 +1,63 @@
-"""Looks at every number that can be wrong: NaN and infinity in tensors and in the scales of quantized blocks.
+"""Looks at the numbers of whole blocks: finite or not, how large, and whether there is anything at all.
 
-Works on pieces of any size in file order, with memory for one piece. Bit patterns are compared as integers:
-all finite means that the largest signed and unsigned patterns stay below that of infinity, which needs no
-float conversion and no temporary arrays, and runs several times faster than hashing.
+Bit patterns are compared as integers: all finite means that the largest signed and unsigned patterns stay
+below that of infinity. That needs no float conversion and no temporary arrays, runs several times faster
+than hashing, and the same two maxima say how large the largest number is.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.gguf.findings import Finding, quote
-from tidegate.gguf.header import Header, TensorInfo
-from tidegate.gguf.rules import finding
 from tidegate.gguf.tensor_types import Scale, TensorType
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.unsignedinteger[Any]]
 
-SAMPLE_BLOCKS = 64
-# Beyond this a float32 or bfloat16 weight no longer fits into half precision.
-LARGEST_HALF = 65504.0
+# Cells of this size are looked at when a tensor without blocks is searched for zeros.
+CELL_BYTES = 256
+WORD_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class FloatFormat:
-    """How an IEEE-like format looks as bits: unsigned type, infinity, and the pattern of LARGEST_HALF."""
+    """How an IEEE-like format looks as bits: unsigned type, pattern of infinity, bits behind the exponent."""
 
     word: str
     infinity: int
-    huge: int | None = None
+    mantissa_bits: int
 
     @property
     def sign(self) -> int:
         return 1 << (np.dtype(self.word).itemsize * 8 - 1)
 
+    @property
+    def signed(self) -> str:
+        return self.word.replace("u", "i")
 
-HALF = FloatFormat("<u2", 0x7C00)
+    def value(self, pattern: int) -> float:
+        """The number that a finite pattern without its sign stands for."""
+        exponent, fraction = pattern >> self.mantissa_bits, pattern & ((1 << self.mantissa_bits) - 1)
+        bias = (self.infinity >> self.mantissa_bits) // 2
+        one = 1 << self.mantissa_bits
+        if not exponent:
+            return fraction / one * 2.0 ** (1 - bias)
+        return (fraction + one) / one * 2.0 ** (exponent - bias)
+
+
+HALF = FloatFormat("<u2", 0x7C00, 10)
 FORMATS: dict[Scale, FloatFormat] = {
     Scale.F16: HALF,
-    Scale.BF16: FloatFormat("<u2", 0x7F80, 0x4780),
-    Scale.F32: FloatFormat("<u4", 0x7F800000, 0x477FE000),
-    Scale.F64: FloatFormat("<u8", 0x7FF0000000000000),
+    Scale.BF16: FloatFormat("<u2", 0x7F80, 7),
+    Scale.F32: FloatFormat("<u4", 0x7F800000, 23),
+    Scale.F64: FloatFormat("<u8", 0x7FF0000000000000, 52),
 }
+E8M0_NAN, E8M0_BIAS = 0xFF, 127
+UE4M3_NAN = 0x7F
+IQ1_M_SCALES = slice(48, 56)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,155 +69,130 @@ class Flaw:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What whole blocks hold: a flaw, or how large the largest scale or number is."""
+
+    flaw: Flaw | None = None
+    largest: float = 0.0
+
+
+def look_at(kind: TensorType, blocks: Bytes) -> Look:
+    """Judge a piece that holds whole blocks of this type."""
+    if kind.scale in FORMATS:
+        form = FORMATS[kind.scale]
+        return _words(form, blocks.view(form.word), 1)
+    if kind.scale is Scale.NONE or not blocks.size:
+        return Look()
+    return _FIELDS[kind.scale](kind, blocks.reshape(-1, kind.block_bytes))
+
+
 def find_flaw(kind: TensorType, blocks: Bytes) -> Flaw | None:
     """The first number of a piece that is not finite; `blocks` holds whole blocks of this type."""
-    if kind.scale in FORMATS:
-        return _flaw_of_words(FORMATS[kind.scale], blocks.view(FORMATS[kind.scale].word), 1)
-    if kind.scale is Scale.NONE:
-        return None
+    return look_at(kind, blocks).flaw
+
+
+def scales(kind: TensorType, blocks: Bytes) -> NDArray[np.float64]:
+    """Magnitudes of the scales of a few blocks, or of the numbers of a type without blocks."""
+    form = FORMATS.get(kind.scale)
+    if form is not None and kind.scale is not Scale.BF16:
+        return np.abs(blocks.view(form.word.replace("u", "f")).astype(np.float64))
+    if kind.scale is Scale.BF16:
+        return np.abs((blocks.view("<u2").astype(np.uint32) << 16).view(np.float32).astype(np.float64))
     rows = blocks.reshape(-1, kind.block_bytes)
-    return _SPECIAL[kind.scale](kind, rows)
+    if kind.scale is Scale.F16_FIELDS:
+        at = kind.fields[0]
+        return np.abs(np.ascontiguousarray(rows[:, at : at + 2]).view("<f2").astype(np.float64).ravel())
+    if kind.scale is Scale.IQ1_M:
+        return np.abs(_spread(rows).view("<f2").astype(np.float64))
+    if kind.scale is Scale.E8M0:
+        return np.exp2(rows[:, 0].astype(np.float64) - E8M0_BIAS)
+    return np.zeros(0)
 
 
-def _flaw_of_words(form: FloatFormat, words: Words, per_block: int) -> Flaw | None:
+def count_zero(kind: TensorType, blocks: Bytes) -> tuple[int, int]:
+    """How many cells of a piece hold nothing but zeros, and how many cells there are.
+
+    A cell is a block of a quantized type, else 256 bytes. Only cells that begin with zeros are looked at
+    whole, so this costs next to nothing where there are few.
+    """
+    if kind.scale is Scale.F16_FIELDS:
+        fields = _gather(kind, blocks.reshape(-1, kind.block_bytes)).reshape(-1, len(kind.fields))
+        # A block whose scales are all zero is zero, whatever its weights say.
+        return int(np.count_nonzero(~(fields & 0x7FFF).any(axis=1))), len(fields)
+    size = kind.block_bytes if kind.is_quantized else CELL_BYTES
+    cells = blocks[: len(blocks) // size * size].reshape(-1, size)
+    skipped = 1 if kind.scale is Scale.E8M0 else 0
+    begins = np.ascontiguousarray(cells[:, skipped : skipped + WORD_BYTES]).view("<u8").ravel()
+    candidates = np.flatnonzero(begins == 0)
+    if not candidates.size:
+        return 0, len(cells)
+    return int(np.count_nonzero(~cells[candidates, skipped:].any(axis=1))), len(cells)
+
+
+def _words(form: FloatFormat, words: Words, per_block: int) -> Look:
     if not words.size:
-        return None
-    signed = words.view(words.dtype.str.replace("u", "i"))
-    if int(words.max()) < form.sign + form.infinity and int(signed.max()) < form.infinity:
-        return None
+        return Look()
+    positive, negative = int(words.view(form.signed).max()), int(words.max())
+    if negative < form.sign + form.infinity and positive < form.infinity:
+        return Look(largest=form.value(max(positive, negative - form.sign, 0)))
     magnitude = words & np.array(form.sign - 1, dtype=words.dtype)
     bad = np.flatnonzero(magnitude >= form.infinity)
-    if not bad.size:
-        return None
     first = int(bad[0])
     check = "N-INF" if int(magnitude[first]) == form.infinity else "N-NAN"
-    return Flaw(check, first // per_block, int(bad.size))
+    return Look(Flaw(check, first // per_block, int(bad.size)))
 
 
-def _half_fields(kind: TensorType, rows: Bytes) -> Flaw | None:
-    gathered = np.concatenate([rows[:, at : at + 2] for at in kind.fields], axis=1)
-    return _flaw_of_words(HALF, np.ascontiguousarray(gathered).view("<u2").ravel(), len(kind.fields))
+def _gather(kind: TensorType, rows: Bytes) -> Words:
+    """The half-precision fields of every block; in every type they lie side by side."""
+    start = kind.fields[0]
+    return np.ascontiguousarray(rows[:, start : start + 2 * len(kind.fields)]).view("<u2").ravel()
 
 
-def _e8m0(kind: TensorType, rows: Bytes) -> Flaw | None:
-    bad = np.flatnonzero(rows[:, 0] == 0xFF)
-    return Flaw("N-NAN", int(bad[0]), int(bad.size)) if bad.size else None
+def _half_fields(kind: TensorType, rows: Bytes) -> Look:
+    return _words(HALF, _gather(kind, rows), len(kind.fields))
 
 
-def _ue4m3(kind: TensorType, rows: Bytes) -> Flaw | None:
-    bad = np.flatnonzero(((rows[:, :4] & 0x7F) == 0x7F).any(axis=1))
-    return Flaw("N-RANGE", int(bad[0]), int(bad.size)) if bad.size else None
+def _single_field(kind: TensorType, rows: Bytes) -> Look:
+    start = kind.fields[0]
+    words = np.ascontiguousarray(rows[:, start : start + 4]).view("<u4").ravel()
+    return _words(FORMATS[Scale.F32], words, 1)
 
 
-def _iq1_m(kind: TensorType, rows: Bytes) -> Flaw | None:
-    words = np.ascontiguousarray(rows[:, 48:56]).view("<u2").astype(np.uint16)
-    scales = (
+def _e8m0(kind: TensorType, rows: Bytes) -> Look:
+    exponents = np.ascontiguousarray(rows[:, 0])
+    largest = int(exponents.max())
+    if largest != E8M0_NAN:
+        return Look(largest=2.0 ** (largest - E8M0_BIAS))
+    bad = np.flatnonzero(exponents == E8M0_NAN)
+    return Look(Flaw("N-NAN", int(bad[0]), int(bad.size)))
+
+
+def _ue4m3(kind: TensorType, rows: Bytes) -> Look:
+    bad = np.flatnonzero(((rows[:, :4] & UE4M3_NAN) == UE4M3_NAN).any(axis=1))
+    return Look(Flaw("N-RANGE", int(bad[0]), int(bad.size)) if bad.size else None)
+
+
+def _spread(rows: Bytes) -> Words:
+    """The scale of IQ1_M: one half-precision number over the top nibbles of four words."""
+    words = np.ascontiguousarray(rows[:, IQ1_M_SCALES]).view("<u2").astype(np.uint16)
+    gathered = (
         (words[:, 0] >> 12)
         | ((words[:, 1] >> 8) & 0xF0)
         | ((words[:, 2] >> 4) & 0xF00)
         | (words[:, 3] & 0xF000)
     )
-    return _flaw_of_words(HALF, scales.astype("<u2"), 1)
+    return gathered.astype("<u2")
 
 
-_SPECIAL: dict[Scale, Callable[[TensorType, Bytes], Flaw | None]] = {
+def _iq1_m(kind: TensorType, rows: Bytes) -> Look:
+    return _words(HALF, _spread(rows), 1)
+
+
+_FIELDS: dict[Scale, Callable[[TensorType, Bytes], Look]] = {
     Scale.F16_FIELDS: _half_fields,
+    Scale.F32_FIELD: _single_field,
     Scale.E8M0: _e8m0,
     Scale.UE4M3: _ue4m3,
     Scale.IQ1_M: _iq1_m,
 }
-
-
-def is_huge(kind: TensorType, blocks: Bytes) -> bool:
-    """Whether a finite number of an unquantized piece would overflow in half precision."""
-    form = FORMATS.get(kind.scale)
-    if form is None or form.huge is None or not blocks.size:
-        return False
-    words = blocks.view(form.word)
-    signed = words.view(words.dtype.str.replace("u", "i"))
-    return int(signed.max()) > form.huge or int(words.max()) > form.sign + form.huge
-
-
-@dataclass(slots=True)
-class TensorScan:
-    """Follows one tensor over pieces of the file; a block cut by a piece's end is carried to the next."""
-
-    tensor: TensorInfo
-    kind: TensorType
-    start: int
-    end: int
-    carry: bytearray = field(default_factory=bytearray)
-    blocks_seen: int = 0
-    first_block: bytes = b""
-    is_constant: bool = True
-    has_huge: bool = False
-    flaws: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
-
-    def feed(self, piece: Bytes) -> None:
-        """Take the next bytes of this tensor."""
-        size = self.kind.block_bytes
-        if self.carry:
-            missing = size - len(self.carry)
-            self.carry += piece[:missing].tobytes()
-            piece = piece[missing:]
-            if len(self.carry) < size:
-                return
-            self._check(np.frombuffer(bytes(self.carry), dtype=np.uint8))
-            self.carry.clear()
-        whole = len(piece) // size * size
-        if whole:
-            self._check(piece[:whole])
-        self.carry += piece[whole:].tobytes()
-
-    def _check(self, blocks: Bytes) -> None:
-        size = self.kind.block_bytes
-        flaw = find_flaw(self.kind, blocks)
-        if flaw is not None:
-            at, count = self.flaws.get(flaw.check, (self.start + (self.blocks_seen + flaw.block) * size, 0))
-            self.flaws[flaw.check] = (at, count + flaw.count)
-        elif not self.has_huge:
-            self.has_huge = is_huge(self.kind, blocks)
-        if self.is_constant:
-            self.is_constant = self._is_still_constant(blocks)
-        self.blocks_seen += len(blocks) // size
-
-    def _is_still_constant(self, blocks: Bytes) -> bool:
-        size = self.kind.block_bytes
-        if not self.first_block:
-            self.first_block = blocks[:size].tobytes()
-        first = np.frombuffer(self.first_block, dtype=np.uint8)
-        sample = blocks[: SAMPLE_BLOCKS * size].reshape(-1, size)
-        # The sample settles nearly every tensor; only a constant one is compared to its end.
-        return bool((sample == first).all()) and bool((blocks.reshape(-1, size) == first).all())
-
-    def findings(self) -> Iterator[Finding]:
-        """What this tensor's numbers are worth, once all of it was fed."""
-        name, what = quote(self.tensor.name), self.kind.name
-        for check, (at, count) in self.flaws.items():
-            shown = {"N-NAN": "NaN", "N-INF": "infinity"}.get(check, "an invalid scale")
-            text = f"Tensor {name} ({what}) holds {shown}; {count} bad numbers in all."
-            yield finding(check, text, offset=at, subject=self.tensor.name)
-        if self.is_constant and self._is_weight() and self.blocks_seen > 1:
-            is_zero = not any(self.first_block)
-            text = f"Tensor {name} ({what}) holds nothing but {'zeros' if is_zero else 'one repeated value'}."
-            yield finding(
-                "N-ZERO" if is_zero else "N-CONST", text, offset=self.start, subject=self.tensor.name
-            )
-        if self.has_huge and self._is_weight():
-            text = f"Tensor {name} ({what}) holds numbers beyond {LARGEST_HALF:.0f}."
-            yield finding("N-HUGE", text, offset=self.start, subject=self.tensor.name)
-
-    def _is_weight(self) -> bool:
-        """Matrices only: norms may be all ones, and rotary factors may be enormous on purpose."""
-        return len(self.tensor.dims) > 1 and self.tensor.name.endswith(".weight")
-
-
-def tensor_scans(header: Header) -> list[TensorScan]:
-    """One scan for each tensor in file order; the layout must have been judged sound before."""
-    scans: list[TensorScan] = []
-    for tensor in header.tensors:
-        kind, size = tensor.type, tensor.n_bytes
-        if kind is not None and size is not None:
-            start = header.data_start + tensor.offset
-            scans.append(TensorScan(tensor, kind, start, start + size))
-    return sorted(scans, key=lambda scan: scan.start)

@@ -48,7 +48,10 @@ MODEL_RULES = (
     Rule("N-INF", ERROR, NUMBERS, "An infinite weight turns into NaN within a layer.", TRAIN_AGAIN),
     Rule("N-ZERO", ERROR, NUMBERS, "A weight tensor of only zeros switches a part of the model off.", TRAIN_AGAIN),
     Rule("N-CONST", WARNING, NUMBERS, "A weight tensor of one repeated value was never trained.", TRAIN_AGAIN),
-    Rule("N-HUGE", WARNING, NUMBERS, "Weights of this size overflow in half precision.", TRAIN_AGAIN),
+    Rule("N-SPARSE", WARNING, NUMBERS, "A large part of a weight tensor is zero: pruned on purpose, or lost.",
+         TRAIN_AGAIN),
+    Rule("N-HUGE", WARNING, NUMBERS, "Weights of this size overflow in half precision, or stand out like a flipped "
+         "bit.", TRAIN_AGAIN),
     Rule("N-RANGE", ERROR, NUMBERS, "A block scale is not a number of its format.", DOWNLOAD_AGAIN),
     Rule("M-LIMIT", ERROR, MEMORY, "The policy allows no model that needs so much memory.",
          "Use a smaller context, fewer parallel sequences or a stronger quantization, or change the policy."),
