@@ -19,7 +19,6 @@ Words = NDArray[np.unsignedinteger[Any]]
 
 # Cells of this size are looked at when a tensor without blocks is searched for zeros.
 CELL_BYTES = 256
-WORD_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ FORMATS: dict[Scale, FloatFormat] = {
 }
 E8M0_NAN, E8M0_BIAS = 0xFF, 127
 UE4M3_NAN = 0x7F
-IQ1_M_SCALES = slice(48, 56)
+IQ1_M_SCALES = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +70,34 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What whole blocks hold: a flaw, or how large the largest scale or number is."""
+    """What whole blocks hold: a flaw, or how large the largest scale or number is; and how much is nothing.
+
+    A cell is a block of a quantized type, else 256 bytes.
+    """
 
     flaw: Flaw | None = None
     largest: float = 0.0
+    zero_cells: int = 0
+    cells: int = 0
 
 
 def look_at(kind: TensorType, blocks: Bytes) -> Look:
     """Judge a piece that holds whole blocks of this type."""
+    if not blocks.size:
+        return Look()
+    if kind.scale is Scale.F16_FIELDS:
+        fields = _gather(kind, blocks)
+        flaw, largest = _words(HALF, fields.view("<u2"), len(kind.fields))
+        # A block whose scales are all zero is zero, whatever its weights say.
+        return Look(flaw, largest, len(fields) - int(np.count_nonzero(fields)), len(fields))
     if kind.scale in FORMATS:
         form = FORMATS[kind.scale]
-        return _words(form, blocks.view(form.word), 1)
-    if kind.scale is Scale.NONE or not blocks.size:
-        return Look()
-    return _FIELDS[kind.scale](kind, blocks.reshape(-1, kind.block_bytes))
+        flaw, largest = _words(form, blocks.view(form.word), 1)
+    elif kind.scale is Scale.NONE:
+        flaw, largest = None, 0.0
+    else:
+        flaw, largest = _FIELDS[kind.scale](kind, blocks)
+    return Look(flaw, largest, *_zeros(kind, blocks))
 
 
 def find_flaw(kind: TensorType, blocks: Bytes) -> Flaw | None:
@@ -99,98 +112,93 @@ def scales(kind: TensorType, blocks: Bytes) -> NDArray[np.float64]:
         return np.abs(blocks.view(form.word.replace("u", "f")).astype(np.float64))
     if kind.scale is Scale.BF16:
         return np.abs((blocks.view("<u2").astype(np.uint32) << 16).view(np.float32).astype(np.float64))
-    rows = blocks.reshape(-1, kind.block_bytes)
     if kind.scale is Scale.F16_FIELDS:
-        at = kind.fields[0]
-        return np.abs(np.ascontiguousarray(rows[:, at : at + 2]).view("<f2").astype(np.float64).ravel())
+        return np.abs(_column(kind, blocks, kind.fields[0], "<u2").view("<f2").astype(np.float64))
+    if kind.scale is Scale.F32_FIELD:
+        return np.abs(_column(kind, blocks, kind.fields[0], "<u4").view("<f4").astype(np.float64))
     if kind.scale is Scale.IQ1_M:
-        return np.abs(_spread(rows).view("<f2").astype(np.float64))
+        return np.abs(_spread(kind, blocks).view("<f2").astype(np.float64))
     if kind.scale is Scale.E8M0:
-        return np.exp2(rows[:, 0].astype(np.float64) - E8M0_BIAS)
+        return np.exp2(_column(kind, blocks, 0, "u1").astype(np.float64) - E8M0_BIAS)
     return np.zeros(0)
 
 
-def count_zero(kind: TensorType, blocks: Bytes) -> tuple[int, int]:
-    """How many cells of a piece hold nothing but zeros, and how many cells there are.
+def _zeros(kind: TensorType, blocks: Bytes) -> tuple[int, int]:
+    """How many cells hold nothing but zeros, and how many there are.
 
-    A cell is a block of a quantized type, else 256 bytes. Only cells that begin with zeros are looked at
-    whole, so this costs next to nothing where there are few.
+    Only cells that begin with zeros are looked at whole, so this costs next to nothing where there are few.
     """
-    if kind.scale is Scale.F16_FIELDS:
-        fields = _gather(kind, blocks.reshape(-1, kind.block_bytes)).reshape(-1, len(kind.fields))
-        # A block whose scales are all zero is zero, whatever its weights say.
-        return int(np.count_nonzero(~(fields & 0x7FFF).any(axis=1))), len(fields)
     size = kind.block_bytes if kind.is_quantized else CELL_BYTES
-    cells = blocks[: len(blocks) // size * size].reshape(-1, size)
+    count = len(blocks) // size
+    if not count:
+        return 0, 0
+    # The scale of MXFP4 is a power of two: a zero there is not nothing.
     skipped = 1 if kind.scale is Scale.E8M0 else 0
-    begins = np.ascontiguousarray(cells[:, skipped : skipped + WORD_BYTES]).view("<u8").ravel()
-    candidates = np.flatnonzero(begins == 0)
-    if not candidates.size:
-        return 0, len(cells)
-    return int(np.count_nonzero(~cells[candidates, skipped:].any(axis=1))), len(cells)
+    begins: Words = np.ndarray((count,), "<u8", blocks, skipped, (size,))
+    if int(np.count_nonzero(begins)) == count:
+        return 0, count
+    cells = blocks[: count * size].reshape(-1, size)[np.flatnonzero(begins == 0)]
+    return int(np.count_nonzero(~cells[:, skipped:].any(axis=1))), count
 
 
-def _words(form: FloatFormat, words: Words, per_block: int) -> Look:
-    if not words.size:
-        return Look()
+Judged = tuple[Flaw | None, float]
+
+
+def _words(form: FloatFormat, words: Words, per_block: int) -> Judged:
     positive, negative = int(words.view(form.signed).max()), int(words.max())
     if negative < form.sign + form.infinity and positive < form.infinity:
-        return Look(largest=form.value(max(positive, negative - form.sign, 0)))
+        return None, form.value(max(positive, negative - form.sign, 0))
     magnitude = words & np.array(form.sign - 1, dtype=words.dtype)
     bad = np.flatnonzero(magnitude >= form.infinity)
     first = int(bad[0])
     check = "N-INF" if int(magnitude[first]) == form.infinity else "N-NAN"
-    return Look(Flaw(check, first // per_block, int(bad.size)))
+    return Flaw(check, first // per_block, int(bad.size)), 0.0
 
 
-def _gather(kind: TensorType, rows: Bytes) -> Words:
-    """The half-precision fields of every block; in every type they lie side by side."""
-    start = kind.fields[0]
-    return np.ascontiguousarray(rows[:, start : start + 2 * len(kind.fields)]).view("<u2").ravel()
+def _column(kind: TensorType, blocks: Bytes, offset: int, word: str) -> Words:
+    """One field of every block, gathered by single words: many times faster than by slices of bytes."""
+    count = len(blocks) // kind.block_bytes
+    return np.ndarray((count,), word, blocks, offset, (kind.block_bytes,)).copy()
 
 
-def _half_fields(kind: TensorType, rows: Bytes) -> Look:
-    return _words(HALF, _gather(kind, rows), len(kind.fields))
+def _gather(kind: TensorType, blocks: Bytes) -> Words:
+    """The half-precision fields of every block, one word for each block; in every type they lie side by side."""
+    return _column(kind, blocks, kind.fields[0], "<u4" if len(kind.fields) > 1 else "<u2")
 
 
-def _single_field(kind: TensorType, rows: Bytes) -> Look:
-    start = kind.fields[0]
-    words = np.ascontiguousarray(rows[:, start : start + 4]).view("<u4").ravel()
-    return _words(FORMATS[Scale.F32], words, 1)
+def _single_field(kind: TensorType, blocks: Bytes) -> Judged:
+    return _words(FORMATS[Scale.F32], _column(kind, blocks, kind.fields[0], "<u4"), 1)
 
 
-def _e8m0(kind: TensorType, rows: Bytes) -> Look:
-    exponents = np.ascontiguousarray(rows[:, 0])
+def _e8m0(kind: TensorType, blocks: Bytes) -> Judged:
+    exponents = _column(kind, blocks, 0, "u1")
     largest = int(exponents.max())
     if largest != E8M0_NAN:
-        return Look(largest=2.0 ** (largest - E8M0_BIAS))
+        return None, 2.0 ** (largest - E8M0_BIAS)
     bad = np.flatnonzero(exponents == E8M0_NAN)
-    return Look(Flaw("N-NAN", int(bad[0]), int(bad.size)))
+    return Flaw("N-NAN", int(bad[0]), int(bad.size)), 0.0
 
 
-def _ue4m3(kind: TensorType, rows: Bytes) -> Look:
-    bad = np.flatnonzero(((rows[:, :4] & UE4M3_NAN) == UE4M3_NAN).any(axis=1))
-    return Look(Flaw("N-RANGE", int(bad[0]), int(bad.size)) if bad.size else None)
+def _ue4m3(kind: TensorType, blocks: Bytes) -> Judged:
+    four = _column(kind, blocks, 0, "<u4").view("u1").reshape(-1, 4)
+    bad = np.flatnonzero(((four & UE4M3_NAN) == UE4M3_NAN).any(axis=1))
+    return Flaw("N-RANGE", int(bad[0]), int(bad.size)) if bad.size else None, 0.0
 
 
-def _spread(rows: Bytes) -> Words:
+def _spread(kind: TensorType, blocks: Bytes) -> Words:
     """The scale of IQ1_M: one half-precision number over the top nibbles of four words."""
-    words = np.ascontiguousarray(rows[:, IQ1_M_SCALES]).view("<u2").astype(np.uint16)
+    words = _column(kind, blocks, IQ1_M_SCALES, "<u8")
     gathered = (
-        (words[:, 0] >> 12)
-        | ((words[:, 1] >> 8) & 0xF0)
-        | ((words[:, 2] >> 4) & 0xF00)
-        | (words[:, 3] & 0xF000)
+        ((words >> 12) & 0xF) | ((words >> 24) & 0xF0) | ((words >> 36) & 0xF00) | ((words >> 48) & 0xF000)
     )
     return gathered.astype("<u2")
 
 
-def _iq1_m(kind: TensorType, rows: Bytes) -> Look:
-    return _words(HALF, _spread(rows), 1)
+def _iq1_m(kind: TensorType, blocks: Bytes) -> Judged:
+    return _words(HALF, _spread(kind, blocks), 1)
 
 
-_FIELDS: dict[Scale, Callable[[TensorType, Bytes], Look]] = {
-    Scale.F16_FIELDS: _half_fields,
+_FIELDS: dict[Scale, Callable[[TensorType, Bytes], Judged]] = {
     Scale.F32_FIELD: _single_field,
     Scale.E8M0: _e8m0,
     Scale.UE4M3: _ue4m3,

@@ -11,7 +11,7 @@ import numpy as np
 
 from tidegate.gguf.findings import Finding, quote
 from tidegate.gguf.header import Header, TensorInfo
-from tidegate.gguf.numbers import Bytes, count_zero, look_at, scales
+from tidegate.gguf.numbers import Bytes, look_at, scales
 from tidegate.gguf.rules import finding
 from tidegate.gguf.tensor_types import TensorType
 
@@ -73,9 +73,8 @@ class TensorScan:
         self.largest = max(self.largest, seen.largest)
         if self.usual is None:
             self.usual = _usual(self.kind, blocks[: max(size, USUAL_BYTES // size * size)])
-        zero, cells = count_zero(self.kind, blocks)
-        self.zero_cells += zero
-        self.cells += cells
+        self.zero_cells += seen.zero_cells
+        self.cells += seen.cells
         if self.is_constant:
             self.is_constant = self._is_still_constant(blocks)
         if self._is_rotary() and not self.has_zero_factor:
