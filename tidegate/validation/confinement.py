@@ -138,6 +138,8 @@ def _environment() -> dict[str, str]:
         # Each arena of glibc's allocator reserves 64 MiB of address space, which is limited.
         "MALLOC_ARENA_MAX": "2",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # An engine that aborts would otherwise start a debugger to print a trace.
+        "GGML_NO_BACKTRACE": "1",
         "LC_ALL": "C.UTF-8",
     }
 
