@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 VALUE_CHARACTERS = 120
 SHOWN_TENSORS = 20
+TOKENIZER_COUNTS = {
+    "added": "tokens added",
+    "removed": "removed",
+    "moved": "moved to another id",
+    "kinds_changed": "of another kind",
+    "scores_changed": "with another score",
+    "merges_changed": "merges changed",
+}
 JUDGED_BY_ASKING = ("inference.load", "latency.baseline", "regression.score", "regression.answers")
 
 
@@ -154,12 +162,20 @@ def _side(value: str | None, colour: str) -> str:
     return "[dim](none)[/dim]" if value is None else f"[{colour}]{shown(value, VALUE_CHARACTERS)}[/{colour}]"
 
 
-def _print_tokenizer(difference: dict[str, object]) -> None:
+def _print_tokenizer(difference: dict[str, Any]) -> None:
     if not difference:
         return
-    say("\n[bold]TOKENIZER[/bold]")
-    for key, value in difference.items():
-        say(f"  {shown(key)}: {shown(value, VALUE_CHARACTERS)}")
+    say("")
+    changed: dict[str, Any] = difference.get("changed") or {}
+    counts = [(told, difference.get(name) or 0) for name, told in TOKENIZER_COUNTS.items()]
+    rows = [
+        (shown(name), _side(str(old), "red"), _side(str(new), "green"))
+        for name, (old, new) in changed.items()
+    ]
+    print_table(("TOKENIZER", "A", "B"), rows or [("texts, ids or merges", "", "")])
+    say("  " + (", ".join(f"{count} {told}" for told, count in counts if count) or "no token differs"))
+    for example in difference.get("examples") or ():
+        say(f"  [dim]{shown(example)}[/dim]")
 
 
 def _print_templates(found: "Comparison") -> None:

@@ -16,6 +16,8 @@ from tidegate.validation.confinement import ChildLimits
 from tidegate.validation.outline import MetadataEntry, Outline, TensorEntry, ask_child, files_of, plain_path
 
 DIFF_LINES = 400
+TOKENIZER_PREFIX = "tokenizer.ggml."
+TOKENIZER_PARTS = ("tokens", "merges", "token_type", "scores")
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
 
@@ -120,14 +122,14 @@ def read_difference(before: Path, after: Path, *, with_weights: bool) -> dict[st
 
 
 def _metadata(before: Outline, after: Outline) -> Iterator[Change]:
-    """In the order of the files; templates and the arrays of the tokenizer have parts of their own."""
+    """In the order of the files; templates and the tokenizer have parts of their own."""
     old = {entry.key: entry for entry in before.metadata}
     new = {entry.key: entry for entry in after.metadata}
     for key in dict.fromkeys((*old, *new)):
         mine, other = old.get(key), new.get(key)
         if mine is not None and other is not None and mine.digest == other.digest:
             continue
-        if key in before.templates or key in after.templates:
+        if key in before.templates or key in after.templates or key.startswith(TOKENIZER_PREFIX):
             continue
         yield Change(name=key, before=_value(mine), after=_value(other))
 

@@ -4,10 +4,12 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from tidegate.gguf import Header, TensorInfo
 from tidegate.gguf.reader import read_header
+from tidegate.gguf.tokenizer_diff import tokenizer_diff
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 from tidegate.validation.outline_child import open_regular
 from tidegate.validation.tensor_kinds import tensor_kind
@@ -37,7 +39,13 @@ def difference(before: list[str], after: list[str], *, with_weights: bool) -> Me
         if old_header is None or new_header is None:
             return {"tokenizer": {}, "weights": None}
         weights = _weights(old, old_header, new, new_header) if with_weights else None
-        return {"tokenizer": {}, "weights": weights}
+        return {"tokenizer": _tokenizer(old_header, new_header), "weights": weights}
+
+
+def _tokenizer(old_header: Header, new_header: Header) -> Message:
+    """Empty when both turn every text into the same tokens."""
+    found = tokenizer_diff(old_header, new_header)
+    return {} if found.is_same else {**asdict(found), "changed": dict(found.changed)}
 
 
 def _weights(old: BinaryIO, old_header: Header, new: BinaryIO, new_header: Header) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.corpus.models import llama
 from tests.corpus.splits import split
-from tests.unit.gguf.writer import F32, STRING, U32, File, tiny_llama
+from tests.unit.gguf.writer import ARRAY, F32, I32, STRING, U32, File, tiny_llama, vocabulary
 from tests.unit.safetensors.writer import sound, write_adapter
 from tidegate.validation import comparison_child
 from tidegate.validation.comparison import compare, template_lines
@@ -75,7 +75,7 @@ def test_any_part_of_a_split_model_stands_for_all_of_it(tmp_path: Path):
     assert seen.model is not None
     assert seen.model.tensors == len(llama().tensors)
     assert len(seen.files) == 2
-    (tmp_path / sorted(parts)[0]).unlink()
+    (tmp_path / min(parts)).unlink()
     assert len(files_of(tmp_path / sorted(parts)[1])) == 1
 
 
@@ -108,6 +108,27 @@ def test_a_value_that_differs_beyond_what_is_shown_is_a_difference(tmp_path: Pat
     before = _outline(tmp_path, tiny_llama().with_pair("general.description", STRING, long + "a"))
     after = _outline(tmp_path, tiny_llama().with_pair("general.description", STRING, long + "b"), "b.gguf")
     assert [change.name for change in compare(before, after).metadata] == ["general.description"]
+
+
+def test_a_tokenizer_that_changed_is_told_with_examples(tmp_path: Path):
+    tokens, kinds = vocabulary()
+    tokens[-1] = "another"
+    paths: list[str] = []
+    changed = (
+        tiny_llama().with_pair("tokenizer.ggml.tokens", ARRAY, [*tokens, "new"], STRING)
+        .with_pair("tokenizer.ggml.token_type", ARRAY, [*kinds, 1], I32)
+        .with_pair("tokenizer.ggml.eos_token_id", U32, 1)
+    )  # fmt: skip
+    for number, file in enumerate((tiny_llama(), changed)):
+        path = tmp_path / f"{number}.gguf"
+        path.write_bytes(file.encode())
+        paths.append(str(path))
+    told = comparison_child.difference([paths[0]], [paths[1]], with_weights=False)["tokenizer"]
+    assert told["changed"]["vocabulary"] == ("267", "268")
+    assert told["changed"]["eos_token_id"] == ("2 '</s>'", "1 '<s>'")
+    assert (told["added"], told["removed"], told["moved"]) == (2, 1, 0)
+    assert "removed 266 'word4'" in told["examples"]
+    assert comparison_child.difference([paths[0]], [paths[0]], with_weights=False)["tokenizer"] == {}
 
 
 def test_weights_are_compared_by_part_of_the_model(tmp_path: Path):
