@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tidegate.validation.comparison import Change, Comparison
 
 VALUE_CHARACTERS = 120
-SHOWN_TENSORS = 20
+SHOWN_TENSORS, SHOWN_EXAMPLES = 20, 12
 TOKENIZER_COUNTS = {
     "added": "tokens added",
     "removed": "removed",
@@ -172,10 +172,16 @@ def _print_tokenizer(difference: dict[str, Any]) -> None:
         (shown(name), _side(str(old), "red"), _side(str(new), "green"))
         for name, (old, new) in changed.items()
     ]
-    print_table(("TOKENIZER", "A", "B"), rows or [("texts, ids or merges", "", "")])
+    if rows:
+        print_table(("TOKENIZER", "A", "B"), rows)
+    else:
+        say("[bold]TOKENIZER[/bold]")
     say("  " + (", ".join(f"{count} {told}" for told, count in counts if count) or "no token differs"))
-    for example in difference.get("examples") or ():
+    examples: list[str] = difference.get("examples") or []
+    for example in examples[:SHOWN_EXAMPLES]:
         say(f"  [dim]{shown(example)}[/dim]")
+    if len(examples) > SHOWN_EXAMPLES:
+        say("  [dim]... (--json lists more)[/dim]")
 
 
 def _print_templates(found: "Comparison") -> None:

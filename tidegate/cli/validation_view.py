@@ -172,7 +172,7 @@ def _print_needs(report: "ValidationReport") -> None:
     cheapest = next((fit for fit in chosen_gpus(report.gpu_fit) if fit.fits), None)
     if cheapest is not None:
         price = "" if cheapest.price_usd_per_hour is None else f", ${cheapest.price_usd_per_hour:.2f}/h"
-        text += f" Smallest GPU that it fits: {cheapest.gpu}{price}."
+        text += f" Cheapest GPU that it fits: {cheapest.gpu}{price}."
     say(f"\n{_text(text)} [dim]Took {report.wall_seconds:.1f} s.[/dim]")
 
 

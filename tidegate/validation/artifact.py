@@ -20,6 +20,8 @@ from tidegate.gguf import Category, Finding, Severity, finding
 from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.levels import at_level
+from tidegate.validation.plain import amount, plural
+from tidegate.validation.plain import size as sized
 from tidegate.validation.report import (
     CATEGORY_OF,
     GpuFit,
@@ -270,7 +272,7 @@ def structure_results(seen: Inspected, policy: Policy, expected_digest: str | No
     judged = {
         Category.INTEGRITY: _integrity(seen, expected_digest),
         Category.FORMAT: _format(seen),
-        Category.SIZE: (ValidationStatus.PASSED, f"{seen.size_bytes} bytes."),
+        Category.SIZE: (ValidationStatus.PASSED, f"{sized(seen.size_bytes)}."),
         Category.MEMORY: _memory(seen),
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
@@ -296,14 +298,17 @@ def structure_results(seen: Inspected, policy: Policy, expected_digest: str | No
 def _policy_findings(seen: Inspected, policy: Policy, expected_digest: str | None) -> Iterator[Finding]:
     limits, size = policy.artifact, seen.size_bytes
     if size < limits.min_bytes:
-        yield finding("Z-SMALL", f"The file has {size} bytes; the policy wants {limits.min_bytes} or more.")
+        yield finding(
+            "Z-SMALL", f"The file has {sized(size)}; the policy wants {sized(limits.min_bytes)} or more."
+        )
     if size > limits.max_bytes:
-        yield finding("Z-LARGE", f"The file has {size} bytes; the policy allows {limits.max_bytes}.")
+        yield finding("Z-LARGE", f"The file has {sized(size)}; the policy allows {sized(limits.max_bytes)}.")
     if expected_digest is not None and seen.digest and seen.digest != expected_digest:
         yield finding("I-DIGEST", f"SHA-256 is {seen.digest}, expected {expected_digest}.")
     if seen.memory is not None and seen.memory.total_bytes > limits.max_memory_bytes:
         text = (
-            f"The estimate is {seen.memory.total_bytes} bytes; the policy allows {limits.max_memory_bytes}."
+            f"The estimate is {sized(seen.memory.total_bytes)}; "
+            f"the policy allows {sized(limits.max_memory_bytes)}."
         )
         yield finding("M-LIMIT", text)
     trained = seen.model.trained_context if seen.model else None
@@ -328,7 +333,7 @@ def _format(seen: Inspected) -> Judged:
         return ValidationStatus.FAILED, "The header could not be read to its end."
     return (
         ValidationStatus.PASSED,
-        f"{model.tensors} tensors, {model.parameters} parameters, architecture {model.architecture}.",
+        f"{model.tensors} tensors, {amount(model.parameters)} parameters, architecture {model.architecture}.",
     )
 
 
@@ -339,8 +344,8 @@ def _memory(seen: Inspected) -> Judged:
     if memory is None:
         return ValidationStatus.NOT_JUDGED, "Not estimated: the structure is not sound."
     return ValidationStatus.PASSED, (
-        f"{memory.total_bytes} bytes for {memory.parallel} sequences of {memory.context_tokens} tokens, "
-        f"{memory.kv_cache_bytes} of them for the key-value cache."
+        f"{sized(memory.total_bytes)} for {plural(memory.parallel, 'sequence')} of {memory.context_tokens} tokens, "
+        f"{sized(memory.kv_cache_bytes)} of it for the key-value cache."
     )
 
 

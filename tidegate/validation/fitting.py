@@ -6,6 +6,7 @@ from typing import Any
 from tidegate.domain.policy import ValidationPolicy
 from tidegate.validation.allocation import CrossCheck
 from tidegate.validation.artifact import Inspected
+from tidegate.validation.plain import size
 from tidegate.validation.report import (
     GpuFit,
     ReportedFinding,
@@ -35,7 +36,7 @@ def judge_fit(seen: Inspected, policy: ValidationPolicy) -> ValidationResult:
         largest = max(allowed, key=lambda one: one.memory_gib)
         text = (
             f"A set fits on none of {len(allowed)} GPU types; on {largest.gpu} ({largest.memory_gib:g} GiB) "
-            f"{-largest.headroom_bytes} bytes are missing."
+            f"{size(-largest.headroom_bytes)} are missing."
         )
         return _result(
             GPU_FIT, FAILED, text, "Quantize it, shorten the context, or allow larger GPUs.", details
@@ -72,9 +73,7 @@ def judge_cross_check(check: CrossCheck | None, policy: ValidationPolicy) -> Val
     share = abs(ours - engines) / max(engines, 1)
     details = {"estimate_bytes": ours, "engine_bytes": engines, "difference": share}
     findings = tuple(ReportedFinding.model_validate(one, from_attributes=True) for one in check.findings)
-    text = (
-        f"The estimate is {ours} bytes and the engine plans {engines} ({share:.1%} apart, without overhead)."
-    )
+    text = f"The estimate is {size(ours)} and the engine plans {size(engines)} ({share:.1%} apart, without overhead)."
     if findings and share > policy.cross_check_tolerance:
         remedy = "Reckon with the larger of the two, and tell us the model: a formula is wrong for it."
         return _result(CROSS_CHECK, WARNING, text, remedy, details).model_copy(update={"findings": findings})

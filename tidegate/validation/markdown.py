@@ -185,7 +185,7 @@ def memory_parts(memory: MemoryReport) -> tuple[tuple[str, int], ...]:
 def _cross_check(memory: MemoryReport) -> str:
     if memory.cross_check_bytes is None:
         return ""
-    return f" The engine itself would allocate {size(memory.cross_check_bytes)}."
+    return f" The engine itself would allocate {size(memory.cross_check_bytes)}, overhead not counted."
 
 
 def _tensors(report: ValidationReport) -> Iterator[str]:

@@ -44,7 +44,7 @@ def test_a_sound_file_is_told_in_a_few_lines(capsys: pytest.CaptureFixture[str])
     text = _shown(capsys)
     assert "Deploy: pipit-8b v4" in text
     assert "What to do" not in text
-    assert "Smallest GPU that it fits: NVIDIA RTX A4000, $0.17/h." in text
+    assert "Cheapest GPU that it fits: NVIDIA RTX A4000, $0.17/h." in text
     assert len(text.splitlines()) < 16
 
 

@@ -9,6 +9,7 @@ from tidegate.cli.app import app
 from tidegate.gguf import RULES
 from tidegate.validation import STRUCTURE_CHECKS, Recommendation
 from tidegate.validation.documentation import with_tables
+from tidegate.validation.fitting import MEMORY_RESULTS
 from tidegate.validation.inference import ENGINE_RESULTS
 from tidegate.validation.provenance import SIGNATURE_CHECK
 from tidegate.validation.regression import ANSWERS, BASELINE, SCORE, TEMPLATE, TOKENIZER, TOPICS
@@ -16,7 +17,7 @@ from tidegate.validation.validator import LOADING_NEEDS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "validation.md").read_text()
 CHECKS = {
-    *STRUCTURE_CHECKS, *ENGINE_RESULTS, *LOADING_NEEDS, SIGNATURE_CHECK, "latency.baseline",
+    *STRUCTURE_CHECKS, *ENGINE_RESULTS, *LOADING_NEEDS, *MEMORY_RESULTS, SIGNATURE_CHECK, "latency.baseline",
     ANSWERS, BASELINE, SCORE, TEMPLATE, TOKENIZER, TOPICS,
 }  # fmt: skip
 
