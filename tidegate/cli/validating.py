@@ -1,6 +1,7 @@
 """`tidegate validate`: may these files be deployed, and if not, why. Touches nothing that runs."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from tidegate.cli.validation_run import Done, Stage
     from tidegate.domain import Policy, ServiceConfig
     from tidegate.quality import Bank
-    from tidegate.validation import ValidationReport
+    from tidegate.validation import ChildLimits, ValidationReport
+    from tidegate.validation.engine_report import EngineJob, EngineRun
 
 PROFILES = ("quick", "standard", "deep")
 DEFAULT_FORMATS = ("json", "md", "html")
@@ -146,12 +148,14 @@ class _Task:
     digest: str | None
     profile: str
     is_loading: bool
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, path: Path, stage: "Stage") -> "ValidationReport":
         """Raises: NotFound, InvalidInput."""
         from tidegate.validation import PreDeploymentValidator
 
-        validator = PreDeploymentValidator(path, progress=stage, **self._arguments())
+        launcher = _InTurn(self.turn, stage)
+        validator = PreDeploymentValidator(path, progress=stage, launcher=launcher, **self._arguments())
         return validator.validate_all() if self.is_loading else validator.validate_structure()
 
     def _arguments(self) -> dict[str, Any]:
@@ -173,6 +177,23 @@ class _Task:
         if self.bank is not None:
             arguments["bank"] = self.bank
         return arguments
+
+
+@dataclass(frozen=True)
+class _InTurn:
+    """Files are read at once, engines run one after the other: together they would need the memory of all, and
+    each would measure the others' load as its own speed."""
+
+    turn: threading.Lock
+    stage: "Stage"
+
+    def run(self, descriptor: int, job: "EngineJob", limits: "ChildLimits") -> "EngineRun":
+        from tidegate.validation import ChildLauncher
+
+        with self.turn:
+            return ChildLauncher(lambda done, total: self.stage("ask", done, total)).run(
+                descriptor, job, limits
+            )
 
 
 def _check_options(files: list[Path], digest: str, version: str, profile: str) -> None:
