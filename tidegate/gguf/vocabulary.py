@@ -133,9 +133,11 @@ def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
         texts = tokens.strings(first, first + PIECE_TOKENS)
         hashes[first : first + len(texts)] = [hash(text) for text in texts]
     ordered = np.sort(hashes)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not repeated.size:
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not again.size:
         return None
+    # Sets of numpy load its masked arrays when they are first used: that alone would double the time of a header.
+    repeated = np.unique(again)
     seen: dict[bytes, int] = {}
     for number in np.flatnonzero(np.isin(hashes, repeated)).tolist():
         text = tokens.string(number)
