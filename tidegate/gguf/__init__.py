@@ -15,7 +15,9 @@ from tidegate.gguf.memory import (
 )
 from tidegate.gguf.outline import outline
 from tidegate.gguf.reader import Reading, read_header
-from tidegate.gguf.rules import RULES, finding
+from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
+from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
+from tidegate.gguf.split_inspection import SplitInspection, inspect_split
 from tidegate.gguf.template import check_template
 from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
@@ -28,6 +30,7 @@ __all__ = [
     "LIMITS",
     "RULES",
     "TENSOR_TYPES",
+    "UNSUPPORTED",
     "ArrayValue",
     "Category",
     "Finding",
@@ -41,12 +44,15 @@ __all__ = [
     "Rule",
     "ServingOptions",
     "Severity",
+    "SplitInspection",
+    "SplitName",
     "TensorInfo",
     "TensorType",
     "Value",
     "ValueType",
     "cache_bytes",
     "cheapest",
+    "check_split",
     "check_template",
     "estimate_memory",
     "finding",
@@ -54,8 +60,12 @@ __all__ = [
     "has_errors",
     "inspect_file",
     "inspect_header",
+    "inspect_split",
     "inspect_stream",
+    "is_part",
+    "joined",
     "outline",
+    "parse_name",
     "quote",
     "read_header",
     "with_prices",

@@ -6,64 +6,48 @@ from collections.abc import Iterator
 import numpy as np
 
 from tidegate.gguf.architecture import (
+    EXPERTS_MAY_BE_ONE,
     GENERAL_TYPES,
-    LANGUAGE_MODELS,
     MODEL_TYPES,
-    OTHER_MODELS,
+    MUST_HAVE_EXPERTS,
+    ONE_KEY_PER_HEAD,
     RECURRENT,
     REQUIRED_EXTRA,
     REQUIRED_FOR_ALL,
+    ROPE_IS_HEAD,
+    ROPE_IS_HEAD_AT_LOAD,
     ROPE_SCALINGS,
+    VALUE_IS_KEY,
+    KeyType,
 )
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import ArrayValue, Header, Value, ValueType
+from tidegate.gguf.kind import check_kind, is_whole_model
 from tidegate.gguf.limits import LIMITS
+from tidegate.gguf.model_sizes import needs_query_rank
 from tidegate.gguf.rules import finding
+from tidegate.gguf.split import check_split_keys
 
 LARGEST_CONTEXT = 2**26
 LARGEST_WIDTH = 2**20
 LARGEST_EPSILON = 0.1
+PIECE_ITEMS = 2**20
 
 
 def check_model(header: Header) -> Iterator[Finding]:
     """Everything about metadata that is no tokenizer and no template."""
-    yield from _split(header)
+    yield from check_split_keys(header)
     yield from _key_types(header)
     yield from _finite(header)
-    architecture = header.text("general.architecture")
-    if architecture is None:
-        yield finding("S-REQKEY", "general.architecture is missing.", subject="general.architecture")
-        return
-    at = header.metadata["general.architecture"].offset
-    if architecture in OTHER_MODELS:
-        text = f"The architecture is {quote(architecture)}: {OTHER_MODELS[architecture]}, not a chat model."
-        yield finding("S-ARCH", text, offset=at, subject=architecture)
-        return
-    if architecture not in LANGUAGE_MODELS:
-        text = f"The architecture {quote(architecture)} is unknown."
-        yield finding("S-ARCH", text, offset=at, subject=architecture)
+    yield from check_kind(header)
+    if not is_whole_model(header):
         return
     yield from _required(header)
     yield from _ranges(header)
     yield from _experts(header)
     yield from _rope(header)
-    if architecture not in RECURRENT:
+    if header.architecture not in RECURRENT:
         yield from _heads(header)
-
-
-def _split(header: Header) -> Iterator[Finding]:
-    for key in ("split.count", "split.no", "split.tensors.count"):
-        value = header.metadata.get(key)
-        if value is None:
-            continue
-        expected = ValueType.I32 if key == "split.tensors.count" else ValueType.U16
-        if value.type is not expected:
-            text = f"{key} is {value.type.name} instead of {expected.name}; the engine aborts."
-            yield finding("P-SPLIT", text, offset=value.offset, subject=key)
-    count, number = header.integer("split.count"), header.integer("split.no")
-    if (count is not None and count > 1) or (number or 0) > 0:
-        text = f"The file is part {(number or 0) + 1} of {count if count is not None else 'several'}."
-        yield finding("P-SPLIT", text, subject="split.count")
 
 
 def _key_types(header: Header) -> Iterator[Finding]:
@@ -74,22 +58,30 @@ def _key_types(header: Header) -> Iterator[Finding]:
     prefix = header.architecture + "."
     for suffix, allowed in MODEL_TYPES.items():
         value = header.metadata.get(prefix + suffix)
-        if value is not None and value.type not in allowed:
-            yield _wrong_type(prefix + suffix, value, allowed)
-        elif value is not None and not _is_integer_array(value):
-            yield _wrong_type(prefix + suffix, value, (ValueType.U32,))
+        if value is not None:
+            yield from _as_read(header, prefix + suffix, value, allowed)
 
 
-def _is_integer_array(value: Value) -> bool:
+def _as_read(header: Header, key: str, value: Value, allowed: KeyType) -> Iterator[Finding]:
     content = value.content
-    if isinstance(content, (int, float, bool, str)):
-        return True
-    return content.item_type in (ValueType.U32, ValueType.I32)
+    if not isinstance(content, ArrayValue):
+        if value.type is not allowed.single:
+            yield _wrong_type(key, value, (allowed.single,))
+        return
+    if content.item_type not in allowed.items:
+        names = ", ".join(kind.name for kind in allowed.items)
+        text = f"{quote(key)} is an array of {content.item_type.name}; "
+        text += f"the engine reads items of {names}." if names else "the engine reads one value."
+        yield finding("S-KEYTYPE", text, offset=value.offset, subject=key)
+    blocks = header.of_model("block_count")
+    if allowed.is_per_block and blocks is not None and content.count != blocks:
+        text = f"{quote(key)} has {content.count} items for {blocks} blocks."
+        yield finding("S-HEADS", text, offset=value.offset, subject=key)
 
 
 def _wrong_type(key: str, value: Value, allowed: tuple[ValueType, ...]) -> Finding:
     names = " or ".join(kind.name for kind in allowed)
-    text = f"{key} is {value.type.name}; the engine reads {names}."
+    text = f"{quote(key)} is {value.type.name}; the engine reads {names}."
     return finding("S-KEYTYPE", text, offset=value.offset, subject=key)
 
 
@@ -108,13 +100,21 @@ def _finite(header: Header) -> Iterator[Finding]:
 
 
 def _holds_nan(array: ArrayValue) -> bool:
-    form = {ValueType.F32: "<f4", ValueType.F64: "<f8"}.get(array.item_type)
-    return form is not None and bool(np.isnan(np.frombuffer(array.raw, dtype=form)).any())
+    if array.item_type not in (ValueType.F32, ValueType.F64):
+        return False
+    items = array.numeric()
+    pieces = (items[at : at + PIECE_ITEMS] for at in range(0, array.count, PIECE_ITEMS))
+    return any(bool(np.isnan(piece).any()) for piece in pieces)
 
 
 def _required(header: Header) -> Iterator[Finding]:
     architecture = header.architecture
-    for suffix in (*REQUIRED_FOR_ALL, *REQUIRED_EXTRA.get(architecture, ())):
+    wanted = [*REQUIRED_FOR_ALL, *REQUIRED_EXTRA.get(architecture, ())]
+    if architecture in ("deepseek2", "mistral4") and needs_query_rank(header):
+        wanted.append("attention.q_lora_rank")
+    if architecture == "ernie4_5-moe":
+        wanted += ["expert_feed_forward_length", "interleave_moe_layer_step"]
+    for suffix in wanted:
         key = f"{architecture}.{suffix}"
         if key not in header.metadata:
             yield finding("S-REQKEY", f"{key} is missing.", subject=key)
@@ -126,6 +126,7 @@ def _ranges(header: Header) -> Iterator[Finding]:
     yield from _between(header, "embedding_length", 1, LARGEST_WIDTH)
     for suffix in ("feed_forward_length", "attention.key_length", "attention.value_length"):
         yield from _between(header, suffix, 0, LARGEST_WIDTH)
+    yield from _between(header, "nextn_predict_layers", 0, header.of_model("block_count") or 0)
     for suffix in ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"):
         key = f"{header.architecture}.{suffix}"
         epsilon = header.real(key)
@@ -149,14 +150,31 @@ def _between(header: Header, suffix: str, low: int, high: int) -> Iterator[Findi
 
 
 def _experts(header: Header) -> Iterator[Finding]:
+    """The engine asserts all of this: a wrong number ends the process that loads the model."""
+    architecture, key = header.architecture, f"{header.architecture}.expert_count"
     count = header.of_model("expert_count") or 0
-    used_values = header.per_block("expert_used_count", 0)
-    used = max(used_values, default=0) if used_values else 0
-    key = f"{header.architecture}.expert_count"
+    used = max(header.per_block("expert_used_count", 0) or (0,))
+    if count <= 1 and architecture in EXPERTS_MAY_BE_ONE:
+        return
     if not 0 <= count <= LIMITS.max_experts:
         yield finding("S-RANGE", f"{key} is {count}, not 0 to {LIMITS.max_experts}.", subject=key)
-    elif used > count or (count > 0 and used < 1 and not header.architecture.startswith("hunyuan")):
+    elif count == 0 and architecture in MUST_HAVE_EXPERTS:
+        yield finding("S-RANGE", f"{key} is missing or 0; {architecture} is made of experts.", subject=key)
+    elif used > count or (count > 0 and used < 1):
         yield finding("S-RANGE", f"{used} of {count} experts are used; the engine aborts.", subject=key)
+    else:
+        yield from _expert_groups(header, count)
+
+
+def _expert_groups(header: Header, experts: int) -> Iterator[Finding]:
+    key = f"{header.architecture}.expert_group_count"
+    groups, used = header.of_model("expert_group_count") or 0, header.of_model("expert_group_used_count") or 0
+    is_sound = groups < experts if experts else groups == 0
+    if groups > 1:
+        is_sound = is_sound and experts % groups == 0 and 0 < used < groups
+    if not is_sound:
+        text = f"{groups} groups, {used} of them used, cannot share out {experts} experts; the engine aborts."
+        yield finding("S-RANGE", text, subject=key)
 
 
 def _rope(header: Header) -> Iterator[Finding]:
@@ -209,6 +227,11 @@ def _heads(header: Header) -> Iterator[Finding]:
         if all_heads < 0 or shared < 0:
             yield finding("S-HEADS", f"Negative head count in block {block}.", subject=key)
             return
+    if header.architecture in ONE_KEY_PER_HEAD and kv_heads != heads:
+        text = (
+            f"{header.architecture} needs one key-value head for each of {heads[0]} heads; the engine aborts."
+        )
+        yield finding("S-HEADS", text, subject=key + "_kv")
     yield from _head_sizes(header, max(heads, default=0))
 
 
@@ -220,12 +243,30 @@ def _head_sizes(header: Header, heads: int) -> Iterator[Finding]:
         yield finding("S-HEADS", text, subject=f"{header.architecture}.attention.head_count")
         return
     size = key_length if key_length is not None else (width // heads if heads else 0)
+    yield from _value_size(header, size, width // heads if heads else 0)
     turned = header.of_model("rope.dimension_count")
     key = f"{header.architecture}.rope.dimension_count"
     if turned is None or not size:
         return
     at = header.metadata[key].offset
-    if header.architecture in ("llama", "deci", "falcon") and turned != size:
-        yield finding("S-ROPE", f"{key} is {turned}; heads have {size}.", offset=at, subject=key)
+    if header.architecture in ROPE_IS_HEAD and turned != size:
+        how = (
+            "refuses the model"
+            if header.architecture in ROPE_IS_HEAD_AT_LOAD
+            else "aborts at the first token"
+        )
+        text = f"{key} is {turned}; heads have {size}, and the engine {how}."
+        yield finding("S-ROPE", text, offset=at, subject=key)
     elif turned % 2:
         yield finding("S-ROPE", f"{key} is {turned}, not even.", offset=at, subject=key)
+    elif turned > size:
+        yield finding("S-ROPE", f"{key} is {turned}; heads have only {size}.", offset=at, subject=key)
+
+
+def _value_size(header: Header, size: int, usual: int) -> Iterator[Finding]:
+    value = header.of_model("attention.value_length")
+    value = usual if value is None else value
+    if header.architecture in VALUE_IS_KEY and size and value != size:
+        key = f"{header.architecture}.attention.value_length"
+        text = f"Keys have heads of {size}, values of {value}; the engine aborts at the first token."
+        yield finding("S-HEADS", text, subject=key)

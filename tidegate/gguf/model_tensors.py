@@ -1,54 +1,42 @@
 """Rules about which tensors a model has, their shapes, and types that abort the engine.
 
-The tensors of `llama` are known exactly; for other architectures only what all of them share is checked.
+For the architectures of `architecture_tensors.py` the tensors are known exactly; for the others only what all of
+them share is checked.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 
-from tidegate.gguf.architecture import LANGUAGE_MODELS, LLAMA_LIKE
+from tidegate.gguf.architecture_tensors import WANTED, Row
 from tidegate.gguf.findings import Finding, quote
 from tidegate.gguf.header import Header, TensorInfo
+from tidegate.gguf.kind import is_whole_model
 from tidegate.gguf.limits import LIMITS
+from tidegate.gguf.model_sizes import Sizes, evaluate, sizes_of
 from tidegate.gguf.rules import finding
 from tidegate.gguf.tensor_types import FILE_TYPES, UNUSABLE_WEIGHTS
 
 BLOCK_NAME = re.compile(r"^blk\.(\d{1,6})\.")
 NEEDS_F32 = re.compile(r"(norm\.weight|\.bias|^rope_(freqs|factors_long|factors_short)\.weight)$")
+# Beside any weight: the numbers by which NVFP4 weights and their inputs are scaled.
+QUANTIZATION_SCALES = (".scale", ".input_scale")
 QUANTIZATION_VERSION = 2
 GUESSED_FILE_TYPE = 1024
 PLAIN_TYPES = frozenset({"F32", "F16", "BF16", "F64"})
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The numbers from which the shapes of a dense or mixture `llama` follow."""
-
-    width: int
-    vocabulary: int
-    blocks: int
-    heads: tuple[int, ...]
-    kv_heads: tuple[int, ...]
-    feed_forward: tuple[int, ...]
-    key_length: int
-    value_length: int
-    experts: int
-    shared_feed_forward: int
-
-
 def check_model_tensors(header: Header) -> Iterator[Finding]:
     """Missing, extra and misshapen tensors, types the engine cannot use, and the stated file type."""
-    if header.architecture not in LANGUAGE_MODELS:
+    if not is_whole_model(header) or not header.tensors:
         return
     by_name = {tensor.name: tensor for tensor in header.tensors}
     yield from _usable_types(header)
     yield from _stated_type(header)
     yield from _embedding(header, by_name)
-    sizes = _sizes(header)
-    if header.architecture in LLAMA_LIKE and sizes is not None:
-        yield from _exact(sizes, by_name)
+    wanted, sizes = WANTED.get(header.architecture), sizes_of(header)
+    if wanted is not None and sizes is not None:
+        yield from _exact(wanted, sizes, by_name)
     else:
         yield from _blocks(header, by_name)
 
@@ -125,38 +113,11 @@ def _blocks(header: Header, by_name: dict[str, TensorInfo]) -> Iterator[Finding]
             yield finding("S-MISSING", f"Block {number} has no tensors.", subject=f"blk.{number}")
 
 
-def _sizes(header: Header) -> Sizes | None:
-    """None when metadata is so incomplete that other rules have refused the file already."""
-    width, blocks = header.of_model("embedding_length"), header.of_model("block_count")
-    heads = header.per_block("attention.head_count")
-    feed_forward = header.per_block("feed_forward_length", 0)
-    usual = max(heads or (0,))
-    if not width or not blocks or blocks > LIMITS.max_blocks or not heads or not feed_forward or usual < 1:
-        return None
-    kv_heads = header.per_block("attention.head_count_kv", usual)
-    tokens = header.array("tokenizer.ggml.tokens")
-    if not kv_heads or tokens is None:
-        return None
-    size = width // usual
-    return Sizes(
-        width=width,
-        vocabulary=tokens.count,
-        blocks=blocks,
-        heads=heads,
-        kv_heads=kv_heads,
-        feed_forward=feed_forward,
-        key_length=header.of_model("attention.key_length") or size,
-        value_length=header.of_model("attention.value_length") or size,
-        experts=header.of_model("expert_count") or 0,
-        shared_feed_forward=header.of_model("expert_shared_feed_forward_length") or 0,
-    )
-
-
 Shapes = dict[str, tuple[int, ...]]
 
 
-def _exact(sizes: Sizes, by_name: dict[str, TensorInfo]) -> Iterator[Finding]:
-    required, optional = _shapes(sizes, by_name)
+def _exact(wanted: tuple[Row, ...], sizes: Sizes, by_name: dict[str, TensorInfo]) -> Iterator[Finding]:
+    required, optional = _shapes(wanted, sizes, by_name)
     for name, shape in required.items():
         if name not in by_name:
             yield finding("S-MISSING", f"{name} {list(shape)} is missing.", subject=name)
@@ -164,7 +125,7 @@ def _exact(sizes: Sizes, by_name: dict[str, TensorInfo]) -> Iterator[Finding]:
     for name, tensor in by_name.items():
         expected = known.get(name)
         if expected is None:
-            if not name.endswith((".scale", ".input_scale")):
+            if not name.endswith(QUANTIZATION_SCALES):
                 text = f"{quote(name)} is not used by this architecture."
                 yield finding("S-EXTRA", text, offset=tensor.info_offset, subject=name)
         elif _squeezed(tensor.dims) != _squeezed(expected):
@@ -180,70 +141,50 @@ def _squeezed(dims: tuple[int, ...]) -> tuple[int, ...]:
     return dims[:end]
 
 
-def _shapes(sizes: Sizes, present: dict[str, TensorInfo]) -> tuple[Shapes, Shapes]:
-    width, vocabulary = sizes.width, sizes.vocabulary
-    required: Shapes = {"token_embd.weight": (width, vocabulary), "output_norm.weight": (width,)}
-    rope = (sizes.key_length // 2,)
-    optional: Shapes = {
-        "output.weight": (width, vocabulary),
-        "rope_freqs.weight": rope,
-        "rope_factors_long.weight": rope,
-        "rope_factors_short.weight": rope,
-    }
-    for block in range(sizes.blocks):
-        attention, biases = _attention(sizes, block, present)
-        required |= attention
-        optional |= biases
-        needed, extra = _experts(sizes, block) if sizes.experts else _dense(sizes, block)
-        required |= needed
-        optional |= extra
+def _shapes(wanted: tuple[Row, ...], sizes: Sizes, present: Collection[str]) -> tuple[Shapes, Shapes]:
+    """Names and shapes that must be there, and those that may."""
+    required: Shapes = {}
+    optional: Shapes = {}
+    shapes = [(row, tuple(evaluate(dim, sizes) for dim in row.dims)) for row in wanted]
+    for row, dims in shapes:
+        if not all(dims):
+            continue
+        for at in _places(row, sizes):
+            if row.name == "qkv":
+                _add_attention(at, dims, required, optional, present)
+            elif row.name == "gate_up_exps":
+                _add_experts(at, dims, required, present)
+            else:
+                (optional if row.is_optional else required)[at + row.name] = dims
     return required, optional
 
 
-def _attention(sizes: Sizes, block: int, present: dict[str, TensorInfo]) -> tuple[Shapes, Shapes]:
-    at, width = f"blk.{block}.", sizes.width
-    queries = sizes.key_length * sizes.heads[block]
-    keys = sizes.key_length * sizes.kv_heads[block]
-    values = sizes.value_length * sizes.kv_heads[block]
-    needed: Shapes = {
-        at + "attn_norm.weight": (width,),
-        at + "attn_output.weight": (queries, width),
-        at + "ffn_norm.weight": (width,),
-    }
-    extra: Shapes = {at + "attn_output.bias": (width,)}
-    if at + "attn_qkv.weight" in present:
-        needed[at + "attn_qkv.weight"] = (width, queries + keys + values)
-        extra[at + "attn_qkv.bias"] = (queries + keys + values,)
-        return needed, extra
-    for name, size in (("attn_q", queries), ("attn_k", keys), ("attn_v", values)):
-        needed[f"{at}{name}.weight"] = (width, size)
-        extra[f"{at}{name}.bias"] = (size,)
-    return needed, extra
+def _places(row: Row, sizes: Sizes) -> list[str]:
+    if row.where == ".":
+        return [""]
+    dense = min(sizes["dense_blocks"], sizes["blocks"])
+    first, last = {"d": (0, dense), "e": (dense, sizes["blocks"])}.get(row.where, (0, sizes["blocks"]))
+    return [f"blk.{block}." for block in range(first, last)]
 
 
-def _dense(sizes: Sizes, block: int) -> tuple[Shapes, Shapes]:
-    at, width, inner = f"blk.{block}.ffn_", sizes.width, sizes.feed_forward[block]
-    needed: Shapes = {
-        at + "gate.weight": (width, inner),
-        at + "up.weight": (width, inner),
-        at + "down.weight": (inner, width),
-    }
-    return needed, {at + "gate.bias": (inner,), at + "up.bias": (inner,), at + "down.bias": (width,)}
+def _add_attention(
+    at: str, dims: tuple[int, ...], required: Shapes, optional: Shapes, present: Collection[str]
+) -> None:
+    """One fused matrix, or three; biases beside either, as the loader takes them."""
+    width, *parts = dims
+    is_fused = at + "attn_qkv.weight" in present
+    if is_fused:
+        required[at + "attn_qkv.weight"] = (width, sum(parts))
+        optional[at + "attn_qkv.bias"] = (sum(parts),)
+    for name, size in zip(("attn_q", "attn_k", "attn_v"), parts, strict=True):
+        if not is_fused:
+            required[f"{at}{name}.weight"] = (width, size)
+        optional[f"{at}{name}.bias"] = (size,)
 
 
-def _experts(sizes: Sizes, block: int) -> tuple[Shapes, Shapes]:
-    at, width, inner, count = f"blk.{block}.ffn_", sizes.width, sizes.feed_forward[block], sizes.experts
-    needed: Shapes = {
-        at + "gate_inp.weight": (width, count),
-        at + "gate_exps.weight": (width, inner, count),
-        at + "up_exps.weight": (width, inner, count),
-        at + "down_exps.weight": (inner, width, count),
-    }
-    shared = sizes.shared_feed_forward
-    if not shared:
-        return needed, {}
-    return needed, {
-        at + "gate_shexp.weight": (width, shared),
-        at + "up_shexp.weight": (width, shared),
-        at + "down_shexp.weight": (shared, width),
-    }
+def _add_experts(at: str, dims: tuple[int, ...], required: Shapes, present: Collection[str]) -> None:
+    width, inner, count = dims
+    if at + "ffn_gate_up_exps.weight" in present:
+        required[at + "ffn_gate_up_exps.weight"] = (width, 2 * inner, count)
+        return
+    required[at + "ffn_gate_exps.weight"] = required[at + "ffn_up_exps.weight"] = dims

@@ -1,7 +1,7 @@
 """Every rule as data, by stable id."""
 
 from tidegate.gguf.findings import Finding, Rule, Severity, quote
-from tidegate.gguf.rules.container import CONTAINER_RULES
+from tidegate.gguf.rules.container import CONTAINER_RULES, UNSUPPORTED
 from tidegate.gguf.rules.model import MODEL_RULES
 from tidegate.gguf.rules.template import TEMPLATE_RULES
 
@@ -30,4 +30,4 @@ def finding(
     )
 
 
-__all__ = ["RULES", "finding"]
+__all__ = ["RULES", "UNSUPPORTED", "finding"]
