@@ -1,6 +1,6 @@
 """Reads and judges GGUF files that nobody has vouched for. Bounds-checked, capped, and never raises for bad content."""
 
-from tidegate.gguf.findings import Category, Finding, Rule, Severity, has_errors, quote
+from tidegate.gguf.findings import Category, Finding, Rule, Severity, capped, has_errors, quote
 from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, fit, with_prices
 from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
 from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header, inspect_stream
@@ -51,6 +51,7 @@ __all__ = [
     "Value",
     "ValueType",
     "cache_bytes",
+    "capped",
     "cheapest",
     "check_split",
     "check_template",

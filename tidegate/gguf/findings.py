@@ -30,17 +30,6 @@ class Category(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One kind of damage. The id is stable: dashboards, policies and tests refer to it."""
-
-    id: str
-    severity: Severity
-    category: Category
-    explanation: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """One place where a file breaks a rule."""
 
@@ -54,6 +43,37 @@ class Finding:
     """Byte in the file where the trouble begins, when there is one."""
     subject: str = ""
     """Key, tensor or template the finding is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of damage. The id is stable: dashboards, policies and tests refer to it."""
+
+    id: str
+    severity: Severity
+    category: Category
+    explanation: str
+    remedy: str
+
+    def broken(
+        self,
+        message: str,
+        *,
+        offset: int | None = None,
+        subject: str = "",
+        severity: Severity | None = None,
+    ) -> Finding:
+        """A finding of this rule; its severity can be lowered or raised for a milder or worse case."""
+        return Finding(
+            check=self.id,
+            severity=severity or self.severity,
+            category=self.category,
+            message=message,
+            explanation=self.explanation,
+            remedy=self.remedy,
+            offset=offset,
+            subject=quote(subject) if subject else "",
+        )
 
 
 def quote(text: str | bytes) -> str:

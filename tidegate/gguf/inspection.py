@@ -16,6 +16,7 @@ from tidegate.gguf.findings import Finding, Severity, capped, has_errors
 from tidegate.gguf.header import Header
 from tidegate.gguf.layout import check_layout, check_tensors, data_end
 from tidegate.gguf.limits import LIMITS, Limits
+from tidegate.gguf.lora import check_adapter, check_trained_file, is_adapter
 from tidegate.gguf.model_rules import check_model
 from tidegate.gguf.model_tensors import check_model_tensors
 from tidegate.gguf.numbers import Bytes
@@ -107,6 +108,8 @@ def inspect_header(reading: Reading) -> tuple[Finding, ...]:
     found = [*reading.findings, *check_tensors(header)]
     if not has_errors(row for row in found if row.check not in UNSUPPORTED):
         found += check_layout(header)
+    if is_adapter(header):
+        return (*found, *check_adapter(header))
     if is_part(header):
         return (*found, *check_split_keys(header), *check_part_alone(header))
     return (
@@ -164,6 +167,10 @@ class _Inspector:
         if self.is_scanning:
             for scan in self.scans:
                 self.findings += scan.findings()
+            if self.header is not None and is_adapter(self.header):
+                self.findings += check_trained_file(
+                    self.header, {scan.tensor.name for scan in self.scans if scan.is_zero}
+                )
             self.findings += self.padding.findings()
 
     def _read_header(self) -> bytes:

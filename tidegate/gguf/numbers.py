@@ -53,9 +53,11 @@ FORMATS: dict[Scale, FloatFormat] = {
     Scale.BF16: FloatFormat("<u2", 0x7F80, 7),
     Scale.F32: FloatFormat("<u4", 0x7F800000, 23),
     Scale.F64: FloatFormat("<u8", 0x7FF0000000000000, 52),
+    Scale.F8_E5M2: FloatFormat("|u1", 0x7C, 2),
 }
 E8M0_NAN, E8M0_BIAS = 0xFF, 127
-UE4M3_NAN = 0x7F
+UE4M3_NAN = E4M3_NAN = 0x7F
+FNUZ_NAN = 0x80
 IQ1_M_SCALES = 48
 
 
@@ -185,6 +187,17 @@ def _ue4m3(kind: TensorType, blocks: Bytes) -> Judged:
     return Flaw("N-RANGE", int(bad[0]), int(bad.size)) if bad.size else None, 0.0
 
 
+def _e4m3(kind: TensorType, blocks: Bytes) -> Judged:
+    bad = np.flatnonzero((_column(kind, blocks, 0, "u1") & E4M3_NAN) == E4M3_NAN)
+    return Flaw("N-NAN", int(bad[0]), int(bad.size)) if bad.size else None, 0.0
+
+
+def _fnuz(kind: TensorType, blocks: Bytes) -> Judged:
+    """Eight-bit floats without infinity or negative zero, whose pattern is their only NaN."""
+    bad = np.flatnonzero(_column(kind, blocks, 0, "u1") == FNUZ_NAN)
+    return Flaw("N-NAN", int(bad[0]), int(bad.size)) if bad.size else None, 0.0
+
+
 def _spread(kind: TensorType, blocks: Bytes) -> Words:
     """The scale of IQ1_M: one half-precision number over the top nibbles of four words."""
     words = _column(kind, blocks, IQ1_M_SCALES, "<u8")
@@ -203,4 +216,6 @@ _FIELDS: dict[Scale, Callable[[TensorType, Bytes], Judged]] = {
     Scale.E8M0: _e8m0,
     Scale.UE4M3: _ue4m3,
     Scale.IQ1_M: _iq1_m,
+    Scale.F8_E4M3: _e4m3,
+    Scale.F8_FNUZ: _fnuz,
 }

@@ -47,6 +47,11 @@ class TensorScan:
     has_zero_factor: bool = False
     flaws: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether all that was seen is zeros."""
+        return self.is_constant and self.blocks_seen > 0 and not any(self.first_block)
+
     def feed(self, piece: Bytes) -> None:
         """Take the next bytes of this tensor."""
         size = self.kind.block_bytes

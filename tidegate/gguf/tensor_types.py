@@ -19,6 +19,9 @@ class Scale(StrEnum):
     E8M0 = "e8m0"
     UE4M3 = "ue4m3"
     IQ1_M = "iq1_m"
+    F8_E4M3 = "f8 e4m3"
+    F8_E5M2 = "f8 e5m2"
+    F8_FNUZ = "f8 fnuz"
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def cross_check(
                 "hollow": hollow,
             }
             limits = ChildLimits(wall_s=wall_s, cpu_s=CPU_S, address_space_bytes=ADDRESS_SPACE_BYTES)
-            outcome = run_confined(MODULE, request, limits, stdin=artifact, pass_descriptors=(hollow,))
+            outcome = run_confined(MODULE, request, limits, stdin=artifact, inherit=(hollow,))
         finally:
             os.close(hollow)
     finally:

@@ -1,4 +1,4 @@
-"""Validates one artifact: digest, structure, size, memory, numbers, chat template.
+"""Judges the bytes of one artifact: digest, structure, size, memory, numbers, chat template.
 
 The bytes are read by a confined child; this process only judges what the child reports. It starts no
 engine. A child that dies, hangs or babbles is a failed check, never a passed one.
@@ -8,22 +8,29 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from tidegate.domain import Evidence, Gate, InvalidInput, NotFound, Policy, Verdict
+from tidegate.domain import InvalidInput, NotFound, Policy
 from tidegate.gguf import Category, Finding, Severity, finding
+from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
+from tidegate.validation.levels import at_level
 from tidegate.validation.report import (
-    CategoryResult,
+    CATEGORY_OF,
     MemoryReport,
     ModelSummary,
-    Recommendation,
     ReportedFinding,
+    TensorGroup,
     ValidationReport,
+    ValidationResult,
+    ValidationStatus,
+    recommend,
+    summarize,
 )
 from tidegate.validation.template_probe import probe_template
 
@@ -41,10 +48,65 @@ FIXED_WALL_S = 60.0
 FIXED_CPU_S = 30
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
-FINDINGS_IN_EVIDENCE = 10
 
-Progress = Callable[[int, int], None]
-Judged = tuple[Verdict, str]
+ByteProgress = Callable[[int, int], None]
+Judged = tuple[ValidationStatus, str]
+
+
+@dataclass(slots=True)
+class Inspected:
+    """What the child reported about the bytes, or why it could not."""
+
+    size_bytes: int = 0
+    digest: str = ""
+    """Of the whole file; empty when it was not read to its end."""
+    findings: list[Finding] = field(default_factory=list[Finding])
+    memory: MemoryReport | None = None
+    model: ModelSummary | None = None
+    template: dict[str, str] | None = None
+    tokenizer: dict[str, str] = field(default_factory=dict[str, str])
+    tensor_groups: tuple[TensorGroup, ...] = ()
+    numbers_were_scanned: bool = False
+    is_header_only: bool = False
+    is_rendered: bool = False
+    """Whether the template was rendered, not only read."""
+    is_broken: bool = False
+    kind: ArtifactKind = ArtifactKind.GGUF_MODEL
+    files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Of a folder, with their digests."""
+
+    @property
+    def is_other_kind(self) -> bool:
+        """An adapter or safetensors: it has no memory and template of its own to judge, and no engine here."""
+        return self.kind not in (ArtifactKind.GGUF_MODEL, ArtifactKind.UNKNOWN)
+
+    def has_errors(self, *categories: Category) -> bool:
+        """Errors of these categories, or of any."""
+        return any(
+            found.severity is Severity.ERROR and (not categories or found.category in categories)
+            for found in self.findings
+        )
+
+    @property
+    def is_sound(self) -> bool:
+        """May be given to an engine: nothing about the bytes is wrong, and all of them were looked at."""
+        harmful = (Category.INTEGRITY, Category.FORMAT, Category.NUMBERS, Category.TEMPLATE)
+        is_whole = bool(self.digest) and self.numbers_were_scanned and self.template is not None
+        is_model = self.kind is ArtifactKind.GGUF_MODEL and self.model is not None
+        return is_whole and is_model and not self.is_broken and not self.has_errors(*harmful)
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionJob:
+    """How the bytes are looked at."""
+
+    name: str = ""
+    """Of the file: what is no GGUF file is known by its name too."""
+    context_tokens: int | None = None
+    """None: what the model was trained for, up to a usual context."""
+    parallel: int = 1
+    is_on_gpu: bool = False
+    is_header_only: bool = False
 
 
 def validate_artifact(
@@ -55,12 +117,12 @@ def validate_artifact(
     context_tokens: int,
     parallel: int,
     is_on_gpu: bool = False,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> ValidationReport:
-    """Judge the file at `path`. Trouble with its content is in the report, whatever that content is.
+    """Judge the bytes of the file at `path`: what the structure gate of a release asks for, and no more.
 
     Args:
-        path: A regular file; symbolic links are followed.
+        path: A regular file, or the folder of an adapter or model; symbolic links to it are followed.
         policy: Limits on size and memory.
         expected_digest: SHA-256 that the file must have; None leaves integrity `not_judged`.
         context_tokens: Context of each sequence, for the memory estimate.
@@ -75,26 +137,38 @@ def validate_artifact(
     if context_tokens < 1 or parallel < 1:
         raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
     started = time.monotonic()
-    descriptor = _open(Path(path))
+    descriptor = open_artifact(path)
     try:
-        size, is_regular = _size(descriptor)
-        limits = _limits(size)
-        request = {"context_tokens": context_tokens, "parallel": parallel, "is_on_gpu": is_on_gpu}
-        if is_regular:
-            outcome = run_confined(
-                "tidegate.validation.child", request, limits, stdin=descriptor, on_progress=progress
-            )
-            seen = _Seen.of(outcome)
-        else:
-            seen = _Seen.of_finding(finding("F-KIND", "This is not a regular file."))
+        seen = inspect_open(
+            descriptor, InspectionJob(Path(path).name, context_tokens, parallel, is_on_gpu), progress
+        )
     finally:
         os.close(descriptor)
-    if seen.template is not None and not _errors(seen.findings, Category.TEMPLATE):
-        seen.findings += probe_template(seen.template)
-    return _report(str(path), size, seen, policy, expected_digest, context_tokens, time.monotonic() - started)
+    render(seen)
+    judged = structure_results(seen, policy, expected_digest)
+    results = tuple(at_level(result, policy.validation) for result in judged)
+    return ValidationReport(
+        model_path=str(path),
+        timestamp=datetime.now(UTC),
+        digest=seen.digest,
+        expected_digest=expected_digest,
+        size_bytes=seen.size_bytes,
+        recommendation=recommend(results),
+        summary=summarize(results),
+        results=results,
+        memory=seen.memory,
+        model=seen.model,
+        tensor_groups=seen.tensor_groups,
+        policy_digest=policy.digest,
+        wall_seconds=time.monotonic() - started,
+    )
 
 
-def _open(path: Path) -> int:
+def open_artifact(path: str | Path) -> int:
+    """An open descriptor of the file.
+
+    Raises: NotFound, InvalidInput.
+    """
     try:
         # Without O_NONBLOCK opening a named pipe would wait for ever.
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -108,105 +182,115 @@ def _open(path: Path) -> int:
         ) from error
 
 
+def inspect_open(descriptor: int, job: InspectionJob, progress: ByteProgress | None = None) -> Inspected:
+    """Have a confined child read the file. Trouble with its content is among the findings, whatever it is."""
+    size, is_readable = _size(descriptor)
+    if not is_readable:
+        return Inspected(findings=[finding("F-KIND", "This is neither a regular file nor a folder.")])
+    outcome = run_confined(
+        "tidegate.validation.child",
+        {**asdict(job), "descriptor": descriptor},
+        child_limits(size),
+        inherit=(descriptor,),
+        on_progress=progress,
+    )
+    seen = _read(outcome)
+    seen.size_bytes = size
+    return seen
+
+
 def _size(descriptor: int) -> tuple[int, bool]:
     status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        return sum(entry.size for entry in list_folder(descriptor).entries), True
     return (status.st_size, True) if stat.S_ISREG(status.st_mode) else (0, False)
 
 
-def _limits(size: int) -> ChildLimits:
+def render(seen: Inspected) -> None:
+    """Render the template in a confined child, unless it is known to be bad, and add what was found."""
+    if seen.template is None or seen.has_errors(Category.TEMPLATE):
+        return
+    seen.findings += probe_template(seen.template)
+    seen.is_rendered = True
+
+
+def child_limits(size: int) -> ChildLimits:
+    """What the process that reads an artifact of this size may use."""
     return ChildLimits(
         wall_s=FIXED_WALL_S + size / SLOWEST_BYTES_PER_S,
         cpu_s=FIXED_CPU_S + size // SLOWEST_BYTES_PER_CPU_S,
     )
 
 
-class _Seen:
-    """What the child reported, or why it could not."""
-
-    def __init__(self) -> None:
-        self.digest = ""
-        self.findings: list[Finding] = []
-        self.memory: MemoryReport | None = None
-        self.model: ModelSummary | None = None
-        self.template: dict[str, str] | None = None
-        self.numbers_were_scanned = False
-        self.is_broken = False
-
-    @classmethod
-    def of_finding(cls, found: Finding) -> "_Seen":
-        seen = cls()
-        seen.findings = [found]
-        return seen
-
-    @classmethod
-    def of(cls, outcome: ChildOutcome) -> "_Seen":
-        """Read a result as if the child could have been taken over: every field is checked."""
-        problem = outcome.problem
-        if outcome.result is not None:
-            try:
-                return cls._read(outcome.result)
-            except (ValidationError, KeyError, TypeError, ValueError) as error:
-                problem = f"its result cannot be read ({type(error).__name__})"
-        seen = cls.of_finding(finding("F-CHILD", f"The inspection gave no result: {problem}."))
-        seen.is_broken = True
-        return seen
-
-    @classmethod
-    def _read(cls, result: dict[str, Any]) -> "_Seen":
-        seen = cls()
-        seen.digest = str(result["digest"])
-        rows = [ReportedFinding.model_validate(row) for row in result["findings"]]
-        seen.findings = [Finding(**dict(row)) for row in rows]
-        if len([row for row in rows if row.severity is Severity.ERROR]) != result["errors"]:
-            raise ValueError("the number of errors does not agree")
-        seen.memory = None if result["memory"] is None else MemoryReport.model_validate(result["memory"])
-        seen.model = None if result["model"] is None else ModelSummary.model_validate(result["model"])
-        if result["template"] is not None:
-            seen.template = {
-                name: str(result["template"][name]) for name in ("source", "bos_token", "eos_token")
-            }
-        seen.numbers_were_scanned = result["numbers_were_scanned"] is True
-        return seen
+def _read(outcome: ChildOutcome) -> Inspected:
+    """Read a result as if the child could have been taken over: every field is checked."""
+    problem = outcome.problem
+    if outcome.result is not None:
+        try:
+            return _read_fields(outcome.result)
+        except (ValidationError, KeyError, TypeError, ValueError) as error:
+            problem = f"its result cannot be read ({type(error).__name__})"
+    found = finding("F-CHILD", f"The inspection gave no result: {problem}.")
+    return Inspected(findings=[found], is_broken=True)
 
 
-def _report(
-    path: str,
-    size: int,
-    seen: _Seen,
-    policy: Policy,
-    expected_digest: str | None,
-    context_tokens: int,
-    wall_seconds: float,
-) -> ValidationReport:
-    seen.findings += _policy_findings(size, seen, policy, expected_digest, context_tokens)
+def _read_fields(result: dict[str, Any]) -> Inspected:
+    rows = [ReportedFinding.model_validate(row) for row in result["findings"]]
+    if len([row for row in rows if row.severity is Severity.ERROR]) != result["errors"]:
+        raise ValueError("the number of errors does not agree")
+    template: dict[str, str] | None = None
+    if result["template"] is not None:
+        template = {name: str(result["template"][name]) for name in ("source", "bos_token", "eos_token")}
+    return Inspected(
+        digest=str(result["digest"]),
+        findings=[Finding(**dict(row)) for row in rows],
+        memory=None if result["memory"] is None else MemoryReport.model_validate(result["memory"]),
+        model=None if result["model"] is None else ModelSummary.model_validate(result["model"]),
+        template=template,
+        tokenizer={str(name): str(value) for name, value in dict(result["tokenizer"]).items()},
+        tensor_groups=tuple(TensorGroup.model_validate(group) for group in result["tensor_groups"]),
+        numbers_were_scanned=result["numbers_were_scanned"] is True,
+        is_header_only=result["is_header_only"] is True,
+        kind=ArtifactKind(result["kind"]),
+        files=[_file(row) for row in result["files"]],
+    )
+
+
+def _file(row: dict[str, Any]) -> dict[str, Any]:
+    return {"path": str(row["path"]), "digest": str(row["digest"]), "size_bytes": int(row["size_bytes"])}
+
+
+def structure_results(seen: Inspected, policy: Policy, expected_digest: str | None) -> list[ValidationResult]:
+    """One result for each of `STRUCTURE_CHECKS`. What was not looked at is not judged."""
+    findings = [*seen.findings, *_policy_findings(seen, policy, expected_digest)]
     judged = {
         Category.INTEGRITY: _integrity(seen, expected_digest),
         Category.FORMAT: _format(seen),
-        Category.SIZE: (Verdict.PASS, f"{size} bytes."),
+        Category.SIZE: (ValidationStatus.PASSED, f"{seen.size_bytes} bytes."),
         Category.MEMORY: _memory(seen),
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
-    categories = tuple(_category(category, *judged[category], seen.findings) for category in CHECK_OF)
-    return ValidationReport(
-        path=path,
-        digest=seen.digest,
-        expected_digest=expected_digest,
-        size_bytes=size,
-        recommendation=recommend(categories),
-        categories=categories,
-        evidence=[_evidence(category, seen.digest) for category in categories],
-        memory=seen.memory,
-        model=seen.model,
-        policy_digest=policy.digest,
-        wall_seconds=wall_seconds,
-    )
+    unasked = set[Category]()
+    if expected_digest is None and not seen.is_header_only:
+        unasked.add(Category.INTEGRITY)
+    if seen.is_other_kind:
+        unasked |= {Category.MEMORY, Category.TEMPLATE}
+    results = [_result(category, *judged[category], findings) for category in CHECK_OF]
+    about = {"artifact": seen.kind.value, "files": seen.files}
+    return [
+        result.model_copy(
+            update={
+                "is_needed": category not in unasked or result.status is not ValidationStatus.NOT_JUDGED,
+                "details": about if category is Category.FORMAT else {},
+            }
+        )
+        for category, result in zip(CHECK_OF, results, strict=True)
+    ]
 
 
-def _policy_findings(
-    size: int, seen: _Seen, policy: Policy, expected_digest: str | None, context_tokens: int
-) -> Iterator[Finding]:
-    limits = policy.artifact
+def _policy_findings(seen: Inspected, policy: Policy, expected_digest: str | None) -> Iterator[Finding]:
+    limits, size = policy.artifact, seen.size_bytes
     if size < limits.min_bytes:
         yield finding("Z-SMALL", f"The file has {size} bytes; the policy wants {limits.min_bytes} or more.")
     if size > limits.max_bytes:
@@ -219,92 +303,79 @@ def _policy_findings(
         )
         yield finding("M-LIMIT", text)
     trained = seen.model.trained_context if seen.model else None
-    if trained is not None and seen.memory is not None and context_tokens > trained:
-        yield finding("M-CONTEXT", f"The service asks for {context_tokens} tokens; trained were {trained}.")
+    wanted = seen.memory.context_tokens if seen.memory else None
+    if trained is not None and wanted is not None and wanted > trained:
+        yield finding("M-CONTEXT", f"The service asks for {wanted} tokens; trained were {trained}.")
 
 
-def _integrity(seen: _Seen, expected_digest: str | None) -> Judged:
+def _integrity(seen: Inspected, expected_digest: str | None) -> Judged:
+    if seen.is_header_only:
+        return ValidationStatus.NOT_JUDGED, "Not judged: only the header was read."
     if seen.is_broken or not seen.digest:
-        return Verdict.ERROR, "The digest could not be computed."
+        return ValidationStatus.ERROR, "The digest could not be computed."
     if expected_digest is None:
-        return Verdict.NOT_JUDGED, f"No digest was expected; SHA-256 is {seen.digest}."
-    return Verdict.PASS, f"SHA-256 is {seen.digest}, as registered."
+        return ValidationStatus.NOT_JUDGED, f"No digest was expected; SHA-256 is {seen.digest}."
+    return ValidationStatus.PASSED, f"SHA-256 is {seen.digest}, as registered."
 
 
-def _format(seen: _Seen) -> Judged:
+def _format(seen: Inspected) -> Judged:
     model = seen.model
     if model is None:
-        return Verdict.FAIL, "The header could not be read to its end."
+        return ValidationStatus.FAILED, "The header could not be read to its end."
     return (
-        Verdict.PASS,
+        ValidationStatus.PASSED,
         f"{model.tensors} tensors, {model.parameters} parameters, architecture {model.architecture}.",
     )
 
 
-def _memory(seen: _Seen) -> Judged:
+def _memory(seen: Inspected) -> Judged:
     memory = seen.memory
+    if memory is None and seen.is_other_kind:
+        return ValidationStatus.NOT_JUDGED, "Memory is estimated for GGUF models only."
     if memory is None:
-        return Verdict.NOT_JUDGED, "Not estimated: the structure is not sound."
-    return Verdict.PASS, (
+        return ValidationStatus.NOT_JUDGED, "Not estimated: the structure is not sound."
+    return ValidationStatus.PASSED, (
         f"{memory.total_bytes} bytes for {memory.parallel} sequences of {memory.context_tokens} tokens, "
         f"{memory.kv_cache_bytes} of them for the key-value cache."
     )
 
 
-def _numbers(seen: _Seen) -> Judged:
+def _numbers(seen: Inspected) -> Judged:
+    if seen.is_header_only:
+        return ValidationStatus.NOT_JUDGED, "Not judged: only the header was read."
     if not seen.numbers_were_scanned:
-        return Verdict.NOT_JUDGED, "Not scanned: the layout is not sound."
-    return Verdict.PASS, "Every number is finite."
+        return ValidationStatus.NOT_JUDGED, "Not scanned: the layout is not sound."
+    return ValidationStatus.PASSED, "Every number is finite."
 
 
-def _template(seen: _Seen) -> Judged:
+def _template(seen: Inspected) -> Judged:
+    if seen.is_other_kind:
+        return ValidationStatus.NOT_JUDGED, "Templates are rendered for GGUF models only."
     if seen.template is None:
-        return Verdict.NOT_JUDGED, "Not rendered: there is no sound template."
-    return Verdict.PASS, "The template writes every message and nothing of its own that matters."
+        return ValidationStatus.NOT_JUDGED, "Not rendered: there is no sound template."
+    if not seen.is_rendered:
+        return (
+            ValidationStatus.NOT_JUDGED,
+            "Read and nothing found, but not rendered: only that shows what it leaves out.",
+        )
+    return ValidationStatus.PASSED, "The template writes every message and nothing of its own that matters."
 
 
-def _category(category: Category, verdict: Verdict, summary: str, findings: list[Finding]) -> CategoryResult:
+def _result(
+    category: Category, status: ValidationStatus, message: str, findings: list[Finding]
+) -> ValidationResult:
     own = tuple(ReportedFinding(**asdict(found)) for found in findings if found.category is category)
     errors = [found for found in own if found.severity is Severity.ERROR]
     if errors:
         more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-        verdict, summary = Verdict.FAIL, f"{errors[0].check}: {errors[0].message}{more}"
-    elif own and verdict is Verdict.PASS:
-        summary += f" Warnings: {len(own)}."
-    return CategoryResult(
-        category=category, check=CHECK_OF[category], verdict=verdict, summary=summary, findings=own
+        status, message = ValidationStatus.FAILED, f"{errors[0].check}: {errors[0].message}{more}"
+    elif own and status is ValidationStatus.PASSED:
+        status, message = ValidationStatus.WARNING, f"{message} Warnings: {len(own)}."
+    return ValidationResult(
+        category=CATEGORY_OF[category],
+        check_name=CHECK_OF[category],
+        status=status,
+        message=message,
+        remedy=errors[0].remedy if errors else "",
+        findings=own,
     )
-
-
-def _evidence(result: CategoryResult, digest: str) -> Evidence:
-    shown = result.findings[:FINDINGS_IN_EVIDENCE]
-    return Evidence(
-        gate=Gate.STRUCTURE,
-        check=result.check,
-        verdict=result.verdict,
-        summary=result.summary,
-        remedy=next((found.remedy for found in shown if found.severity is Severity.ERROR), ""),
-        data={
-            "digest": digest,
-            "findings": [found.model_dump(mode="json", exclude={"explanation"}) for found in shown],
-            "total_findings": len(result.findings),
-        },
-    )
-
-
-def _errors(findings: list[Finding], category: Category) -> bool:
-    return any(found.category is category and found.severity is Severity.ERROR for found in findings)
-
-
-def recommend(categories: tuple[CategoryResult, ...]) -> Recommendation:
-    """Any check that failed or could not be made refuses; warnings are told.
-
-    Integrity alone may stay unjudged: nobody said what the file should be.
-    """
-    wanted = {category.verdict for category in categories if category.category is not Category.INTEGRITY}
-    refusing = {Verdict.FAIL, Verdict.ERROR}
-    if wanted != {Verdict.PASS} or any(category.verdict in refusing for category in categories):
-        return Recommendation.DO_NOT_DEPLOY
-    if any(category.findings for category in categories):
-        return Recommendation.DEPLOY_WITH_WARNINGS
-    return Recommendation.DEPLOY

@@ -1,32 +1,65 @@
-"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, file on stdin.
+"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, inheriting its descriptor.
 
 Lowers its own limits first, then inspects the file and writes one JSON result. Whatever happens to it,
 the parent goes on.
 """
 
+import hashlib
 import os
+import stat
 import sys
 from dataclasses import asdict
 from typing import Any
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import Header, Inspection, Severity, estimate_memory, has_errors, inspect_file
+from tidegate.gguf import (
+    ArrayValue,
+    Header,
+    Severity,
+    capped,
+    estimate_memory,
+    has_errors,
+    inspect_header,
+    read_header,
+)
+from tidegate.safetensors import ArtifactInspection, ArtifactKind, WeightsSummary, inspect_artifact
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
+USUAL_CONTEXT = 4096
+TOKENIZER_PREFIX = "tokenizer."
+MOST_MARKS = 64
 OUT_OF_MEMORY = 3
 
 
 def main(argv: list[str]) -> int:
-    """Inspect the regular file on descriptor 0."""
+    """Inspect the regular file or the folder that is open at the descriptor of the request, or only its header."""
     limits, request = limits_from_argv(argv)
     confine(limits)
+    descriptor = request["descriptor"]
     try:
-        say(_result(inspect_file(0, _Reporter()), request))
+        if request.get("is_header_only") is True and _is_gguf(descriptor):
+            say({**_result(_header_only(descriptor), request), "is_header_only": True})
+        else:
+            say(_result(inspect_artifact(descriptor, request["name"], _Reporter()), request))
     except MemoryError:
         os.write(2, b"out of memory\n")
         return OUT_OF_MEMORY
     return 0
+
+
+def _is_gguf(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, 4, 0) == b"GGUF"
+
+
+def _header_only(descriptor: int) -> ArtifactInspection:
+    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
+        reading = read_header(stream)
+    size = os.fstat(descriptor).st_size
+    found = capped(inspect_header(reading))
+    return ArtifactInspection(
+        ArtifactKind.GGUF_MODEL, "", size, found, numbers_were_scanned=False, header=reading.header
+    )
 
 
 class _Reporter:
@@ -41,17 +74,17 @@ class _Reporter:
             say({"done": done, "total": total})
 
 
-def _result(inspection: Inspection, request: Message) -> Message:
+def _result(inspection: ArtifactInspection, request: Message) -> Message:
     header = inspection.header
     structure_is_sound = header is not None and not has_errors(
         found for found in inspection.findings if found.category == "format"
     )
+    is_model = inspection.kind is ArtifactKind.GGUF_MODEL
     memory: dict[str, Any] | None = None
-    if header is not None and structure_is_sound:
+    if header is not None and structure_is_sound and is_model:
+        context = request["context_tokens"] or _usual_context(header)
         try:
-            estimate = estimate_memory(
-                header, request["context_tokens"], request["parallel"], is_on_gpu=request["is_on_gpu"]
-            )
+            estimate = estimate_memory(header, context, request["parallel"], is_on_gpu=request["is_on_gpu"])
             memory = {**asdict(estimate), "total_bytes": estimate.total_bytes}
         except InvalidInput as error:
             os.write(2, str(error).encode() + b"\n")
@@ -61,9 +94,26 @@ def _result(inspection: Inspection, request: Message) -> Message:
         "findings": [asdict(found) for found in inspection.findings],
         "numbers_were_scanned": inspection.numbers_were_scanned,
         "memory": memory,
-        "model": None if header is None else _summary(header),
-        "template": _template(header) if structure_is_sound and header is not None else None,
+        "is_header_only": False,
+        "kind": inspection.kind.value,
+        "files": [asdict(file) for file in inspection.files],
+        "model": _weights(inspection.weights) if header is None else _summary(header),
+        "template": _template(header) if structure_is_sound and header is not None and is_model else None,
+        "tokenizer": tokenizer_marks(header) if structure_is_sound and header is not None else {},
+        "tensor_groups": [],
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
+    }
+
+
+def _weights(summary: WeightsSummary | None) -> dict[str, Any] | None:
+    if summary is None:
+        return None
+    return {
+        "architecture": summary.architecture,
+        "name": summary.base_model,
+        "parameters": min(summary.parameters, 2**63),
+        "tensors": summary.tensors,
+        "tensor_types": summary.dtypes,
     }
 
 
@@ -83,6 +133,26 @@ def _summary(header: Header) -> dict[str, Any]:
         "trained_context": header.of_model("context_length"),
         "vocabulary": tokens.count if tokens else None,
     }
+
+
+def _usual_context(header: Header) -> int:
+    trained = header.of_model("context_length") or USUAL_CONTEXT
+    return max(1, min(trained, USUAL_CONTEXT))
+
+
+def tokenizer_marks(header: Header) -> dict[str, Any]:
+    """What makes two tokenizers the same, short enough to compare and to keep: digests of lists, and settings."""
+    marks: dict[str, Any] = {}
+    for key, value in header.metadata.items():
+        if not key.startswith(TOKENIZER_PREFIX) or key.startswith("tokenizer.chat_template"):
+            continue
+        content = value.content
+        name = key.removeprefix(TOKENIZER_PREFIX).removeprefix("ggml.")[:64]
+        if isinstance(content, ArrayValue):
+            marks[name] = hashlib.sha256(content.raw).hexdigest()[:16] + f" of {content.count}"
+        elif len(marks) < MOST_MARKS:
+            marks[name] = content[:64] if isinstance(content, str) else str(content)[:64]
+    return marks
 
 
 def _template(header: Header) -> dict[str, str] | None:

@@ -1,11 +1,12 @@
 """Writes a validation report for people, as Markdown without colours or cursor codes."""
 
-from tidegate.validation.report import CategoryResult, Recommendation, ReportedFinding, ValidationReport
+from tidegate.validation.report import Recommendation, ReportedFinding, ValidationReport, ValidationResult
 
 HEADLINES: dict[Recommendation, str] = {
     Recommendation.DEPLOY: "Deploy",
     Recommendation.DEPLOY_WITH_WARNINGS: "Deploy, with warnings",
     Recommendation.DO_NOT_DEPLOY: "Do not deploy",
+    Recommendation.ROLL_BACK: "Do not deploy; roll back",
 }
 MEBIBYTE = 1024**2
 
@@ -13,16 +14,19 @@ MEBIBYTE = 1024**2
 def to_markdown(report: ValidationReport) -> str:
     """The whole report. Everything that came from the file is escaped."""
     lines = [f"# Validation: {HEADLINES[report.recommendation]}", "", *_facts(report), ""]
-    lines += ["| check | verdict | summary |", "| --- | --- | --- |"]
-    lines += [f"| `{row.check}` | {row.verdict.value} | {_cell(row.summary)} |" for row in report.categories]
-    for category in report.categories:
-        lines += _section(category)
+    lines += ["| check | status | what was found |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{result.check_name}` | {result.status.value} | {_cell(result.message)} |"
+        for result in report.results
+    ]
+    for result in report.results:
+        lines += _section(result)
     return "\n".join(lines) + "\n"
 
 
 def _facts(report: ValidationReport) -> list[str]:
     facts = [
-        f"- File: {_code(report.path)}, {report.size_bytes} bytes",
+        f"- File: {_code(report.model_path)}, {report.size_bytes} bytes",
         f"- SHA-256: {_code(report.digest or 'not computed')}",
     ]
     if report.model is not None:
@@ -39,11 +43,11 @@ def _facts(report: ValidationReport) -> list[str]:
     return facts
 
 
-def _section(category: CategoryResult) -> list[str]:
-    if not category.findings:
+def _section(result: ValidationResult) -> list[str]:
+    if not result.findings:
         return []
-    lines = ["", f"## {category.category.value.capitalize()}"]
-    for found in category.findings:
+    lines = ["", f"## `{result.check_name}`"]
+    for found in result.findings:
         lines += ["", *_finding(found)]
     return lines
 
