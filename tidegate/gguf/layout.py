@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.gguf.findings import Finding, Severity, quote
+from tidegate.gguf.findings import Finding, Severity, bounded, quote
 from tidegate.gguf.header import Header, TensorInfo, padded
 from tidegate.gguf.rules import finding
 from tidegate.gguf.tensor_types import REMOVED_TYPES
@@ -11,6 +11,7 @@ LARGEST_SIZE = 2**63 - 1
 MAPPED_ALIGNMENT = 32
 
 
+@bounded
 def check_tensors(header: Header) -> Iterator[Finding]:
     """Shape, size and type of every tensor by itself."""
     if not header.tensors:
@@ -38,6 +39,7 @@ def _check_tensor(tensor: TensorInfo) -> Iterator[Finding]:
         yield finding("T-PROD", text, offset=at, subject=tensor.name)
 
 
+@bounded
 def check_layout(header: Header) -> Iterator[Finding]:
     """Offsets equal the running sum of padded sizes, and the data lies inside the file."""
     expected = 0
