@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.gguf.architecture import BYTE_LEVEL, LANGUAGE_MODELS, PRE_TOKENIZERS, TOKENIZERS
-from tidegate.gguf.findings import Finding, Severity, quote
+from tidegate.gguf.findings import Finding, Severity, bounded, quote
 from tidegate.gguf.header import ArrayValue, Header, ValueType
 from tidegate.gguf.kind import is_whole_model
 from tidegate.gguf.limits import LIMITS
@@ -49,6 +49,7 @@ MUST_EXIST = ("bos_token_id", "eos_token_id", "eot_token_id", "eom_token_id")
 OTHER_IDS = ("unknown_token_id", "padding_token_id", "seperator_token_id", "mask_token_id")
 
 
+@bounded
 def check_vocabulary(header: Header) -> Iterator[Finding]:
     """Everything about `tokenizer.ggml.*`; the chat template is judged elsewhere."""
     if not is_whole_model(header):
