@@ -17,7 +17,7 @@ from tidegate.gguf.outline import outline
 from tidegate.gguf.reader import Reading, read_header
 from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
 from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
-from tidegate.gguf.split_inspection import SplitInspection, inspect_split
+from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split
 from tidegate.gguf.template import check_template
 from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
@@ -65,6 +65,7 @@ __all__ = [
     "inspect_stream",
     "is_part",
     "joined",
+    "judge_split",
     "outline",
     "parse_name",
     "quote",

@@ -1,13 +1,17 @@
 """Findings: what is wrong with a file, where, why it matters and what to do. Rules are data (`rules/`)."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import wraps
+from typing import TypeVar
 
 from tidegate.gguf.limits import LIMITS, Limits
 
 SHOWN_CHARACTERS = 80
+
+H = TypeVar("H")
 
 
 class Severity(StrEnum):
@@ -103,3 +107,13 @@ def capped(findings: Iterable[Finding], limits: Limits = LIMITS) -> tuple[Findin
         if is_first_error or has_room:
             kept.append(found)
     return tuple(kept)
+
+
+def bounded(check: Callable[[H], Iterable[Finding]]) -> Callable[[H], tuple[Finding, ...]]:
+    """Makes a check keep no more of its findings than a report shows: a hostile file could give it a million."""
+
+    @wraps(check)
+    def checked(header: H) -> tuple[Finding, ...]:
+        return capped(check(header))
+
+    return checked

@@ -189,7 +189,7 @@ class _Inspector:
             try:
                 self._take(parse_header(content, length if is_whole else known, self.limits))
             except NeedMore as more:
-                wanted = max(more.wanted, 2 * length)
+                wanted = max(more.wanted, min(2 * length, self.limits.max_header_bytes))
                 continue
             return content
 

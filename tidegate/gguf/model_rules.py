@@ -20,7 +20,7 @@ from tidegate.gguf.architecture import (
     VALUE_IS_KEY,
     KeyType,
 )
-from tidegate.gguf.findings import Finding, Severity, quote
+from tidegate.gguf.findings import Finding, Severity, bounded, quote
 from tidegate.gguf.header import ArrayValue, Header, Value, ValueType
 from tidegate.gguf.kind import check_kind, is_whole_model
 from tidegate.gguf.limits import LIMITS
@@ -34,6 +34,7 @@ LARGEST_EPSILON = 0.1
 PIECE_ITEMS = 2**20
 
 
+@bounded
 def check_model(header: Header) -> Iterator[Finding]:
     """Everything about metadata that is no tokenizer and no template."""
     yield from check_split_keys(header)

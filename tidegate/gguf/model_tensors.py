@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from tidegate.gguf.architecture_tensors import WANTED, Row
-from tidegate.gguf.findings import Finding, quote
+from tidegate.gguf.findings import Finding, bounded, quote
 from tidegate.gguf.header import Header, TensorInfo
 from tidegate.gguf.kind import is_whole_model
 from tidegate.gguf.limits import LIMITS
@@ -26,6 +26,7 @@ GUESSED_FILE_TYPE = 1024
 PLAIN_TYPES = frozenset({"F32", "F16", "BF16", "F64"})
 
 
+@bounded
 def check_model_tensors(header: Header) -> Iterator[Finding]:
     """Missing, extra and misshapen tensors, types the engine cannot use, and the stated file type."""
     if not is_whole_model(header) or not header.tensors:

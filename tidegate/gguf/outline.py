@@ -50,10 +50,17 @@ def _pair(key: str, value: Value) -> bytes:
 def _content(value: Value) -> bytes:
     content = value.content
     if isinstance(content, ArrayValue):
-        return struct.pack("<IQ", content.item_type, content.count) + content.raw
+        return struct.pack("<IQ", content.item_type, content.count) + _items(content)
     if isinstance(content, str):
         return _text(content)
     return struct.pack("<" + FIXED_FORMATS[value.type], content)
+
+
+def _items(array: ArrayValue) -> bytes:
+    if array.item_type is ValueType.STRING:
+        return b"".join(struct.pack("<Q", len(text)) + text for text in array.strings())
+    numbers = array.numeric()
+    return numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()
 
 
 def _text(text: str) -> bytes:

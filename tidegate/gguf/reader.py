@@ -58,7 +58,7 @@ def read_header(source: bytes | BinaryIO, limits: Limits = LIMITS) -> Reading:
             # A stream shorter than it said ends here: its real length is what was read.
             return parse_header(prefix, size if chunk else len(prefix), limits)
         except NeedMore as more:
-            wanted = max(more.wanted, 2 * len(prefix))
+            wanted = max(more.wanted, min(2 * len(prefix), limits.max_header_bytes))
 
 
 def parse_header(prefix: bytes | bytearray, file_bytes: int, limits: Limits = LIMITS) -> Reading:

@@ -45,9 +45,14 @@ def check_templates(header: Header) -> Iterator[Finding]:
     """Every key that begins with `tokenizer.chat_template`, whatever its type."""
     # Engines compile every template of a file, whatever it is for; only chat models must have one.
     found_one = header.architecture not in LANGUAGE_MODELS or header.text("general.type") in OTHER_KINDS
-    for key, value in header.metadata.items():
-        if key == TEMPLATE_NAMES_KEY or not key.lower().startswith(TEMPLATE_KEY):
-            continue
+    keys = [
+        key for key in header.metadata if key.lower().startswith(TEMPLATE_KEY) and key != TEMPLATE_NAMES_KEY
+    ]
+    if len(keys) > LIMITS.max_templates:
+        text = f"The file has {len(keys)} templates; only {LIMITS.max_templates} are looked at."
+        yield finding("C-SIZE", text, subject=TEMPLATE_KEY)
+    for key in keys[: LIMITS.max_templates]:
+        value = header.metadata[key]
         if not isinstance(value.content, str):
             text = f"{quote(key)} is {value.type.name}."
             yield finding("C-TYPE", text, offset=value.offset, subject=key)

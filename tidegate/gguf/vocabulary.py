@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.gguf.architecture import BYTE_LEVEL, LANGUAGE_MODELS, PRE_TOKENIZERS, TOKENIZERS
-from tidegate.gguf.findings import Finding, Severity, quote
+from tidegate.gguf.findings import Finding, Severity, bounded, quote
 from tidegate.gguf.header import ArrayValue, Header, ValueType
 from tidegate.gguf.kind import is_whole_model
 from tidegate.gguf.limits import LIMITS
@@ -49,6 +49,7 @@ MUST_EXIST = ("bos_token_id", "eos_token_id", "eot_token_id", "eom_token_id")
 OTHER_IDS = ("unknown_token_id", "padding_token_id", "seperator_token_id", "mask_token_id")
 
 
+@bounded
 def check_vocabulary(header: Header) -> Iterator[Finding]:
     """Everything about `tokenizer.ggml.*`; the chat template is judged elsewhere."""
     if not is_whole_model(header):
@@ -133,9 +134,11 @@ def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
         texts = tokens.strings(first, first + PIECE_TOKENS)
         hashes[first : first + len(texts)] = [hash(text) for text in texts]
     ordered = np.sort(hashes)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not repeated.size:
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not again.size:
         return None
+    # Sets of numpy load its masked arrays when they are first used: that alone would double the time of a header.
+    repeated = np.unique(again)
     seen: dict[bytes, int] = {}
     for number in np.flatnonzero(np.isin(hashes, repeated)).tolist():
         text = tokens.string(number)

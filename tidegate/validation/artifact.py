@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tidegate.domain import InvalidInput, NotFound, Policy
-from tidegate.gguf import Category, Finding, Severity, finding
+from tidegate.gguf import Category, Finding, Severity, finding, parse_name
 from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.levels import at_level
@@ -51,6 +52,7 @@ FIXED_WALL_S = 60.0
 FIXED_CPU_S = 30
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
+MOST_PARTS = 256
 
 ByteProgress = Callable[[int, int], None]
 Judged = tuple[ValidationStatus, str]
@@ -84,6 +86,11 @@ class Inspected:
         """An adapter or safetensors: it has no memory and template of its own to judge, and no engine here."""
         return self.kind not in (ArtifactKind.GGUF_MODEL, ArtifactKind.UNKNOWN)
 
+    @property
+    def is_split(self) -> bool:
+        """Several files that make one model."""
+        return self.kind is ArtifactKind.GGUF_MODEL and len(self.files) > 1
+
     def has_errors(self, *categories: Category) -> bool:
         """Errors of these categories, or of any."""
         return any(
@@ -111,6 +118,8 @@ class InspectionJob:
     parallel: int = 1
     is_on_gpu: bool = False
     is_header_only: bool = False
+    parts: dict[str, int] = field(default_factory=dict[str, int])
+    """Open descriptors by name when the file is the first of several; see `open_parts`."""
 
 
 def validate_artifact(
@@ -142,12 +151,13 @@ def validate_artifact(
         raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
     started = time.monotonic()
     descriptor = open_artifact(path)
+    parts = open_parts(path)
     try:
-        seen = inspect_open(
-            descriptor, InspectionJob(Path(path).name, context_tokens, parallel, is_on_gpu), progress
-        )
+        job = InspectionJob(Path(path).name, context_tokens, parallel, is_on_gpu, parts=parts)
+        seen = inspect_open(descriptor, job, progress)
     finally:
-        os.close(descriptor)
+        for opened in (descriptor, *parts.values()):
+            os.close(opened)
     render(seen)
     judged = structure_results(seen, policy, expected_digest)
     results = tuple(at_level(result, policy.validation) for result in judged)
@@ -187,16 +197,34 @@ def open_artifact(path: str | Path) -> int:
         ) from error
 
 
+def open_parts(path: str | Path) -> dict[str, int]:
+    """Open descriptors of all parts that are there, by name, when this is the first part of a split model.
+
+    Nothing for any other file, and for a set that is larger than any known one.
+    """
+    name = parse_name(Path(path).name)
+    if name is None or name.number != 1 or name.count > MOST_PARTS:
+        return {}
+    opened: dict[str, int] = {}
+    for sibling in name.siblings:
+        # A missing part is a finding of the inspection, not a reason to give up.
+        with suppress(NotFound, InvalidInput):
+            opened[sibling] = open_artifact(Path(path).parent / sibling)
+    return opened
+
+
 def inspect_open(descriptor: int, job: InspectionJob, progress: ByteProgress | None = None) -> Inspected:
     """Have a confined child read the file. Trouble with its content is among the findings, whatever it is."""
     size, is_readable = _size(descriptor)
+    if len(job.parts) > 1:
+        size = sum(_size(part)[0] for part in job.parts.values())
     if not is_readable:
         return Inspected(findings=[finding("F-KIND", "This is neither a regular file nor a folder.")])
     outcome = run_confined(
         "tidegate.validation.child",
         {**asdict(job), "descriptor": descriptor},
         child_limits(size),
-        inherit=(descriptor,),
+        inherit=(descriptor, *job.parts.values()),
         on_progress=progress,
     )
     seen = _read(outcome)

@@ -9,13 +9,14 @@ import os
 import stat
 import sys
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tidegate.domain import InvalidInput
 from tidegate.gguf import (
     ArrayValue,
     Header,
+    Inspection,
     MemoryEstimate,
     Severity,
     capped,
@@ -23,9 +24,17 @@ from tidegate.gguf import (
     fit,
     has_errors,
     inspect_header,
+    inspect_split,
+    judge_split,
     read_header,
 )
-from tidegate.safetensors import ArtifactInspection, ArtifactKind, WeightsSummary, inspect_artifact
+from tidegate.safetensors import (
+    ArtifactInspection,
+    ArtifactKind,
+    FileDigest,
+    WeightsSummary,
+    inspect_artifact,
+)
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 from tidegate.validation.tensor_kinds import tensor_kind
 
@@ -42,7 +51,11 @@ def main(argv: list[str]) -> int:
     confine(limits)
     descriptor = request["descriptor"]
     try:
-        if request.get("is_header_only") is True and _is_gguf(descriptor):
+        is_header_only = request.get("is_header_only") is True
+        if len(request["parts"]) > 1:
+            split = _split(request["parts"], is_header_only=is_header_only)
+            say({**_result(split, request), "is_header_only": is_header_only})
+        elif is_header_only and _is_gguf(descriptor):
             say({**_result(_header_only(descriptor), request), "is_header_only": True})
         else:
             say(_result(inspect_artifact(descriptor, request["name"], _Reporter()), request))
@@ -57,12 +70,39 @@ def _is_gguf(descriptor: int) -> bool:
 
 
 def _header_only(descriptor: int) -> ArtifactInspection:
+    return _of_model(_inspect_header_only(descriptor))
+
+
+def _inspect_header_only(descriptor: int) -> Inspection:
     with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
         reading = read_header(stream)
-    size = os.fstat(descriptor).st_size
-    found = capped(inspect_header(reading))
+    return Inspection(
+        digest="",
+        size_bytes=os.fstat(descriptor).st_size,
+        header=reading.header,
+        findings=capped(inspect_header(reading)),
+        numbers_were_scanned=False,
+    )
+
+
+def _split(parts: dict[str, int], *, is_header_only: bool) -> ArtifactInspection:
+    """All parts of a split model, as the one model that they make, with a digest for each."""
+    if is_header_only:
+        split = judge_split({name: _inspect_header_only(part) for name, part in sorted(parts.items())})
+    else:
+        split = inspect_split(parts, _Reporter())
+    files = [FileDigest(name, part.digest, part.size_bytes) for name, part in split.parts.items()]
+    return replace(_of_model(split.whole), files=tuple(files))
+
+
+def _of_model(inspection: Inspection) -> ArtifactInspection:
     return ArtifactInspection(
-        ArtifactKind.GGUF_MODEL, "", size, found, numbers_were_scanned=False, header=reading.header
+        kind=ArtifactKind.GGUF_MODEL,
+        digest=inspection.digest,
+        size_bytes=inspection.size_bytes,
+        findings=inspection.findings,
+        numbers_were_scanned=inspection.numbers_were_scanned,
+        header=inspection.header,
     )
 
 

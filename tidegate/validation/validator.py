@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tidegate.validation.artifact import (
     InspectionJob,
     inspect_open,
     open_artifact,
+    open_parts,
     render,
     structure_results,
 )
@@ -119,9 +120,11 @@ def with_engine_part(structure: ValidationReport, part: EnginePart) -> Validatio
 class _Files:
     candidate: int
     baseline: int | None = None
+    parts: dict[str, int] = field(default_factory=dict[str, int])
+    """Of the candidate, when it is a model of several files."""
 
     def close(self) -> None:
-        for descriptor in (self.candidate, self.baseline):
+        for descriptor in (self.candidate, self.baseline, *self.parts.values()):
             if descriptor is not None:
                 os.close(descriptor)
 
@@ -225,7 +228,7 @@ class PreDeploymentValidator:
         Raises: as `validate_all`.
         """
         started = time.monotonic()
-        files = _Files(open_artifact(self.path))
+        files = _Files(open_artifact(self.path), parts=open_parts(self.path))
         try:
             ours, _ = self._inspect(files)
             seen = ours.seen
@@ -267,7 +270,7 @@ class PreDeploymentValidator:
         except BaseException:
             os.close(candidate)
             raise
-        return _Files(candidate, baseline)
+        return _Files(candidate, baseline, open_parts(self.path))
 
     def _inspect(self, files: "_Files") -> tuple[Side, Side | None]:
         """Read both files at once; each has its own process."""
@@ -280,7 +283,7 @@ class PreDeploymentValidator:
         )
         with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
             other = None if files.baseline is None else pool.submit(inspect_open, files.baseline, job)
-            seen = inspect_open(files.candidate, job, self._progress("read"))
+            seen = inspect_open(files.candidate, replace(job, parts=files.parts), self._progress("read"))
             check = pool.submit(self._cross_check, files.candidate, seen)
             if not job.is_header_only:
                 render(seen)
@@ -352,11 +355,11 @@ class PreDeploymentValidator:
         regression = judge_regression(ours, theirs, chosen, self.policy, self.baseline_version)
         if ours.run is None:
             is_other = ours.seen.is_other_kind
-            why = (
-                "the engine loads GGUF models only"
-                if is_other
-                else "the file was refused before it was loaded"
-            )
+            why = "the file was refused before it was loaded"
+            if is_other:
+                why = "the engine loads GGUF models only"
+            elif ours.seen.is_split:
+                why = "the engine is given one file; merge the parts with `llama-gguf-split --merge`"
             refused = not_judged(*ENGINE_RESULTS, why=why, is_needed=not is_other)
             return EnginePart(results=(*refused, *regression))
         return _engine_part(ours.run, [*judge_engine(ours.run, self.policy), *regression])

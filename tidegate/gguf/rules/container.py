@@ -61,7 +61,8 @@ CONTAINER_RULES = (
          "Treat the file as hostile: this is the shape of several published attacks."),
     Rule("T-TYPE", ERROR, FORMAT, "The tensor type is unknown, removed, or never meant for files.", EXPORT_AGAIN),
     Rule("T-BLOCK", ERROR, FORMAT, "Rows of a quantized tensor consist of whole blocks.", EXPORT_AGAIN),
-    Rule("L-ALIGN", ERROR, FORMAT, "general.alignment is a u32 power of two, at least 8.", EXPORT_AGAIN),
+    Rule("L-ALIGN", ERROR, FORMAT, "general.alignment is a u32 power of two, at least 8; the engine aborts where data "
+         "does not begin at a multiple of 32.", EXPORT_AGAIN),
     Rule("L-OFFALIGN", ERROR, FORMAT, "Tensors begin at multiples of the alignment.", DOWNLOAD_AGAIN),
     Rule("L-OVERLAP", ERROR, FORMAT, "A tensor begins inside another one.", DOWNLOAD_AGAIN),
     Rule("L-GAP", ERROR, FORMAT, "Tensors lie back to back; a gap is damage or hidden data.", DOWNLOAD_AGAIN),
