@@ -110,7 +110,7 @@ def _print_unasked(report: "ValidationReport") -> None:
 
     unasked = [reason for reason in reasons(report) if reason.weight is Weight.NOT_ASKED]
     if unasked:
-        _print_list("Nothing to compare with", unasked)
+        _print_list("Not judged, and not needed", unasked)
 
 
 def _reason_grid(reason: "Reason") -> "Table":

@@ -13,10 +13,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tidegate.domain.policy import ArtifactPolicy, LatencyPolicy, ResponsePolicy, ValidationPolicy
-from tidegate.gguf import RULES, Rule
+from tidegate.gguf import RULES as GGUF_RULES
+from tidegate.gguf import Rule
+from tidegate.safetensors import RULES as OTHER_RULES
 from tidegate.validation.plain import size
 from tidegate.validation.report import CATEGORY_OF, write_whole
 
+RULES: dict[str, Rule] = {**GGUF_RULES, **OTHER_RULES}
 DOCUMENT = Path("docs/validation.md")
 PREFIXES = {
     "F": "the file",
@@ -33,6 +36,14 @@ PREFIXES = {
     "N": "numbers",
     "M": "memory",
     "C": "chat template",
+    "A": "adapters in GGUF",
+    "AD": "adapter folders",
+    "ST": "safetensors",
+    "SH": "safetensors in several files",
+    "CF": "settings of a model folder",
+    "FD": "folders",
+    "PK": "pickles",
+    "J": "JSON files",
 }
 POLICIES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("artifact", ArtifactPolicy),

@@ -33,7 +33,7 @@ TITLES: dict[Weight, str] = {
     Weight.NOT_JUDGED: "Without a result",
     Weight.WARNS: "Warnings",
     Weight.NOTES: "Notes",
-    Weight.NOT_ASKED: "Nothing to compare with",
+    Weight.NOT_ASKED: "Not judged, and not needed",
 }
 
 
@@ -119,7 +119,7 @@ def _categories(report: ValidationReport) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for view in category_views(report):
         told = " ".join(map(markdown_text, view.told)) or "no check of the profile covers it"
-        told += f" ({len(view.also)} more passed)" if view.also else ""
+        told += f" ({len(view.also)} more)" if view.also else ""
         status = f"**{view.status_title}**" if view.status_title in ("failed", "error") else view.status_title
         yield f"| {view.title} | {status} | {told} |"
 

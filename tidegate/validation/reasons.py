@@ -61,7 +61,7 @@ class Weight(StrEnum):
     WARNS = "warns"
     NOTES = "notes"
     NOT_ASKED = "not asked"
-    """Nobody gave what the check compares with, such as a digest or a baseline."""
+    """Nobody gave what the check compares with, such as a digest, or it is for another kind of file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +119,21 @@ class CategoryView:
     @property
     def messages(self) -> tuple[str, ...]:
         """What its checks say, the worst first."""
-        ranked = sorted(self.results, key=lambda result: _WORST_FIRST.index(result.status))
-        return tuple(result.message for result in ranked if result.message)
+        return tuple(result.message for result in sorted(self.results, key=_rank) if result.message)
 
     @property
     def told(self) -> tuple[str, ...]:
         """What did not pass; where all did, the first thing that was found."""
-        own = [result for result in self.results if result.status is not ValidationStatus.PASSED]
-        ranked = sorted(own, key=lambda result: _WORST_FIRST.index(result.status))
-        return tuple(result.message for result in ranked) or self.messages[:1]
+        own = [
+            result
+            for result in self.results
+            if result.status is not ValidationStatus.PASSED and _is_needed(result)
+        ]
+        return tuple(result.message for result in sorted(own, key=_rank)) or self.messages[:1]
 
     @property
     def also(self) -> tuple[str, ...]:
-        """What passed and is not in `told`."""
+        """The rest: what passed, and what nobody needed."""
         told = self.told
         return tuple(message for message in self.messages if message not in told)
 
@@ -151,7 +153,7 @@ def verdict_sentence(report: ValidationReport) -> str:
         if weights[Weight.WARNS]:
             text += f" {_started(_count(weights[Weight.WARNS], 'warning'))} should be read first."
         if weights[Weight.NOT_ASKED]:
-            text += f" {_started(_count(weights[Weight.NOT_ASKED], 'check'))} had nothing to compare with."
+            text += f" {_started(_count(weights[Weight.NOT_ASKED], 'check'))} had nothing to judge by."
         return text
     if refusing:
         text = f"{_started(_count(refusing, 'reason'))} to refuse it."
@@ -198,9 +200,18 @@ def category_views(report: ValidationReport) -> tuple[CategoryView, ...]:
     return tuple(_view(category, report.results) for category in ValidationCategory)
 
 
+def _rank(result: ValidationResult) -> int:
+    """The worst first; what nobody needed says least."""
+    return _WORST_FIRST.index(result.status) if _is_needed(result) else len(_WORST_FIRST)
+
+
+def _is_needed(result: ValidationResult) -> bool:
+    return result.is_needed or result.status is not ValidationStatus.NOT_JUDGED
+
+
 def _view(category: ValidationCategory, results: Sequence[ValidationResult]) -> CategoryView:
     own = tuple(result for result in results if result.category is category)
-    status = next((status for status in _WORST_FIRST if any(r.status is status for r in own)), None)
+    status = min(own, key=_rank).status if own else None
     return CategoryView(category, status, own)
 
 

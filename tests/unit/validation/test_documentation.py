@@ -6,9 +6,8 @@ from pathlib import Path
 import typer
 
 from tidegate.cli.app import app
-from tidegate.gguf import RULES
 from tidegate.validation import STRUCTURE_CHECKS, Recommendation
-from tidegate.validation.documentation import with_tables
+from tidegate.validation.documentation import RULES, with_tables
 from tidegate.validation.fitting import MEMORY_RESULTS
 from tidegate.validation.inference import ENGINE_RESULTS
 from tidegate.validation.provenance import SIGNATURE_CHECK
