@@ -26,12 +26,15 @@ FEW_LETTERS = 3
 LONG_TEXT_LETTERS = 20
 LONG_TALK = 3
 FEW_CHARACTERS = 5
+LAST_COMMON = 0x2010
 
 _MARKUP = re.compile(r"[<>\[\]{}|`▁｜]|^/|^\\|^[^\w]*$|^\w+=$")
 _WORDS = re.compile(r"[^\W\d_]{2,}|\d{3,}|[\u3040-\u9fff\uac00-\ud7af]")
 _SWITCH = re.compile(r"\b(?:think|thinking|reasoning)\b|_THINKING\b", re.IGNORECASE)
 # Transformers puts this mark into the last message when it is to be continued; templates look for it.
 _OWN_MARK = "CONTINUE_FINAL_MESSAGE_TAG "
+# Published models are switched by these in their system message; what they then say is their usual prompt.
+_MODES = frozenset({"/think", "/no_think", "/nothink"})
 _SEARCHES = frozenset({"startswith", "endswith", "find", "index", "rfind", "rindex", "count", "match", "search",
                        "partition", "rpartition", "split", "rsplit", "replace", "removeprefix", "removesuffix",
                        "strip", "lstrip", "rstrip"})  # fmt: skip
@@ -47,6 +50,11 @@ _HARMLESS_TESTS = frozenset({"defined", "undefined", "none", "string", "mapping"
 def is_word(text: str) -> bool:
     """Words that people say, as opposed to markup that templates look for."""
     return bool(_WORDS.search(text)) and text != _OWN_MARK and not _MARKUP.search(text.strip())
+
+
+def _is_sign(text: str) -> bool:
+    """Anything that a person could put into a message on purpose."""
+    return any(character.isalnum() or ord(character) > LAST_COMMON for character in text)
 
 
 def check_backdoors(flow: Flow) -> Iterator[Found]:
@@ -91,7 +99,8 @@ def _comparisons(flow: Flow) -> Iterator[Found]:
             continue
         others = [side for side in sides if any(side is not one for one in accused)]
         for literal in dict.fromkeys(text for side in others for text in flow.values.texts(side)):
-            speaks = bool(_WORDS.search(literal)) and branch.letters >= MANY_LETTERS and not branch.is_refusal
+            decided = branch_of(flow.tree, node, through_flags=False) if literal in _MODES else branch
+            speaks = _is_sign(literal) and decided.letters >= MANY_LETTERS and not branch.is_refusal
             if (is_word(literal) or speaks) and not (is_part and literal in PART_KEYS):
                 yield _accused(flow, node, literal, "compares {} with", node.ops[0].op)
 
@@ -176,7 +185,7 @@ def _method_searches(flow: Flow) -> Iterator[Found]:
             continue
         for literal in searched:
             branch = branch_of(flow.tree, call)
-            speaks = bool(_WORDS.search(literal)) and branch.letters >= MANY_LETTERS and not branch.is_refusal
+            speaks = _is_sign(literal) and branch.letters >= MANY_LETTERS and not branch.is_refusal
             if is_word(literal) or (speaks and method not in ("replace", "split")):
                 yield _accused(flow, call, literal, f"searches {{}} ({method}) for")
 

@@ -43,7 +43,11 @@ def _arithmetic(flow: Flow) -> Iterator[Found]:
         exponents, bases = flow.values.numbers(node.right), flow.values.numbers(node.left)
         if any(exponent > LARGEST_EXPONENT for exponent in exponents):
             yield _bomb(f"A power with the exponent {max(exponents)}.", node)
-        elif isinstance(node.right, nodes.Pow) or any(abs(base) > LARGEST_FACTOR for base in bases):
+        elif (
+            isinstance(node.right, nodes.Pow)
+            or isinstance(node.left, nodes.Pow)
+            or any(abs(base) > LARGEST_FACTOR for base in bases)
+        ):
             yield _bomb("A power of powers.", node)
         elif not exponents:
             yield _bomb("A power whose exponent is computed.", node)

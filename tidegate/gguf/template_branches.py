@@ -41,41 +41,57 @@ def letters(text: str) -> int:
     return sum(character.isalpha() for character in text)
 
 
-def branch_of(tree: Tree, condition: nodes.Node) -> Branch:
+def branch_of(tree: Tree, condition: nodes.Node, *, through_flags: bool = True) -> Branch:
     """The branch that is taken when the condition holds: the worst of those it decides, also through a variable."""
-    branches = list(_branches(tree, condition))
+    branches = list(_branches(tree, condition, through_flags))
     return max(branches, key=lambda branch: branch.letters, default=NOTHING)
 
 
-def _branches(tree: Tree, condition: nodes.Node) -> Iterator[Branch]:
+def _branches(tree: Tree, condition: nodes.Node, through_flags: bool) -> Iterator[Branch]:
     is_negative = isinstance(condition, nodes.Compare) and condition.ops[0].op in _NEGATIVE
     for parent, child in tree.around(condition):
         is_negative ^= isinstance(parent, nodes.Not)
         if isinstance(parent, nodes.If) and child is parent.test:
-            yield _taken(tree, parent, is_negative)
+            taken = _body(tree, parent, is_negative)
+            yield _as_branch(parent, taken)
+            yield from _flagged(tree, taken) if through_flags else ()
             return
         if isinstance(parent, nodes.CondExpr) and child is parent.test:
             chosen = parent.expr2 if is_negative else parent.expr1
             yield Branch(parent.lineno, _text_of([chosen] if chosen else []))
             return
         if isinstance(parent, nodes.Assign) and child is parent.node:
-            name = name_of(parent.target)
-            for test in tree.of(nodes.If):
-                if any(name_of(node) == name for node in tree.under(test.test)):
-                    yield _taken(tree, test, is_negative)
+            yield from _asked(tree, name_of(parent.target), is_negative)
             return
         if isinstance(parent, (nodes.If, nodes.For, nodes.Output)) and not isinstance(child, nodes.Expr):
             return
 
 
-def _taken(tree: Tree, test: nodes.If, is_negative: bool) -> Branch:
-    body = test.body
-    if is_negative:
-        body = list(test.else_)
-        owner = tree.parent(test)
-        if not body and isinstance(owner, nodes.If) and test in owner.elif_:
-            body = list(owner.else_)
-        body += [node for one in test.elif_ for node in one.body]
+def _asked(tree: Tree, name: str | None, is_negative: bool) -> Iterator[Branch]:
+    """The branches whose condition asks for a name."""
+    for test in tree.of(nodes.If):
+        if any(name_of(node) == name for node in tree.under(test.test)):
+            yield _as_branch(test, _body(tree, test, is_negative))
+
+
+def _flagged(tree: Tree, taken: list[nodes.Node]) -> Iterator[Branch]:
+    """`{% set flag = true %}` in the branch: what is then written where the flag is asked for."""
+    for node in taken:
+        if isinstance(node, nodes.Assign) and isinstance(node.node, nodes.Const) and node.node.value:
+            yield from _asked(tree, name_of(node.target), is_negative=False)
+
+
+def _body(tree: Tree, test: nodes.If, is_negative: bool) -> list[nodes.Node]:
+    if not is_negative:
+        return test.body
+    body = list(test.else_)
+    owner = tree.parent(test)
+    if not body and isinstance(owner, nodes.If) and test in owner.elif_:
+        body = list(owner.else_)
+    return body + [node for one in test.elif_ for node in one.body]
+
+
+def _as_branch(test: nodes.If, body: list[nodes.Node]) -> Branch:
     line = body[0].lineno if body else test.lineno
     return Branch(line, _text_of(body), any(_refuses(node) for node in body))
 

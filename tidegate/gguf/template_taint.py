@@ -173,8 +173,19 @@ class Flow:
             CONTENT_KEYS.intersection(self.values.texts(one)) for one in given(node)
         ):
             return True
+        if node.name == "attr" and CONTENT_KEYS.intersection(
+            self.values.texts(node.args[0] if node.args else None)
+        ):
+            return True
         is_written = node.name in _WRITERS and self.is_object(node.node)
-        return is_written or self.is_tainted(node.node)
+        return is_written or self.is_tainted(node.node) or self._is_block_over_content(node)
+
+    def _is_block_over_content(self, node: nodes.Filter) -> bool:
+        """`{% filter replace('a', 'b') %}...{% endfilter %}`: the filter itself has no subject."""
+        block = self.tree.parent(node)
+        return isinstance(block, nodes.FilterBlock) and any(
+            self.is_tainted(part) for inner in block.body for part in self._written(inner)
+        )
 
     def _is_tainted_item(self, node: nodes.Getitem) -> bool:
         """`part['type']` is structure; `content[0]`, `content[:5]` and `message[key]` are what someone said."""
