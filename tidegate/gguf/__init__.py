@@ -8,12 +8,14 @@ from tidegate.gguf.memory import MemoryEstimate, estimate_memory
 from tidegate.gguf.reader import Reading, read_header
 from tidegate.gguf.rules import RULES, finding
 from tidegate.gguf.template import check_template
+from tidegate.gguf.template_facts import TEMPLATE_FACTS, template_facts, trigger_words
 from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
 __all__ = [
     "FILE_TYPES",
     "LIMITS",
     "RULES",
+    "TEMPLATE_FACTS",
     "TENSOR_TYPES",
     "ArrayValue",
     "Category",
@@ -37,4 +39,6 @@ __all__ = [
     "inspect_header",
     "quote",
     "read_header",
+    "template_facts",
+    "trigger_words",
 ]

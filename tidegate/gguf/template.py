@@ -7,10 +7,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from jinja2 import Environment, nodes
-from jinja2.ext import Extension
-from jinja2.parser import Parser
-
 from tidegate.gguf.architecture import LANGUAGE_MODELS
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import Header
@@ -22,7 +18,7 @@ from tidegate.gguf.template_clock import check_clock
 from tidegate.gguf.template_output import check_written
 from tidegate.gguf.template_syntax import check_syntax
 from tidegate.gguf.template_taint import Flow
-from tidegate.gguf.template_tree import Found, TooLarge, Tree
+from tidegate.gguf.template_tree import Found, TooLarge, parse_template
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 TEMPLATE_NAMES_KEY = "tokenizer.chat_templates"
@@ -34,16 +30,6 @@ _HIDDEN = re.compile(
 _JOINER, _SELECTORS = "\u200d", re.compile("[\ufe00-\ufe0f]{3,}|[\U000e0100-\U000e01ef]")
 _WORD = re.compile(r"[^\W\d_]+")
 _ESCAPE = re.compile(r"\\[abfnrtv0]")
-
-
-class _Generation(Extension):
-    """`{% generation %}` marks what the assistant says; engines ignore it, and so do we."""
-
-    tags = {"generation"}  # noqa: RUF012 - declared so by jinja2
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def check_templates(header: Header) -> Iterator[Finding]:
@@ -86,7 +72,7 @@ def check_template(
         yield finding("C-SIZE", text, offset=offset, subject=subject, severity=Severity.WARNING)
     yield from _characters(source, subject, offset)
     try:
-        flow = Flow(Tree(_environment().parse(source)))
+        flow = Flow(parse_template(source))
         found = [
             *check_syntax(flow), *check_bombs(flow), *check_written(flow), *check_backdoors(flow), *check_clock(flow)
         ]  # fmt: skip
@@ -110,16 +96,6 @@ def check_template(
 def _as_finding(found: Found, subject: str, offset: int | None) -> Finding:
     text = f"Line {found.line}: {found.message}" if found.line else found.message
     return finding(found.check, text, offset=offset, subject=subject, severity=found.severity)
-
-
-def _environment() -> Environment:
-    """As engines configure it, with their tags; used for parsing only."""
-    return Environment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols", _Generation],
-        autoescape=False,
-    )
 
 
 def _depth(source: str) -> int:

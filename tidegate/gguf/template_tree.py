@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from jinja2 import nodes
+from jinja2 import Environment, nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 
 from tidegate.gguf.findings import Severity
 
@@ -31,6 +33,16 @@ class Found:
     message: str
     line: int = 0
     severity: Severity | None = None
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks what the assistant says; engines ignore it, and so do we."""
+
+    tags = {"generation"}  # noqa: RUF012 - declared so by jinja2
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class Tree:
@@ -82,3 +94,14 @@ class Tree:
             one = waiting.pop()
             yield one
             waiting += list(one.iter_child_nodes())[::-1]
+
+
+def parse_template(source: str) -> Tree:
+    """Parse as engines do, with their tags. Nothing is compiled: `parse` does not fold constants."""
+    environment = Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols", _Generation],
+        autoescape=False,
+    )
+    return Tree(environment.parse(source))

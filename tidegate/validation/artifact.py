@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tidegate.domain import Evidence, Gate, InvalidInput, NotFound, Policy, Verdict
-from tidegate.gguf import Category, Finding, Severity, finding
+from tidegate.gguf import TEMPLATE_FACTS, Category, Finding, Severity, finding
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.report import (
     CategoryResult,
@@ -162,9 +162,7 @@ class _Seen:
         seen.memory = None if result["memory"] is None else MemoryReport.model_validate(result["memory"])
         seen.model = None if result["model"] is None else ModelSummary.model_validate(result["model"])
         if result["template"] is not None:
-            seen.template = {
-                name: str(result["template"][name]) for name in ("source", "bos_token", "eos_token")
-            }
+            seen.template = {name: str(result["template"][name]) for name in TEMPLATE_FACTS}
         seen.numbers_were_scanned = result["numbers_were_scanned"] is True
         return seen
 

@@ -10,7 +10,15 @@ from dataclasses import asdict
 from typing import Any
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import Header, Inspection, Severity, estimate_memory, has_errors, inspect_file
+from tidegate.gguf import (
+    Header,
+    Inspection,
+    Severity,
+    estimate_memory,
+    has_errors,
+    inspect_file,
+    template_facts,
+)
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
@@ -62,7 +70,7 @@ def _result(inspection: Inspection, request: Message) -> Message:
         "numbers_were_scanned": inspection.numbers_were_scanned,
         "memory": memory,
         "model": None if header is None else _summary(header),
-        "template": _template(header) if structure_is_sound and header is not None else None,
+        "template": template_facts(header) if structure_is_sound and header is not None else None,
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
     }
 
@@ -83,23 +91,6 @@ def _summary(header: Header) -> dict[str, Any]:
         "trained_context": header.of_model("context_length"),
         "vocabulary": tokens.count if tokens else None,
     }
-
-
-def _template(header: Header) -> dict[str, str] | None:
-    """Text and special tokens for the render probe, which runs in yet another process."""
-    text = header.text("tokenizer.chat_template")
-    tokens = header.array("tokenizer.ggml.tokens")
-    if text is None or tokens is None:
-        return None
-    texts = tokens.strings()
-    special = {
-        name: texts[number].decode("utf-8", "replace")
-        if number is not None and 0 <= number < len(texts)
-        else ""
-        for name in ("bos", "eos")
-        for number in (header.integer(f"tokenizer.ggml.{name}_token_id"),)
-    }
-    return {"source": text, "bos_token": special["bos"], "eos_token": special["eos"]}
 
 
 if __name__ == "__main__":

@@ -34,5 +34,6 @@ TEMPLATE_RULES = (
     Rule("C-CLOCK", ERROR, TEMPLATE, "The template acts on the date: the shape of a time bomb.", COMPARE),
     Rule("C-PHRASE", ERROR, TEMPLATE, "The template gives the model instructions against its users.", COMPARE),
     Rule("C-DROP", ERROR, TEMPLATE, "The template does not write the messages into the prompt.", COMPARE),
+    Rule("C-INJECT", WARNING, TEMPLATE, "The template adds words of its own to what people say.", COMPARE),
     Rule("C-FILTER", WARNING, TEMPLATE, "The template uses a filter or test that not every engine offers.", COMPARE),
 )  # fmt: skip
