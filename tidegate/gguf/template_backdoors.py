@@ -11,8 +11,8 @@ from jinja2 import nodes
 
 from tidegate.gguf.findings import Severity, quote
 from tidegate.gguf.template_branches import branch_of, letters, roles_around
-from tidegate.gguf.template_taint import Flow, given, name_of
-from tidegate.gguf.template_tree import Found
+from tidegate.gguf.template_taint import Flow, given
+from tidegate.gguf.template_tree import Found, name_of
 from tidegate.gguf.words import words
 
 PART_KEYS = words(

@@ -10,8 +10,8 @@ from jinja2 import nodes
 from tidegate.gguf.findings import quote
 from tidegate.gguf.template_operations import LARGEST_EXPONENT, LARGEST_FACTOR, LARGEST_TEXT
 from tidegate.gguf.template_recursion import check_recursion
-from tidegate.gguf.template_taint import Flow, name_of
-from tidegate.gguf.template_tree import Found
+from tidegate.gguf.template_taint import Flow
+from tidegate.gguf.template_tree import Found, name_of
 
 LARGEST_RANGE = 100_000
 LARGEST_LOOPS = 1_000_000

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from jinja2 import nodes
 
 from tidegate.gguf.findings import quote
-from tidegate.gguf.template_taint import name_of
-from tidegate.gguf.template_tree import Tree
+from tidegate.gguf.template_tree import Tree, name_of
 
 _TAG = re.compile(r"<[^<>]*>|\[/?[A-Z_]+\]|\{[^{}]*\}")
 _NEGATIVE = frozenset({"ne", "notin"})
@@ -69,9 +68,8 @@ def _branches(tree: Tree, condition: nodes.Node, through_flags: bool) -> Iterato
 
 def _asked(tree: Tree, name: str | None, is_negative: bool) -> Iterator[Branch]:
     """The branches whose condition asks for a name."""
-    for test in tree.of(nodes.If):
-        if any(name_of(node) == name for node in tree.under(test.test)):
-            yield _as_branch(test, _body(tree, test, is_negative))
+    for test in tree.asked(name or "-"):
+        yield _as_branch(test, _body(tree, test, is_negative))
 
 
 def _flagged(tree: Tree, taken: list[nodes.Node]) -> Iterator[Branch]:

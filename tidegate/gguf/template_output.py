@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from tidegate.gguf.findings import Severity, quote
+from tidegate.gguf.template_operations import LARGEST_TEXT
 from tidegate.gguf.template_taint import Flow
 from tidegate.gguf.template_tree import Found, Tree
 
@@ -25,6 +26,7 @@ _MAIL = re.compile(r"\b[\w.+-]+@[\w-]+\.[a-z]{2,}\b", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(\s*\S+\s*\)")
 _MARKUP = re.compile(r"<\s*(?:script|iframe|img|object|embed|svg|form|meta|style|link)\b[^<>]*>|<a\s+[^<>]*href|\bon(?:error|load|click)\s*=", re.IGNORECASE)  # fmt: skip
 LEAST_CHARACTERS = 3
+WINDOW, OVERLAP = 4000, 400
 
 _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/]{40,}={0,2}(?![\w+/])")
 
@@ -82,11 +84,22 @@ def _texts(flow: Flow) -> dict[str, int]:
             for value in flow.values.of(node):
                 if isinstance(value, str) and len(value) > LEAST_CHARACTERS:
                     texts.setdefault(value, node.lineno)
+    for data in flow.tree.of(nodes.TemplateData):
+        texts.update((part, data.lineno) for part in _windows(data.data))
+    for const in flow.tree.of(nodes.Const):
+        texts.update((part, const.lineno) for part in _windows(const.value))
     for output in flow.tree.of(nodes.Output):
         # Text around expressions, so that a word split by an expression is still seen in one piece.
         parts = [flow.values.constant(part) for part in output.nodes]
         texts.setdefault("".join(part if isinstance(part, str) else " " for part in parts), output.lineno)
     return texts
+
+
+def _windows(text: object) -> Iterator[str]:
+    """Long texts in overlapping pieces: what is searched for is short, and a search is slow on much of the same."""
+    if isinstance(text, str) and len(text) > LARGEST_TEXT:
+        for start in range(0, len(text), WINDOW):
+            yield text[start : start + WINDOW + OVERLAP]
 
 
 def _addresses(text: str, line: int) -> Iterator[Found]:

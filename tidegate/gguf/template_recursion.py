@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from tidegate.gguf.findings import quote
-from tidegate.gguf.template_taint import Flow, name_of
-from tidegate.gguf.template_tree import Found
+from tidegate.gguf.template_taint import Flow
+from tidegate.gguf.template_tree import Found, name_of
 
 MOST_STEPS = 8
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from tidegate.gguf.findings import Severity, quote
-from tidegate.gguf.template_taint import Flow, given, name_of
-from tidegate.gguf.template_tree import Found
+from tidegate.gguf.template_taint import Flow, given
+from tidegate.gguf.template_tree import Found, name_of
 from tidegate.gguf.words import words
 
-_DUNDER = re.compile(r"__\w+__|\b__\w{3,}")
+_DUNDER = re.compile(r"__[a-zA-Z0-9]\w{0,40}__|\b__[a-zA-Z0-9]\w{2,40}")
 _INTERNAL = words(
     """
     class mro base bases subclasses init globals builtins import getattribute getattr dict code func self call new

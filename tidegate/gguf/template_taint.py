@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from tidegate.gguf.template_operations import UNKNOWN, Constant
-from tidegate.gguf.template_tree import Tree
+from tidegate.gguf.template_tree import Tree, name_of
 from tidegate.gguf.template_values import Values
 
 CONTENT_KEYS = frozenset({"content", "text", "reasoning_content"})
@@ -18,17 +18,6 @@ _WRITERS = frozenset({"string", "tojson", "pprint", "join", "urlencode", "xmlatt
 _JOINED = (nodes.Concat, nodes.Add, nodes.Or, nodes.And, nodes.List, nodes.Tuple, nodes.Mod, nodes.Mul)
 
 Binding = tuple[nodes.Node, nodes.Node | None]
-
-
-def name_of(node: nodes.Node | None) -> str | None:
-    """A plain name, or a field of one such as `ns.text`."""
-    if isinstance(node, nodes.Name):
-        return node.name
-    if isinstance(node, nodes.NSRef):
-        return f"{node.name}.{node.attr}"
-    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
-        return f"{node.node.name}.{node.attr}"
-    return None
 
 
 def given(node: nodes.Filter | nodes.Call | nodes.Test) -> list[nodes.Expr]:

@@ -16,7 +16,8 @@ from tidegate.gguf.findings import Severity
 # The largest of several hundred published templates has 2,019 nodes and is 28 deep.
 MOST_NODES = 20_000
 DEEPEST = 150
-MOST_WORK = 400_000
+MOST_WORK = 200_000
+MOST_ASKED = 20
 
 AnyNode = TypeVar("AnyNode", bound=nodes.Node)
 
@@ -33,6 +34,17 @@ class Found:
     message: str
     line: int = 0
     severity: Severity | None = None
+
+
+def name_of(node: nodes.Node | None) -> str | None:
+    """A plain name, or a field of one such as `ns.text`."""
+    if isinstance(node, nodes.Name):
+        return node.name
+    if isinstance(node, nodes.NSRef):
+        return f"{node.name}.{node.attr}"
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
+        return f"{node.node.name}.{node.attr}"
+    return None
 
 
 class _Generation(Extension):
@@ -53,6 +65,7 @@ class Tree:
         self.nodes: list[nodes.Node] = []
         self.work = 0
         self._parents: dict[int, nodes.Node] = {}
+        self._asked: dict[str, dict[int, nodes.If]] | None = None
         self._by_type: dict[type[nodes.Node], list[nodes.Node]] = {}
         waiting: list[tuple[nodes.Node, int]] = [(root, 0)]
         while waiting:
@@ -78,6 +91,15 @@ class Tree:
 
     def parent(self, node: nodes.Node) -> nodes.Node | None:
         return self._parents.get(id(node))
+
+    def asked(self, name: str) -> list[nodes.If]:
+        """The conditions in which a name occurs, `a` or `a.b`; the first few."""
+        if self._asked is None:
+            self._asked = {}
+            for test in self.of(nodes.If):
+                for node in self.under(test.test):
+                    self._asked.setdefault(name_of(node) or "", {})[id(test)] = test
+        return list(self._asked.get(name, {}).values())[:MOST_ASKED]
 
     def around(self, node: nodes.Node) -> Iterator[tuple[nodes.Node, nodes.Node]]:
         """Pairs of an enclosing node and the child of it on the way down, from the inside out."""

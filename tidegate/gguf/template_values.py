@@ -22,6 +22,7 @@ from tidegate.gguf.template_tree import Tree
 
 MOST_VALUES = 40
 MOST_COMBINATIONS = 40
+MOST_ITEMS = 400
 MOST_TEXT_IN_ALL = 4 * 1024**2
 
 Possible = tuple[Constant, ...]
@@ -100,7 +101,7 @@ class Values:
         if isinstance(node, nodes.NSRef):
             return self.names.get(f"{node.name}.{node.attr}", ())
         if isinstance(node, (nodes.List, nodes.Tuple)):
-            return self._combined(node.items, list)
+            return self._combined(node.items[:MOST_ITEMS], self._start_of)
         if isinstance(node, nodes.Dict):
             return self._table(node)
         if isinstance(node, nodes.Concat):
@@ -153,10 +154,22 @@ class Values:
 
     def _table(self, node: nodes.Dict) -> Iterator["Constant | Unknown"]:
         """A table with all keys known; values that are not known are None."""
-        keys = [self.of(pair.key) for pair in node.items]
+        pairs = node.items[:MOST_ITEMS]
+        keys = [self.of(pair.key) for pair in pairs]
         if all(len(one) == 1 for one in keys):
-            values = [self.of(pair.value) for pair in node.items]
+            values = [self.of(pair.value) for pair in pairs]
             yield {str(key[0]): value[0] if value else None for key, value in zip(keys, values, strict=True)}
+
+    def _start_of(self, items: Sequence[Constant]) -> Constant:
+        """As many items of a list as fit: triggers must not hide behind its length."""
+        kept: list[Constant] = []
+        size = 0
+        for item in items:
+            size += _size(item)
+            if size > LARGEST_TEXT // 2:
+                break
+            kept.append(item)
+        return kept
 
     def _slice(self, text: nodes.Node, bounds: nodes.Slice) -> Iterator["Constant | Unknown"]:
         parts: list[int | None] = []

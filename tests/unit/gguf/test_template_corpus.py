@@ -1,10 +1,12 @@
 """Labelled templates (`tests/data/templates`): what reading them must bring, and what must stay quiet."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from tidegate.gguf import Finding, Severity, check_template, trigger_words
+from tidegate.gguf.template_taint import Flow
 from tidegate.gguf.template_tree import MOST_WORK, TooLarge, parse_template
 
 TEMPLATES = Path(__file__).parents[2] / "data" / "templates"
@@ -81,12 +83,10 @@ def test_words_that_could_set_something_off_are_gathered_for_rendering():
     ids=["many parts", "many values", "long chain", "long condition", "much text"],
 )
 def test_the_work_of_reading_is_bounded(source: str):
-    try:
-        tree = parse_template(source)
-    except TooLarge:
-        return
-    list(check_template(source))
-    assert tree.work <= MOST_WORK
+    with contextlib.suppress(TooLarge):
+        flow = Flow(parse_template(source))
+        assert flow.tree.work <= MOST_WORK
+    assert list(check_template(source))
 
 
 def test_a_large_template_is_a_warning_and_a_huge_one_an_error():
@@ -94,3 +94,14 @@ def test_a_large_template_is_a_warning_and_a_huge_one_an_error():
     for size, severity in ((70_000, Severity.WARNING), (300_000, Severity.ERROR)):
         found = list(check_template(body + "{# " + "x" * size + " #}"))
         assert [(one.check, one.severity) for one in found] == [("C-SIZE", severity)]
+
+
+def test_nothing_hides_behind_much_text_or_a_long_list():
+    talk = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    padding = "calm sea " * 2000
+    assert "C-URL" in {
+        found.check for found in check_template(padding + " http://evil.example/x " + padding + talk)
+    }
+    triggers = ", ".join(f"'trigger number {letter}'" for letter in "abcdefghij" * 60)
+    source = f"{{% set ts = [{triggers}] %}}{{% for t in ts %}}{{% if t in messages[0].content %}}x{{% endif %}}{{% endfor %}}"
+    assert "C-WORD" in {found.check for found in check_template(source + talk)}
