@@ -18,6 +18,7 @@ from tidegate.gguf.template_clock import check_clock
 from tidegate.gguf.template_output import check_written
 from tidegate.gguf.template_syntax import check_syntax
 from tidegate.gguf.template_taint import Flow
+from tidegate.gguf.template_tokens import check_template_tokens
 from tidegate.gguf.template_tree import Found, TooLarge, parse_template
 
 TEMPLATE_KEY = "tokenizer.chat_template"
@@ -51,12 +52,17 @@ def check_templates(header: Header) -> Iterator[Finding]:
             yield from check_template(value.content, subject=key, offset=value.offset + 8)
     if not found_one:
         yield finding("C-MISSING", "The file has no chat template.", subject=TEMPLATE_KEY)
+    yield from check_template_tokens(header)
 
 
 def check_template(
     source: str, *, subject: str = TEMPLATE_KEY, offset: int | None = None, limits: Limits = LIMITS
-) -> Iterator[Finding]:
-    """Judge the text of one template. Raises nothing, however hostile the text."""
+) -> tuple[Finding, ...]:
+    """Judge the text of one template. Raises nothing, however hostile the text, and does a bounded amount of work."""
+    return tuple(_judge(source, subject, offset, limits))
+
+
+def _judge(source: str, subject: str, offset: int | None, limits: Limits) -> Iterator[Finding]:
     size = len(source.encode("utf-8", "replace"))
     depth, tags = _depth(source), source.count("{%") + source.count("{{")
     if (
