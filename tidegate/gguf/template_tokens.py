@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from tidegate.gguf.architecture import LANGUAGE_MODELS
-from tidegate.gguf.findings import Finding, Severity, quote
+from tidegate.gguf.findings import Finding, quote
 from tidegate.gguf.header import Header
 from tidegate.gguf.rules import finding
 from tidegate.gguf.template_tree import Tree, parse_template
-from tidegate.gguf.vocabulary import CONTROL, ENDS, PREFIX, UNKNOWN, USER_DEFINED
+from tidegate.gguf.vocabulary import CONTROL, PREFIX, UNKNOWN, USER_DEFINED
 from tidegate.gguf.words import words
 
 TEMPLATE_KEY = "tokenizer.chat_template"
@@ -36,15 +36,14 @@ _ALWAYS_TOKENS = words(
 def check_template_tokens(header: Header) -> Iterator[Finding]:
     """Needs a sound vocabulary and a default template that can be parsed; says nothing otherwise."""
     source, tokens = header.text(TEMPLATE_KEY), header.array(PREFIX + "tokens")
-    if header.architecture not in LANGUAGE_MODELS or tokens is None or not tokens.count:
-        return
-    texts = tokens.strings()
-    yield from _same(header, texts)
-    if not source or not texts:
+    if header.architecture not in LANGUAGE_MODELS or tokens is None or not source:
         return
     try:
         tree = parse_template(source)
     except Exception:  # noqa: BLE001 - hostile text; check_template says what is wrong with it
+        return
+    texts = tokens.strings()
+    if not texts:
         return
     written = _written(tree)
     yield from _marks(header, texts, written)
@@ -91,14 +90,11 @@ def _marks(header: Header, texts: list[bytes], written: str) -> Iterator[Finding
 def _ends(header: Header, texts: list[bytes], tree: Tree, written: str) -> Iterator[Finding]:
     """The engine stops at eos, eot and eom, and at tokens that it knows by their text."""
     ends = {text for name in ("eos", "eot", "eom") if (text := _text(header, texts, f"{name}_token_id"))}
-    known = {
-        text for raw in texts if b"<" in raw[:2] and (text := raw.decode("utf-8", "replace")).lower() in ENDS
-    }
-    if not ends and not known:
-        text = "The vocabulary has no token at which the engine would stop."
-        yield finding("V-TURN", text, subject=PREFIX + "eos_token_id", severity=Severity.ERROR)
-    elif "eos_token" not in _names(tree) and not any(end in written for end in (*ends, *known)):
-        shown = ", ".join(map(quote, sorted(ends or known)[:SHOWN_MARKS]))
+    if not ends or "eos_token" in _names(tree) or any(end in written for end in ends):
+        return
+    known = {raw.decode() for raw in _KNOWN_ENDS.intersection(texts)}
+    if not any(end in written for end in known):
+        shown = ", ".join(map(quote, sorted(ends)[:SHOWN_MARKS]))
         text = f"The template never writes {shown}, at which the engine stops: answers may not end."
         yield finding("V-TURN", text, subject=TEMPLATE_KEY)
 
@@ -110,19 +106,6 @@ def _beginnings(header: Header, texts: list[bytes], tree: Tree, written: str) ->
     if is_written_out and "bos_token" in _names(tree) and begin != _text(header, texts, "eos_token_id"):
         text = f"The template writes bos_token and also {quote(begin)} itself, which are the same."
         yield finding("V-BOS2", text, subject=TEMPLATE_KEY)
-
-
-def _same(header: Header, texts: list[bytes]) -> Iterator[Finding]:
-    """Padding with the end token teaches a model not to end; so does an unknown token that is the end."""
-    eos = header.integer(PREFIX + "eos_token_id")
-    for name in ("padding_token_id", "unknown_token_id"):
-        key = PREFIX + name
-        if eos is None or header.integer(key) != eos:
-            continue
-        shown = _text(header, texts, name)
-        level = Severity.WARNING if name == "unknown_token_id" else Severity.NOTE
-        text = f"{key} and eos_token_id are both {eos} {quote(shown)}."
-        yield finding("V-PAD", text, subject=key, severity=level)
 
 
 def _text(header: Header, texts: list[bytes], name: str) -> str:
