@@ -22,6 +22,7 @@ SHOWN_MARKS = 5
 LONGEST_MARK = 64
 
 _MARK = re.compile(r"<[|｜][^<>|｜\s]{1,60}[|｜]>|<(?:start|end)_of_turn>|<(?:start|end)_of_image>")
+_KNOWN_ENDS = frozenset(form.encode() for end in ENDS for form in (end, end.upper()))
 # Marks that are control tokens in every family that writes them. Others, such as `<|user|>`, are plain text in some.
 _ALWAYS_TOKENS = words(
     """
