@@ -3,6 +3,7 @@
 from tidegate.gguf.findings import Category, Finding, Rule, Severity, capped, has_errors, quote
 from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, fit, with_prices
 from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
+from tidegate.gguf.header_diff import Change, HeaderDiff, header_diff
 from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header, inspect_stream
 from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.memory import (
@@ -19,7 +20,17 @@ from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
 from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
 from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split
 from tidegate.gguf.template import check_template
+from tidegate.gguf.template_baseline import check_against_baseline
+from tidegate.gguf.template_facts import TEMPLATE_FACTS, template_facts, trigger_words
 from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
+from tidegate.gguf.tokenizer_diff import (
+    TemplateDiff,
+    TokenizerDiff,
+    template_diff,
+    template_diffs,
+    template_digest,
+    tokenizer_diff,
+)
 
 __all__ = [
     "CACHE_TYPES",
@@ -29,14 +40,17 @@ __all__ = [
     "GPU_TABLE_DATE",
     "LIMITS",
     "RULES",
+    "TEMPLATE_FACTS",
     "TENSOR_TYPES",
     "UNSUPPORTED",
     "ArrayValue",
     "Category",
+    "Change",
     "Finding",
     "Gpu",
     "GpuFit",
     "Header",
+    "HeaderDiff",
     "Inspection",
     "Limits",
     "MemoryEstimate",
@@ -46,19 +60,23 @@ __all__ = [
     "Severity",
     "SplitInspection",
     "SplitName",
+    "TemplateDiff",
     "TensorInfo",
     "TensorType",
+    "TokenizerDiff",
     "Value",
     "ValueType",
     "cache_bytes",
     "capped",
     "cheapest",
+    "check_against_baseline",
     "check_split",
     "check_template",
     "estimate_memory",
     "finding",
     "fit",
     "has_errors",
+    "header_diff",
     "inspect_file",
     "inspect_header",
     "inspect_split",
@@ -70,5 +88,11 @@ __all__ = [
     "parse_name",
     "quote",
     "read_header",
+    "template_diff",
+    "template_diffs",
+    "template_digest",
+    "template_facts",
+    "tokenizer_diff",
+    "trigger_words",
     "with_prices",
 ]

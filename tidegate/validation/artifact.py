@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tidegate.domain import InvalidInput, NotFound, Policy
-from tidegate.gguf import Category, Finding, Severity, finding, parse_name
+from tidegate.gguf import TEMPLATE_FACTS, Category, Finding, Severity, finding, parse_name
 from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.levels import at_level
@@ -273,7 +273,7 @@ def _read_fields(result: dict[str, Any]) -> Inspected:
         raise ValueError("the number of errors does not agree")
     template: dict[str, str] | None = None
     if result["template"] is not None:
-        template = {name: str(result["template"][name]) for name in ("source", "bos_token", "eos_token")}
+        template = {name: str(result["template"][name]) for name in TEMPLATE_FACTS}
     return Inspected(
         digest=str(result["digest"]),
         findings=[Finding(**dict(row)) for row in rows],

@@ -27,6 +27,7 @@ from tidegate.gguf import (
     inspect_split,
     judge_split,
     read_header,
+    template_facts,
 )
 from tidegate.safetensors import (
     ArtifactInspection,
@@ -142,7 +143,9 @@ def _result(inspection: ArtifactInspection, request: Message) -> Message:
         "kind": inspection.kind.value,
         "files": [asdict(file) for file in inspection.files],
         "model": _weights(inspection.weights) if header is None else _summary(header),
-        "template": _template(header) if structure_is_sound and header is not None and is_model else None,
+        "template": template_facts(header)
+        if structure_is_sound and header is not None and is_model
+        else None,
         "tokenizer": tokenizer_marks(header) if structure_is_sound and header is not None else {},
         "tensor_groups": tensor_groups(header) if header is not None else [],
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
@@ -225,23 +228,6 @@ def tokenizer_marks(header: Header) -> dict[str, Any]:
         elif len(marks) < MOST_MARKS:
             marks[name] = content[:64] if isinstance(content, str) else str(content)[:64]
     return marks
-
-
-def _template(header: Header) -> dict[str, str] | None:
-    """Text and special tokens for the render probe, which runs in yet another process."""
-    text = header.text("tokenizer.chat_template")
-    tokens = header.array("tokenizer.ggml.tokens")
-    if text is None or tokens is None:
-        return None
-    texts = tokens.strings()
-    special = {
-        name: texts[number].decode("utf-8", "replace")
-        if number is not None and 0 <= number < len(texts)
-        else ""
-        for name in ("bos", "eos")
-        for number in (header.integer(f"tokenizer.ggml.{name}_token_id"),)
-    }
-    return {"source": text, "bos_token": special["bos"], "eos_token": special["eos"]}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Recommendation, Markdown, and judging of rendered templates; nothing is started here."""
+"""Recommendation and Markdown; nothing is started here."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,6 @@ from tidegate.validation import (
     to_markdown,
 )
 from tidegate.validation.artifact import CHECK_OF
-from tidegate.validation.confinement import ChildOutcome
-from tidegate.validation.template_probe import ANSWER, FIRST, SECOND, SYSTEM, judge_renders
 
 PASSED, NOT_JUDGED = ValidationStatus.PASSED, ValidationStatus.NOT_JUDGED
 
@@ -127,46 +125,3 @@ def test_markdown_keeps_markup_and_control_codes_of_the_file_out():
     assert "\n# y" not in text
     assert text.startswith("# Do not deploy")
     assert "byte 7" in text
-
-
-def _rendered(*texts: str, refusal: str = "", error: str = "") -> ChildOutcome:
-    renders = [{"text": text, "refusal": "", "error": ""} for text in texts]
-    if refusal or error:
-        renders[2] = {"text": "", "refusal": refusal, "error": error}
-    return ChildOutcome({"renders": renders}, 0, "", "", 0.1)
-
-
-TALK = f"{FIRST} {ANSWER} {SECOND}"
-
-
-def _checks(outcome: ChildOutcome) -> list[tuple[str, str]]:
-    return [(found.check, found.severity.value) for found in judge_renders(outcome)]
-
-
-def test_a_template_that_writes_every_message_once_and_in_order_is_fine():
-    assert _checks(_rendered(FIRST, TALK, f"{SYSTEM} {TALK}", TALK)) == []
-    assert _checks(_rendered(FIRST, TALK, f"{FIRST} {ANSWER} {SYSTEM} {SECOND}", TALK)) == []
-
-
-def test_a_template_that_drops_doubles_or_reorders_is_noticed():
-    assert _checks(_rendered(FIRST, TALK, TALK, TALK)) == [("C-DROP", "error")]
-    assert _checks(_rendered("", TALK, f"{SYSTEM} {TALK}", TALK)) == [("C-DROP", "error")]
-    assert _checks(
-        _rendered(FIRST, f"{SECOND} {ANSWER} {FIRST}", f"{SYSTEM} {TALK}", f"{SECOND} {ANSWER} {FIRST}")
-    )
-    assert _checks(_rendered(f"{FIRST} {FIRST}", TALK, f"{SYSTEM} {TALK}", TALK)) == [("C-DROP", "warning")]
-
-
-def test_a_template_may_refuse_system_messages_but_not_fail():
-    assert _checks(_rendered(FIRST, TALK, "", TALK, refusal="no system role")) == [("C-DROP", "warning")]
-    assert _checks(_rendered(FIRST, TALK, "", TALK, error="TypeError: x")) == [("C-PARSE", "error")]
-
-
-def test_a_prompt_that_changes_with_the_year_beyond_its_digits_is_noticed():
-    assert _checks(_rendered(FIRST, f"2026 {TALK}", f"{SYSTEM} {TALK}", f"2041 {TALK}")) == []
-    assert _checks(_rendered(FIRST, TALK, f"{SYSTEM} {TALK}", f"{TALK} new orders")) == [("C-CLOCK", "error")]
-
-
-def test_a_renderer_that_died_or_babbled_is_an_error():
-    assert _checks(ChildOutcome(None, -9, "it did not end", "", 60.0)) == [("C-BOMB", "error")]
-    assert _checks(ChildOutcome({"renders": []}, 0, "", "", 0.1)) == [("C-BOMB", "error")]
