@@ -1,5 +1,6 @@
 """What people name a model by: a file, MODEL:VERSION of an organization, or an alias of a service."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,22 @@ def named_artifact(name: str, *, org: str = "", service: str = "", model: str = 
     ports.organization(owner)
     found = _registered(ports, owner, ref, name, model)
     return Named(_stored(ports, found), found.version, found.digest)
+
+
+def whole_artifacts(paths: Sequence[Path]) -> list[Path]:
+    """Parts of one split model, named one by one or by their folder, are one artifact: its first part."""
+    return list(dict.fromkeys(map(_whole, paths)))
+
+
+def _whole(path: Path) -> Path:
+    from tidegate.gguf.split import parse_name
+
+    parts = sorted(path.glob("*.gguf")) if path.is_dir() else [path]
+    names = [parse_name(part.name) for part in parts]
+    sets = {(name.prefix, name.count) if name else None for name in names}
+    first = names[0].siblings[:1] if names and names[0] is not None and len(sets) == 1 else ()
+    folder = path if path.is_dir() else path.parent
+    return folder / first[0] if first and (folder / first[0]).is_file() else path
 
 
 def _registered(

@@ -22,7 +22,7 @@ DEFAULT_FORMATS = ("json", "md", "html")
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files, or folders.")],
     model_name: Annotated[str, typer.Option("--model-name", help="Model name, for the report.")] = "",
     version: Annotated[str, typer.Option("--version", help="Its version, for the report.")] = "",
     baseline: Annotated[
@@ -93,11 +93,12 @@ def validate(
       tidegate validate new.gguf --policy swaggystacks --sarif --junit --json
     """
     from tidegate.cli import validation_view
-    from tidegate.cli.artifact_names import Named, named_artifact
+    from tidegate.cli.artifact_names import Named, named_artifact, whole_artifacts
     from tidegate.cli.validation_files import DEFAULT_FOLDER, ReportFolder, check_notify_url
     from tidegate.cli.validation_files import notify as tell
     from tidegate.cli.validation_run import run_all, watching
 
+    files = whole_artifacts(files)
     _check_options(files, digest, version, profile)
     check_notify_url(notify)
     base = named_artifact(baseline, service=service, model=model_name) if baseline else Named(Path())

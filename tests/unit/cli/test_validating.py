@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.validation.sample_reports import HOSTILE, hostile, refused, report, sound
+from tidegate.cli.artifact_names import whole_artifacts
 from tidegate.cli.validation_files import ReportFolder, notify, summary_of
 from tidegate.cli.validation_run import Done, Quiet, run_all
 from tidegate.cli.validation_view import print_many, print_one
@@ -160,3 +161,13 @@ def test_a_file_that_is_not_there_is_told_as_one_of_the_results(run: Any):
     told = json.loads(result.stdout)
     assert told[0]["error"]["code"] == "TG-2002"
     assert told[0]["may_be_deployed"] is False
+
+
+def test_the_parts_of_a_split_model_are_one_artifact_however_they_are_named(tmp_path: Path):
+    parts = [tmp_path / f"m-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for part in parts:
+        part.touch()
+    assert whole_artifacts(parts) == [parts[0]]
+    assert whole_artifacts([tmp_path]) == [parts[0]]
+    (tmp_path / "other.gguf").touch()
+    assert whole_artifacts([tmp_path, Path("/nowhere/x.gguf")]) == [tmp_path, Path("/nowhere/x.gguf")]
