@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tidegate.validation.confinement import (
         ChildLimits,
     )
+    from tidegate.validation.engine_part import (
+        EnginePart,
+        with_engine_part,
+    )
     from tidegate.validation.engine_report import (
         EngineJob,
         EngineReport,
@@ -34,11 +38,13 @@ if TYPE_CHECKING:
     from tidegate.validation.inference import (
         ENGINE_RESULTS,
         INFERENCE_CHECKS,
-        ChildLauncher,
-        EngineLauncher,
         check_inference,
         judge_engine,
         not_judged,
+    )
+    from tidegate.validation.launching import (
+        ChildLauncher,
+        EngineLauncher,
     )
     from tidegate.validation.levels import (
         at_level,
@@ -85,9 +91,7 @@ if TYPE_CHECKING:
         SignatureState,
     )
     from tidegate.validation.validator import (
-        EnginePart,
         PreDeploymentValidator,
-        with_engine_part,
     )
 
 __all__ = [
@@ -164,6 +168,10 @@ _HOMES = {
         "CheckContext",
     ),
     "confinement": ("ChildLimits",),
+    "engine_part": (
+        "EnginePart",
+        "with_engine_part",
+    ),
     "engine_report": (
         "EngineJob",
         "EngineReport",
@@ -173,11 +181,13 @@ _HOMES = {
     "inference": (
         "ENGINE_RESULTS",
         "INFERENCE_CHECKS",
-        "ChildLauncher",
-        "EngineLauncher",
         "check_inference",
         "judge_engine",
         "not_judged",
+    ),
+    "launching": (
+        "ChildLauncher",
+        "EngineLauncher",
     ),
     "levels": ("at_level",),
     "markdown": ("to_markdown",),
@@ -219,11 +229,7 @@ _HOMES = {
         "ProvenanceFindings",
         "SignatureState",
     ),
-    "validator": (
-        "EnginePart",
-        "PreDeploymentValidator",
-        "with_engine_part",
-    ),
+    "validator": ("PreDeploymentValidator",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

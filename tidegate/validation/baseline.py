@@ -8,9 +8,9 @@ from tidegate.domain import Policy
 from tidegate.gguf import Severity
 from tidegate.quality import STANDARD_BANK, Bank, read_bank
 from tidegate.validation.allocation import CrossCheck
-from tidegate.validation.artifact import Inspected
 from tidegate.validation.engine_report import EngineRun
 from tidegate.validation.inference import judge_inference, read_report
+from tidegate.validation.inspected import Inspected
 from tidegate.validation.latency import judge_slowdown
 from tidegate.validation.regression import (
     ANSWERS,

@@ -5,7 +5,7 @@ from typing import Any
 
 from tidegate.domain.policy import ValidationPolicy
 from tidegate.validation.allocation import CrossCheck
-from tidegate.validation.artifact import Inspected
+from tidegate.validation.inspected import Inspected
 from tidegate.validation.plain import size
 from tidegate.validation.report import (
     GpuFit,

@@ -12,14 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from tidegate.domain import Evidence, Gate, InvalidInput, Policy, Provenance
+from tidegate.domain import Gate, InvalidInput, Policy, Provenance
 from tidegate.quality import Bank
 from tidegate.validation.allocation import CrossCheck, cross_check
 from tidegate.validation.artifact import (
-    Inspected,
-    InspectionJob,
     inspect_open,
     open_artifact,
     open_parts,
@@ -35,19 +31,17 @@ from tidegate.validation.baseline import (
     unusable,
 )
 from tidegate.validation.checks import CheckContext
+from tidegate.validation.engine_part import EnginePart, engine_part
 from tidegate.validation.engine_report import EngineRun
 from tidegate.validation.fitting import CROSS_CHECK, judge_cross_check, judge_fit
-from tidegate.validation.inference import (
+from tidegate.validation.inference import ENGINE_RESULTS, judge_engine, not_judged
+from tidegate.validation.inspected import Inspected, InspectionJob
+from tidegate.validation.launching import (
     DEFAULT_MEMORY_BYTES,
-    ENGINE_RESULTS,
     ChildLauncher,
     EngineLauncher,
     engine_job,
     engine_limits,
-    judge_engine,
-    not_judged,
-    read_report,
-    responses_of,
 )
 from tidegate.validation.levels import at_level
 from tidegate.validation.provenance import signature_result
@@ -57,13 +51,9 @@ from tidegate.validation.report import (
     GATE_OF,
     Profile,
     Recommendation,
-    SpeedSample,
-    TestQuery,
-    TestResponse,
     ValidationCategory,
     ValidationReport,
     ValidationResult,
-    evidence_of_results,
     recommend,
     summarize,
 )
@@ -84,36 +74,6 @@ LOADING_NEEDS = (
     "gguf.memory",
 )
 """What must not refuse a file before it is given to an engine."""
-
-
-class EnginePart(BaseModel):
-    """What one load of the model gave: results, and what was asked and answered. Plain data, for other hosts."""
-
-    model_config = ConfigDict(frozen=True)
-
-    results: tuple[ValidationResult, ...] = ()
-    test_queries: tuple[TestQuery, ...] = ()
-    test_responses: tuple[TestResponse, ...] = ()
-    speed: tuple[SpeedSample, ...] = ()
-
-    def evidence(self, digest: str) -> list[Evidence]:
-        """Rows for the inference gate of a release."""
-        return evidence_of_results(self.results, digest)
-
-
-def with_engine_part(structure: ValidationReport, part: EnginePart) -> ValidationReport:
-    """One report of the two halves, each of which may come from another host. A half without results refuses."""
-    results = (*structure.results, *(part.results or not_judged(*ENGINE_RESULTS, why="there is no result")))
-    return structure.model_copy(
-        update={
-            "results": results,
-            "recommendation": recommend(results),
-            "summary": summarize(results),
-            "test_queries": part.test_queries,
-            "test_responses": part.test_responses,
-            "speed": part.speed,
-        }
-    )
 
 
 @dataclass(slots=True)
@@ -257,7 +217,7 @@ class PreDeploymentValidator:
             size = os.fstat(files.candidate).st_size
             seen = Inspected(size_bytes=size, digest=self.expected_digest)
             run = self._load(files.candidate, seen, None, "ask")
-            part = _engine_part(run, judge_engine(run, self.policy))
+            part = engine_part(run, judge_engine(run, self.policy))
             plugins = self._plugins(files.candidate, seen, part, ENGINE_CATEGORIES)
         finally:
             files.close()
@@ -362,7 +322,7 @@ class PreDeploymentValidator:
                 why = "the engine is given one file; merge the parts with `llama-gguf-split --merge`"
             refused = not_judged(*ENGINE_RESULTS, why=why, is_needed=not is_other)
             return EnginePart(results=(*refused, *regression))
-        return _engine_part(ours.run, [*judge_engine(ours.run, self.policy), *regression])
+        return engine_part(ours.run, [*judge_engine(ours.run, self.policy), *regression])
 
     def _plugins(
         self, descriptor: int, seen: Inspected, part: EnginePart, categories: Sequence[ValidationCategory]
@@ -431,14 +391,3 @@ class PreDeploymentValidator:
         if unusable(theirs):
             return recommendation, None
         return Recommendation.ROLL_BACK, self.baseline_version
-
-
-def _engine_part(run: EngineRun, results: Sequence[ValidationResult]) -> EnginePart:
-    report, _ = read_report(run)
-    queries, responses = responses_of(run)
-    return EnginePart(
-        results=tuple(results),
-        test_queries=queries,
-        test_responses=responses,
-        speed=() if report is None else tuple(said.sample() for said in report.speed),
-    )

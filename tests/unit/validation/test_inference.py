@@ -19,7 +19,8 @@ from tidegate.validation import (
     evidence_of_results,
     judge_engine,
 )
-from tidegate.validation.inference import engine_job, responses_of
+from tidegate.validation.inference import responses_of
+from tidegate.validation.launching import engine_job
 
 PASSED, FAILED, NOT_JUDGED = ValidationStatus.PASSED, ValidationStatus.FAILED, ValidationStatus.NOT_JUDGED
 

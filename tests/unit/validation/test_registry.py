@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tidegate.domain import Policy
-from tidegate.validation import ValidationCategory, ValidationStatus
+from tidegate.domain.policy import ALWAYS_CHECKED
+from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS, ValidationCategory, ValidationStatus
 from tidegate.validation.checks import CheckContext
 from tidegate.validation.confinement import ChildOutcome
 from tidegate.validation.levels import at_level
@@ -82,3 +83,7 @@ def test_the_policy_turns_a_check_off_or_hardens_it():
     off = at_level(result.model_copy(update={"check_name": "latency.ttft"}), policy)
     assert off.status is ValidationStatus.NOT_JUDGED
     assert not off.is_needed
+
+
+def test_what_no_policy_can_turn_off_is_what_the_gates_ask_for():
+    assert ALWAYS_CHECKED == STRUCTURE_CHECKS | INFERENCE_CHECKS
