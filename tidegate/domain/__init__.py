@@ -1,39 +1,47 @@
-"""Value types shared by every room. Pure: no clock, disk, network or randomness."""
+"""Value types shared by every room. Pure: no clock, disk, network or randomness.
 
-from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
-from tidegate.domain.artifact import ModelVersion
-from tidegate.domain.errors import (
-    CapacityShortage,
-    Fenced,
-    InvalidInput,
-    NeedsOperator,
-    NotFound,
-    Permanent,
-    Refused,
-    TidegateError,
-    Transient,
-)
-from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
-from tidegate.domain.names import ServiceRef, owner_of_set, set_name
-from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
-from tidegate.domain.policy import Policy
-from tidegate.domain.provenance import Provenance, TrustedCertificate, TrustedKey
-from tidegate.domain.release import (
-    TERMINAL,
-    JournalEntry,
-    Plan,
-    Release,
-    ReleaseRequest,
-    ReleaseState,
-    idempotency_key,
-)
-from tidegate.domain.request_proof import Action, RequestProof, parameters_digest
-from tidegate.domain.roles import Permission, Role, role_for
-from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
-from tidegate.domain.runpod import RunPodServiceConfig
-from tidegate.domain.secret import Secret
-from tidegate.domain.secret_reference import Place, SecretReference
-from tidegate.domain.sets import SetSpec, SetState, SetStatus
+Names are loaded when they are first used: the confined children that read untrusted files start several times
+for each of them, and need the errors alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
+    from tidegate.domain.artifact import ModelVersion
+    from tidegate.domain.errors import (
+        CapacityShortage,
+        Fenced,
+        InvalidInput,
+        NeedsOperator,
+        NotFound,
+        Permanent,
+        Refused,
+        TidegateError,
+        Transient,
+    )
+    from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
+    from tidegate.domain.names import ServiceRef, owner_of_set, set_name
+    from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
+    from tidegate.domain.policy import Policy
+    from tidegate.domain.provenance import Provenance, TrustedCertificate, TrustedKey
+    from tidegate.domain.release import (
+        TERMINAL,
+        JournalEntry,
+        Plan,
+        Release,
+        ReleaseRequest,
+        ReleaseState,
+        idempotency_key,
+    )
+    from tidegate.domain.request_proof import Action, RequestProof, parameters_digest
+    from tidegate.domain.roles import Permission, Role, role_for
+    from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
+    from tidegate.domain.runpod import RunPodServiceConfig
+    from tidegate.domain.secret import Secret
+    from tidegate.domain.secret_reference import Place, SecretReference
+    from tidegate.domain.sets import SetSpec, SetState, SetStatus
 
 __all__ = [
     "LOCAL_KEY_NAME",
@@ -93,3 +101,93 @@ __all__ = [
     "role_for",
     "set_name",
 ]
+
+_HOMES = {
+    "api_keys": (
+        "LOCAL_KEY_NAME",
+        "ApiKey",
+        "ApiKeyState",
+        "key_digest",
+    ),
+    "artifact": ("ModelVersion",),
+    "errors": (
+        "CapacityShortage",
+        "Fenced",
+        "InvalidInput",
+        "NeedsOperator",
+        "NotFound",
+        "Permanent",
+        "Refused",
+        "TidegateError",
+        "Transient",
+    ),
+    "evidence": (
+        "Evidence",
+        "Gate",
+        "GateResult",
+        "Verdict",
+        "fold",
+    ),
+    "names": (
+        "ServiceRef",
+        "owner_of_set",
+        "set_name",
+    ),
+    "organization": (
+        "NIGHTLY",
+        "TRAINING",
+        "Limits",
+        "ModelRule",
+        "Organization",
+        "ServiceConfig",
+    ),
+    "policy": ("Policy",),
+    "provenance": (
+        "Provenance",
+        "TrustedCertificate",
+        "TrustedKey",
+    ),
+    "release": (
+        "TERMINAL",
+        "JournalEntry",
+        "Plan",
+        "Release",
+        "ReleaseRequest",
+        "ReleaseState",
+        "idempotency_key",
+    ),
+    "request_proof": (
+        "Action",
+        "RequestProof",
+        "parameters_digest",
+    ),
+    "roles": (
+        "Permission",
+        "Role",
+        "role_for",
+    ),
+    "route": (
+        "GatewayStatus",
+        "Route",
+        "TrafficCounts",
+        "Upstream",
+    ),
+    "runpod": ("RunPodServiceConfig",),
+    "secret": ("Secret",),
+    "secret_reference": (
+        "Place",
+        "SecretReference",
+    ),
+    "sets": (
+        "SetSpec",
+        "SetState",
+        "SetStatus",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"tidegate.domain.{_MODULE_OF[name]}"), name)

@@ -110,6 +110,9 @@ def find_flaw(kind: TensorType, blocks: Bytes) -> Flaw | None:
 def scales(kind: TensorType, blocks: Bytes) -> NDArray[np.float64]:
     """Magnitudes of the scales of a few blocks, or of the numbers of a type without blocks."""
     form = FORMATS.get(kind.scale)
+    if kind.scale is Scale.F8_E5M2:
+        # The upper byte of half precision.
+        return np.abs((blocks.astype(np.uint16) << 8).view(np.float16).astype(np.float64))
     if form is not None and kind.scale is not Scale.BF16:
         return np.abs(blocks.view(form.word.replace("u", "f")).astype(np.float64))
     if kind.scale is Scale.BF16:

@@ -152,8 +152,9 @@ def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
 
 
 def _repeated(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    # No sets of numpy here: they load its masked arrays when first used, which doubles the time of a header.
     ordered = np.sort(values)
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return ordered[1:][ordered[1:] == ordered[:-1]]
 
 
 def _marks(tokens: ArrayValue) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confi
 from tidegate.validation.levels import at_level
 from tidegate.validation.report import (
     CATEGORY_OF,
+    GpuFit,
     MemoryReport,
     ModelSummary,
     ReportedFinding,
@@ -68,6 +69,7 @@ class Inspected:
     template: dict[str, str] | None = None
     tokenizer: dict[str, str] = field(default_factory=dict[str, str])
     tensor_groups: tuple[TensorGroup, ...] = ()
+    gpu_fit: tuple[GpuFit, ...] = ()
     numbers_were_scanned: bool = False
     is_header_only: bool = False
     is_rendered: bool = False
@@ -168,6 +170,7 @@ def validate_artifact(
         results=results,
         memory=seen.memory,
         model=seen.model,
+        gpu_fit=seen.gpu_fit,
         tensor_groups=seen.tensor_groups,
         policy_digest=policy.digest,
         wall_seconds=time.monotonic() - started,
@@ -277,6 +280,7 @@ def _read_fields(result: dict[str, Any]) -> Inspected:
         template=template,
         tokenizer={str(name): str(value) for name, value in dict(result["tokenizer"]).items()},
         tensor_groups=tuple(TensorGroup.model_validate(group) for group in result["tensor_groups"]),
+        gpu_fit=tuple(GpuFit.model_validate(row) for row in result["gpu_fit"]),
         numbers_were_scanned=result["numbers_were_scanned"] is True,
         is_header_only=result["is_header_only"] is True,
         kind=ArtifactKind(result["kind"]),

@@ -7,6 +7,7 @@ from typing import Any
 from tidegate.domain import Policy
 from tidegate.gguf import Severity
 from tidegate.quality import STANDARD_BANK, Bank, read_bank
+from tidegate.validation.allocation import CrossCheck
 from tidegate.validation.artifact import Inspected
 from tidegate.validation.engine_report import EngineRun
 from tidegate.validation.inference import judge_inference, read_report
@@ -44,6 +45,8 @@ class Side:
 
     seen: Inspected
     run: EngineRun | None = None
+    check: CrossCheck | None = None
+    """The engine's own plan of memory; made for the candidate alone."""
 
 
 def choose_bank(named: Bank | None, *, has_baseline: bool) -> ChosenBank | None:

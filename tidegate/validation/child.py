@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 import sys
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,9 +17,11 @@ from tidegate.gguf import (
     ArrayValue,
     Header,
     Inspection,
+    MemoryEstimate,
     Severity,
     capped,
     estimate_memory,
+    fit,
     has_errors,
     inspect_header,
     inspect_split,
@@ -33,6 +36,7 @@ from tidegate.safetensors import (
     inspect_artifact,
 )
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
+from tidegate.validation.tensor_kinds import tensor_kind
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
 USUAL_CONTEXT = 4096
@@ -122,9 +126,8 @@ def _result(inspection: ArtifactInspection, request: Message) -> Message:
     is_model = inspection.kind is ArtifactKind.GGUF_MODEL
     memory: dict[str, Any] | None = None
     if header is not None and structure_is_sound and is_model:
-        context = request["context_tokens"] or _usual_context(header)
         try:
-            estimate = estimate_memory(header, context, request["parallel"], is_on_gpu=request["is_on_gpu"])
+            estimate = _estimate(header, request, is_on_gpu=request["is_on_gpu"])
             memory = {**asdict(estimate), "total_bytes": estimate.total_bytes}
         except InvalidInput as error:
             os.write(2, str(error).encode() + b"\n")
@@ -134,15 +137,30 @@ def _result(inspection: ArtifactInspection, request: Message) -> Message:
         "findings": [asdict(found) for found in inspection.findings],
         "numbers_were_scanned": inspection.numbers_were_scanned,
         "memory": memory,
+        "gpu_fit": _gpu_fit(header, request) if memory is not None and header is not None else [],
         "is_header_only": False,
         "kind": inspection.kind.value,
         "files": [asdict(file) for file in inspection.files],
         "model": _weights(inspection.weights) if header is None else _summary(header),
         "template": _template(header) if structure_is_sound and header is not None and is_model else None,
         "tokenizer": tokenizer_marks(header) if structure_is_sound and header is not None else {},
-        "tensor_groups": [],
+        "tensor_groups": tensor_groups(header) if header is not None else [],
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
     }
+
+
+def tensor_groups(header: Header) -> list[dict[str, Any]]:
+    """Tensors of one part of the model and one type together, largest first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    sizes: Counter[tuple[str, str]] = Counter()
+    for tensor in header.tensors:
+        at = (tensor_kind(tensor.name), tensor.type.name if tensor.type else "unknown")
+        counts[at] += 1
+        sizes[at] += min(tensor.n_bytes or 0, 2**63)
+    return [
+        {"kind": kind, "type": name, "tensors": counts[kind, name], "bytes": min(size, 2**63)}
+        for (kind, name), size in sizes.most_common()
+    ]
 
 
 def _weights(summary: WeightsSummary | None) -> dict[str, Any] | None:
@@ -173,6 +191,20 @@ def _summary(header: Header) -> dict[str, Any]:
         "trained_context": header.of_model("context_length"),
         "vocabulary": tokens.count if tokens else None,
     }
+
+
+def _estimate(header: Header, request: Message, *, is_on_gpu: bool) -> MemoryEstimate:
+    context = request["context_tokens"] or _usual_context(header)
+    return estimate_memory(header, context, request["parallel"], is_on_gpu=is_on_gpu)
+
+
+def _gpu_fit(header: Header, request: Message) -> list[dict[str, Any]]:
+    """Every type of GPU, cheapest first."""
+    try:
+        return [asdict(one) for one in fit(_estimate(header, request, is_on_gpu=True))]
+    except InvalidInput as error:
+        os.write(2, str(error).encode() + b"\n")
+        return []
 
 
 def _usual_context(header: Header) -> int:

@@ -426,4 +426,5 @@ _CATEGORY_OF = {
     "inference": ValidationCategory.INFERENCE,
     "response": ValidationCategory.RESPONSE_QUALITY,
     "latency": ValidationCategory.LATENCY,
+    "memory": ValidationCategory.MEMORY,
 }

@@ -147,6 +147,7 @@ class MemoryReport(_Frozen):
     context_tokens: int
     parallel: int
     is_upper_bound: bool
+    gpu_bytes: int = Field(default=0, description="Of the total, what has to fit on a GPU; 0 without one.")
     cross_check_bytes: int | None = Field(
         default=None, description="What the engine itself says it would allocate, when it was asked."
     )

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tidegate.domain import Evidence, Gate, InvalidInput, Policy, Provenance
 from tidegate.quality import Bank
+from tidegate.validation.allocation import CrossCheck, cross_check
 from tidegate.validation.artifact import (
     Inspected,
     InspectionJob,
@@ -35,6 +36,7 @@ from tidegate.validation.baseline import (
 )
 from tidegate.validation.checks import CheckContext
 from tidegate.validation.engine_report import EngineRun
+from tidegate.validation.fitting import CROSS_CHECK, judge_cross_check, judge_fit
 from tidegate.validation.inference import (
     DEFAULT_MEMORY_BYTES,
     ENGINE_RESULTS,
@@ -207,7 +209,7 @@ class PreDeploymentValidator:
         files = self._open()
         try:
             ours, theirs = self._inspect(files)
-            results = self._structure(ours.seen)
+            results = [*self._structure(ours.seen), *self._memory(ours)]
             if self.profile == "quick":
                 part = EnginePart(results=tuple(not_judged(*ENGINE_RESULTS, why="only the header was read")))
             else:
@@ -228,8 +230,9 @@ class PreDeploymentValidator:
         started = time.monotonic()
         files = _Files(open_artifact(self.path), parts=open_parts(self.path))
         try:
-            seen = self._inspect(files)[0].seen
-            results = self._structure(seen)
+            ours, _ = self._inspect(files)
+            seen = ours.seen
+            results = [*self._structure(seen), *self._memory(ours)]
             results += self._plugins(files.candidate, seen, EnginePart(), STRUCTURE_CATEGORIES)
         finally:
             files.close()
@@ -278,13 +281,32 @@ class PreDeploymentValidator:
             self.is_on_gpu,
             is_header_only=self.profile == "quick",
         )
-        ours = replace(job, parts=files.parts)
         with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
             other = None if files.baseline is None else pool.submit(inspect_open, files.baseline, job)
-            seen = inspect_open(files.candidate, ours, self._progress("read"))
+            seen = inspect_open(files.candidate, replace(job, parts=files.parts), self._progress("read"))
+            check = pool.submit(self._cross_check, files.candidate, seen)
             if not job.is_header_only:
                 render(seen)
-            return Side(seen), None if other is None else Side(other.result())
+            ours = Side(seen, check=check.result())
+            return ours, None if other is None else Side(other.result())
+
+    def _cross_check(self, descriptor: int, seen: Inspected) -> CrossCheck | None:
+        """The engine's own plan, of sound files only: it aborts on some headers."""
+        memory = seen.memory
+        if self.profile == "quick" or memory is None or not seen.is_sound:
+            return None
+        check = cross_check(f"/dev/fd/{descriptor}", memory.context_tokens, memory.parallel)
+        if check.engines is not None:
+            seen.memory = memory.model_copy(update={"cross_check_bytes": check.engines.total_bytes})
+        return check
+
+    def _memory(self, ours: Side) -> list[ValidationResult]:
+        policy = self.policy.validation
+        if ours.seen.is_other_kind:
+            return []
+        if self.profile == "quick":
+            return [judge_fit(ours.seen, policy), *not_judged(CROSS_CHECK, why="only the header was read")]
+        return [judge_fit(ours.seen, policy), judge_cross_check(ours.check, policy)]
 
     def _structure(self, seen: Inspected) -> list[ValidationResult]:
         results = structure_results(seen, self.policy, self.expected_digest)
@@ -389,6 +411,7 @@ class PreDeploymentValidator:
             test_queries=part.test_queries,
             test_responses=part.test_responses,
             memory=seen.memory,
+            gpu_fit=seen.gpu_fit,
             model=seen.model,
             tensor_groups=seen.tensor_groups,
             speed=part.speed,

@@ -27,15 +27,15 @@ def test_a_trained_model_loads_and_answers_the_same_twice():
     rows = _ask(MODEL)
     assert fold(Gate.INFERENCE, rows, INFERENCE_CHECKS).verdict is Verdict.PASS
     answers = next(row for row in rows if row.check == "inference.answers").data["answers"]
-    assert [answer["finish"] for answer in answers] == ["stop"] * 3
+    assert {answer["finish"] for answer in answers} == {"stop"}
     assert "Paris" in answers[2]["text"]
 
 
 def test_not_a_number_in_a_weight_fails_the_check_of_tensors(tmp_path: Path):
     rows = _ask(derive("nan-weight", MODEL, tmp_path / "nan.gguf"))
-    assert _verdicts(rows) == {
-        "inference.load": "pass", "inference.check_tensors": "fail", "inference.answers": "not_judged",
-    }  # fmt: skip
+    verdicts = _verdicts(rows)
+    assert (verdicts.pop("inference.load"), verdicts.pop("inference.check_tensors")) == ("pass", "fail")
+    assert set(verdicts.values()) == {"not_judged"}
 
 
 def test_a_file_that_the_engine_refuses_fails_to_load(tmp_path: Path):
