@@ -217,3 +217,11 @@ def test_equal_tokens_are_found_and_different_ones_are_not_called_equal(
     raw = llama().set(T + "tokens", ARRAY, texts).encode()
     is_repeated = any(text and texts.count(text) > 1 for text in texts)
     assert ("V-DUP" in {found.check for found in inspect_header(read_header(raw))}) == is_repeated
+
+
+def test_an_absurd_number_of_tokens_is_refused_before_they_are_looked_at():
+    count = LIMITS.max_vocabulary + 1
+    file = llama().raw(T + "tokens", ARRAY, _packed(STRING, count, bytes(8) * count))
+    checks = {found.check for found in inspect_header(read_header(file.encode()))}
+    assert "V-HUGE" in checks
+    assert "V-EMPTY" not in checks
