@@ -33,6 +33,7 @@ def cases() -> Iterator[Case]:
     yield from _keys(llama())
     yield from _odd(llama())
     yield from _not_finite()
+    yield from _templates(llama())
 
 
 def _damage(name: str, base: File) -> Iterator[Case]:
@@ -125,6 +126,16 @@ def _odd(base: File) -> Iterator[Case]:
         yield good(f"sound/metadata-{label}", base.add(pair))
     yield good("sound/metadata-many-keys", base.add(*(Pair(f"extra.key_{n}", U32, n) for n in range(500))))
     yield good("sound/metadata-other-order", replace(base, pairs=tuple(reversed(base.pairs))))
+
+
+def _templates(base: File) -> Iterator[Case]:
+    key = "tokenizer.chat_template"
+    yield reject("metadata/template-as-array", base.set(key, ARRAY, ["{{ ''.__class__ }}"]), "C-TYPE")
+    yield reject("metadata/template-as-number", base.set(key, U32, 1), "C-TYPE")
+    yield reject("metadata/template-not-utf8", base.set(key, STRING, b"{{ messages }}\xff"), "C-UNICODE")
+    yield reject("metadata/template-missing", base.without(key), "C-MISSING")
+    many = (Pair(f"{key}.{number}", STRING, base.get(key)) for number in range(100))
+    yield reject("metadata/templates-by-the-hundred", base.add(*many), "C-SIZE")
 
 
 def _not_finite() -> Iterator[Case]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tests.corpus.case import Case, good, reject, warn
 from tests.corpus.models import BASES, MAIN, llama, wide
-from tests.corpus.writer import KINDS, Kind
+from tests.corpus.writer import KINDS, U32, Kind
 
 NAN16, INF16 = b"\x00\x7e", b"\x00\x7c"
 FILE_TYPES = {
@@ -33,6 +33,11 @@ def cases() -> Iterator[Case]:
         yield reject(f"numeric/nan-in-a-norm/{name}", base.poke(at, PLAIN["F32"][0]), "N-NAN")
         zero = base.change("token_embd.weight", data=bytes(len(base.tensor("token_embd.weight").data)))
         yield reject(f"numeric/zero-embedding/{name}", zero, "N-ZERO")
+    quantized = wide("Q8_0", 7)
+    version = "general.quantization_version"
+    yield warn("semantic/quantization-version-missing", quantized.without(version), "S-QVER")
+    for value in (0, 1, 3):
+        yield warn(f"semantic/quantization-version-{value}", quantized.set(version, U32, value), "S-QVER")
     base = llama()
     size = len(base.tensor(VICTIM).data)
     yield warn("numeric/constant-weights", base.change(VICTIM, data=b"\x00\x2c" * (size // 2)), "N-CONST")

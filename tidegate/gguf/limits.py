@@ -18,7 +18,7 @@ class Limits:
     max_key_bytes: int = 65_535
     max_tensor_name_bytes: int = 63
     max_array_items: int = 16 * 1024**2
-    max_string_items: int = 4 * 1024**2
+    max_string_items: int = 2 * 1024**2
     max_dims: int = 4
     max_blocks: int = 512
     max_experts: int = 1024

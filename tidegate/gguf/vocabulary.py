@@ -25,6 +25,16 @@ PIECE_TOKENS = 65_536
 PIECE_BYTES = 1024**2
 SPACE = ord(" ")
 
+# Odd numbers without a pattern; numbers that meet by chance are sorted out by their texts.
+MIXERS = (
+    np.uint64(0x9E3779B97F4A7C15),
+    np.uint64(0xC2B2AE3D27D4EB4F),
+    np.uint64(0x165667B19E3779F9),
+)
+
+FIRST_BYTES = np.array([2 ** (8 * size) - 1 for size in range(9)], dtype=np.uint64)
+
+Words = NDArray[np.uint64]
 Kinds = NDArray[np.int64]
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -125,27 +135,56 @@ def _texts(tokens: ArrayValue) -> Iterator[Finding]:
 
 
 def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
-    """The first two tokens of one text, but for empty ones, which the engine renames.
-
-    Compares hashes, which need eight bytes a token; texts are compared only where hashes are equal.
-    """
+    """The first two tokens of one text, but for empty ones, which the engine renames."""
+    if not _repeated(_marks(tokens)).size:
+        return None
     hashes = np.empty(tokens.count, dtype=np.int64)
     for first in range(0, tokens.count, PIECE_TOKENS):
         texts = tokens.strings(first, first + PIECE_TOKENS)
         hashes[first : first + len(texts)] = [hash(text) for text in texts]
-    ordered = np.sort(hashes)
-    again = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not again.size:
-        return None
-    # Sets of numpy load its masked arrays when they are first used: that alone would double the time of a header.
-    repeated = np.unique(again)
     seen: dict[bytes, int] = {}
-    for number in np.flatnonzero(np.isin(hashes, repeated)).tolist():
+    for number in np.flatnonzero(np.isin(hashes, _repeated(hashes))).tolist():
         text = tokens.string(number)
         first = seen.setdefault(text, number)
         if text and first != number:
             return first, number
     return None
+
+
+def _repeated(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    # No sets of numpy here: they load its masked arrays when first used, which doubles the time of a header.
+    ordered = np.sort(values)
+    return ordered[1:][ordered[1:] == ordered[:-1]]
+
+
+def _marks(tokens: ArrayValue) -> NDArray[np.int64]:
+    """A number for each token, made of its length and its first and last eight bytes: equal texts have equal numbers.
+
+    Tells nearly all tokens apart without making a string of any, which is most of the time that a vocabulary takes.
+    """
+    # Every place of the source as the number that its next eight bytes make, without a copy.
+    words = np.ndarray((len(tokens.source) - 7,), dtype="<u8", buffer=tokens.source, strides=(1,))
+    marks = np.empty(tokens.count, dtype=np.int64)
+    starts, ends = tokens.spans
+    for first in range(0, tokens.count, PIECE_TOKENS):
+        piece = slice(first, first + PIECE_TOKENS)
+        begin, end = starts[piece].astype(np.int64), ends[piece].astype(np.int64)
+        length = end - begin
+        head = _eight_bytes(words, begin, np.minimum(length, 8))
+        tail = _eight_bytes(words, np.maximum(begin, end - 8), np.minimum(length, 8))
+        marks[piece] = (head * MIXERS[0] ^ (tail * MIXERS[1] + length.astype(np.uint64) * MIXERS[2])).view(
+            np.int64
+        )
+    for number in np.flatnonzero(tokens.lengths > 2 * 8).tolist():
+        marks[number] = hash(tokens.string(number))
+    return marks
+
+
+def _eight_bytes(words: Words, places: NDArray[np.int64], lengths: NDArray[np.int64]) -> Words:
+    """Up to eight bytes from each place, as one number; what follows the text is cut off."""
+    at = np.minimum(places, len(words) - 1)
+    beyond = np.minimum(places - at, 7).astype(np.uint64)
+    return (words[at] >> (beyond * np.uint64(8))) & FIRST_BYTES[lengths]
 
 
 def _beside(header: Header, count: int) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from types import ModuleType
 import pytest
 
 from tests.corpus import ROOMS, Case, corpus
+from tests.corpus.published import PUBLISHED
 from tests.unit.gguf.judging import inspect, inspect_parts
 from tidegate.gguf import Finding, Severity
 
@@ -33,14 +34,16 @@ def test_every_case_gets_the_verdict_of_its_label_for_its_reason(room: ModuleTyp
     assert list(_misjudged(room.cases())) == []
 
 
-def test_names_are_unique_and_every_group_has_cases():
+def test_names_are_unique_and_every_group_and_published_attack_has_cases():
     names: set[str] = set()
     groups: set[str] = set()
+    refused: set[str] = set()
     for case in corpus():
         assert case.name not in names
         assert case.label != "good" or not case.expected
         names.add(case.name)
         groups.add(case.group)
+        refused |= {case.name} if case.label == "reject" else set()
     assert groups >= {
         "sound",
         "file",
@@ -54,3 +57,6 @@ def test_names_are_unique_and_every_group_has_cases():
         "kind",
         "split",
     }
+    for attack, beginnings in PUBLISHED.items():
+        for beginning in beginnings:
+            assert any(name.startswith(beginning) for name in refused), (attack, beginning)

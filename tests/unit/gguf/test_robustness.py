@@ -205,3 +205,23 @@ def test_only_the_beginning_of_a_long_text_is_kept():
 def test_texts_together_may_not_fill_memory():
     many = llama().add(*(Pair(f"general.book{n}", STRING, "w" * 900_000) for n in range(12)))
     assert {found.check for found in read_header(many.encode()).findings} == {"H-HUGE"}
+
+
+@given(st.lists(st.binary(max_size=24), min_size=2, max_size=12), st.integers(0, 11), st.integers(0, 11))
+def test_equal_tokens_are_found_and_different_ones_are_not_called_equal(
+    texts: list[bytes], first: int, second: int
+):
+    first, second = first % len(texts), second % len(texts)
+    if first != second:
+        texts[first] = texts[second]
+    raw = llama().set(T + "tokens", ARRAY, texts).encode()
+    is_repeated = any(text and texts.count(text) > 1 for text in texts)
+    assert ("V-DUP" in {found.check for found in inspect_header(read_header(raw))}) == is_repeated
+
+
+def test_an_absurd_number_of_tokens_is_refused_before_they_are_looked_at():
+    count = LIMITS.max_vocabulary + 1
+    file = llama().raw(T + "tokens", ARRAY, _packed(STRING, count, bytes(8) * count))
+    checks = {found.check for found in inspect_header(read_header(file.encode()))}
+    assert "V-HUGE" in checks
+    assert "V-EMPTY" not in checks
