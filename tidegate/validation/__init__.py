@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidegate.validation.allocation import CrossCheck, EngineFigures, cross_check
     from tidegate.validation.artifact import STRUCTURE_CHECKS, recommend, validate_artifact
-    from tidegate.validation.confinement import ChildLimits
+    from tidegate.validation.batch import usable_cores, validate_many
+    from tidegate.validation.confinement import Cancellation, ChildLimits, cancellable
     from tidegate.validation.inference import (
         INFERENCE_CHECKS,
         ChildLauncher,
@@ -37,6 +38,7 @@ __all__ = [
     "INFERENCE_CHECKS",
     "PROVENANCE_CHECK",
     "STRUCTURE_CHECKS",
+    "Cancellation",
     "CategoryResult",
     "CheckedSignature",
     "ChildLauncher",
@@ -54,6 +56,7 @@ __all__ = [
     "SignatureBundle",
     "SignatureState",
     "ValidationReport",
+    "cancellable",
     "check_inference",
     "check_signatures",
     "cross_check",
@@ -62,13 +65,16 @@ __all__ = [
     "parse_bundle",
     "recommend",
     "to_markdown",
+    "usable_cores",
     "validate_artifact",
+    "validate_many",
 ]
 
 _HOMES = {
     "allocation": ("CrossCheck", "EngineFigures", "cross_check"),
     "artifact": ("STRUCTURE_CHECKS", "recommend", "validate_artifact"),
-    "confinement": ("ChildLimits",),
+    "batch": ("usable_cores", "validate_many"),
+    "confinement": ("Cancellation", "ChildLimits", "cancellable"),
     "inference": (
         "INFERENCE_CHECKS",
         "ChildLauncher",

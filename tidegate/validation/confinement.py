@@ -10,8 +10,11 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -45,6 +48,45 @@ class ChildOutcome:
     """Why there is no usable result; empty when there is one."""
     stderr_tail: str
     wall_s: float
+
+
+class Cancellation:
+    """Ends children from another thread: those that run, and those that would start later."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running: set[subprocess.Popen[bytes]] = set()
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        with self.lock:
+            self.is_cancelled = True
+            for process in self.running:
+                _kill_group(process)
+
+    def attach(self, process: subprocess.Popen[bytes]) -> None:
+        with self.lock:
+            self.running.add(process)
+            if self.is_cancelled:
+                _kill_group(process)
+
+    def detach(self, process: subprocess.Popen[bytes]) -> None:
+        """Before the process is collected: afterwards its number may be that of another."""
+        with self.lock:
+            self.running.discard(process)
+
+
+_CANCELLATION: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
+
+
+@contextmanager
+def cancellable(cancellation: Cancellation) -> Generator[None]:
+    """Children started here, and in threads that run in a copy of this context, end when it is cancelled."""
+    token = _CANCELLATION.set(cancellation)
+    try:
+        yield
+    finally:
+        _CANCELLATION.reset(token)
 
 
 def confine(limits: ChildLimits) -> None:
@@ -110,9 +152,12 @@ def run_confined(
         start_new_session=True,
     )
     listener = _Listener(process, limits.wall_s, on_progress, b"" if isinstance(stdin, int) else stdin)
+    cancellation = _CANCELLATION.get() or Cancellation()
+    cancellation.attach(process)
     try:
         listener.listen()
     finally:
+        cancellation.detach(process)
         _end(process)
     problem = listener.problem or _problem_of(process.returncode, listener.result)
     tail = listener.stderr.decode("utf-8", "replace")
@@ -140,14 +185,18 @@ def _environment() -> dict[str, str]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the child with everything it may have started, and collect it."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        process.poll()
+    _kill_group(process)
     process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None and not stream.closed:
             stream.close()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.poll()
 
 
 def _problem_of(exit_code: int | None, result: Message | None) -> str:
