@@ -50,17 +50,23 @@ def read_header(source: bytes | BinaryIO, limits: Limits = LIMITS) -> Reading:
     if isinstance(source, bytes):
         return parse_header(source, len(source), limits)
     size = source.seek(0, 2)
-    source.seek(0)
-    prefix = bytearray()
     wanted = FIRST_READ_BYTES
     while True:
-        chunk = source.read(max(wanted - len(prefix), 1))
-        prefix += chunk
+        # Each attempt reads from the front, into one piece of memory: cheaper than to join pieces.
+        source.seek(0)
+        content = _up_to(source, wanted)
         try:
             # A stream shorter than it said ends here: its real length is what was read.
-            return parse_header(prefix, size if chunk else len(prefix), limits)
+            return parse_header(content, size if len(content) == wanted else len(content), limits)
         except NeedMore as more:
-            wanted = next_read(len(prefix), more.wanted, limits)
+            wanted = next_read(len(content), more.wanted, limits)
+
+
+def _up_to(source: BinaryIO, wanted: int) -> bytes:
+    content = source.read(wanted)
+    while len(content) < wanted and (more := source.read(wanted - len(content))):
+        content += more
+    return content
 
 
 def next_read(length: int, wanted: int, limits: Limits = LIMITS) -> int:

@@ -131,7 +131,7 @@ def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
     hashes = np.empty(tokens.count, dtype=np.int64)
     for first in range(0, tokens.count, PIECE_TOKENS):
         texts = tokens.strings(first, first + PIECE_TOKENS)
-        hashes[first : first + len(texts)] = [hash(text) for text in texts]
+        hashes[first : first + len(texts)] = np.fromiter(map(hash, texts), np.int64, len(texts))
     ordered = np.sort(hashes)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not repeated.size:
