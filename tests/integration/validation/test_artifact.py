@@ -142,4 +142,4 @@ def test_a_sparse_file_with_a_header_beyond_every_model_is_refused(tmp_path: Pat
     os.truncate(path, 200 * 1024**2)
     report = _validate(path)
     assert report.recommendation is Recommendation.DO_NOT_DEPLOY
-    assert "K-STRLEN" in {found.check for found in report.findings}
+    assert "H-HUGE" in {found.check for found in report.findings}
