@@ -9,7 +9,7 @@ import sys
 from tidegate.settings import load_settings
 from tidegate.stack.launching import running_stack
 
-ALWAYS = ("gateway_switch", "footprint", "runpod_emulator")
+ALWAYS = ("gateway_switch", "footprint", "runpod_emulator", "validation_speed")
 WITH_STACK = ("release_overhead",)
 
 

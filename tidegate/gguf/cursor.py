@@ -4,11 +4,19 @@ import struct
 from array import array
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.gguf.findings import Finding, quote
 from tidegate.gguf.header import FIXED_FORMATS, FIXED_SIZES, ValueType
 from tidegate.gguf.limits import Limits
 from tidegate.gguf.rules import finding
+
+# Strings walked over at once.
+STRIDE = 16_384
+LARGEST_BYTE = 255
 
 
 class NeedMore(Exception):
@@ -100,22 +108,17 @@ class Cursor:
 
     def skip_strings(self, key: str, count: int) -> "array[int]":
         """Walk over strings without building them, and say where each begins: a vocabulary has half a million."""
-        size = self.count_bytes
-        unpack = struct.Struct(self.order + FIXED_FORMATS[self.count_kind]).unpack_from
-        prefix = self.prefix
-        starts = array("I")
-        append = starts.append
-        begin = self.position + size
-        last = self.limits.max_header_bytes
-        # The loop of the reader that runs most often; what goes wrong in it is sorted out behind it.
-        try:
-            for _ in repeat(None, count):
-                append(begin)
-                begin += unpack(prefix, begin - size)[0] + size
-                if begin > last:
-                    break
-        except struct.error:
-            starts.pop()
+        size, starts = self.count_bytes, array("I")
+        place, is_going_on = self.position, True
+        while is_going_on and len(starts) < count:
+            wanted = min(STRIDE, count - len(starts))
+            found = self._short_strings(place, wanted) if self.order == "<" else array("I")
+            if not found:
+                found = self._strings(place, wanted)
+            starts += found
+            if found:
+                place = starts[-1] + self._length_before(starts[-1])
+            is_going_on = bool(found) and place <= min(len(self.prefix), self.limits.max_header_bytes)
         what = f"an item of {quote(key)}"
         if starts:
             self.position = starts[-1] - size
@@ -123,6 +126,50 @@ class Cursor:
         if len(starts) < count:
             self.skip(size, what)
         return starts
+
+    def _short_strings(self, place: int, count: int) -> "array[int]":
+        """Where the next strings begin, as long as they are shorter than 256 bytes: the lowest byte says it all.
+
+        Indexing a byte is twice as fast as unpacking a number. That the other bytes of each length are zero is
+        checked afterwards, for all at once, and what follows the first long string is forgotten.
+        """
+        prefix, size = self.prefix, self.count_bytes
+        places: list[int] = []
+        append = places.append
+        try:
+            for _ in repeat(None, count):
+                append(place)
+                place += prefix[place] + size
+        except IndexError:
+            places.pop()
+        found = np.array(places, dtype=np.int64)
+        found = found[found <= len(prefix) - size]
+        if not found.size:
+            return array("I")
+        word = self.order + FIXED_FORMATS[self.count_kind]
+        lengths: NDArray[Any] = np.ndarray((len(prefix) - size + 1,), word, prefix, 0, (1,))[found]
+        is_long = lengths > LARGEST_BYTE
+        short = found[: int(is_long.argmax())] if is_long.any() else found
+        return array("I", (short + size).astype(np.uint32).tobytes())
+
+    def _strings(self, place: int, count: int) -> "array[int]":
+        """Where the next strings begin, whatever their lengths; ends before the first that cannot be told."""
+        size, prefix, starts = self.count_bytes, self.prefix, array("I")
+        unpack = struct.Struct(self.order + FIXED_FORMATS[self.count_kind]).unpack_from
+        begin, last = place + size, self.limits.max_header_bytes
+        try:
+            for _ in repeat(None, count):
+                starts.append(begin)
+                begin += unpack(prefix, begin - size)[0] + size
+                if begin > last:
+                    break
+        except struct.error:
+            starts.pop()
+        return starts
+
+    def _length_before(self, start: int) -> int:
+        form = self.order + FIXED_FORMATS[self.count_kind]
+        return struct.unpack_from(form, self.prefix, start - self.count_bytes)[0]
 
     def move_to(self, end: int) -> None:
         if end > self.limits.max_header_bytes:

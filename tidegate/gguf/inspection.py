@@ -20,7 +20,14 @@ from tidegate.gguf.lora import check_adapter, check_trained_file, is_adapter
 from tidegate.gguf.model_rules import check_model
 from tidegate.gguf.model_tensors import check_model_tensors
 from tidegate.gguf.numbers import Bytes
-from tidegate.gguf.reader import FIRST_READ_BYTES, NeedMore, Reading, parse_header
+from tidegate.gguf.reader import (
+    FIRST_READ_BYTES,
+    USUAL_HEADER_BYTES,
+    NeedMore,
+    Reading,
+    next_read,
+    parse_header,
+)
 from tidegate.gguf.rules import UNSUPPORTED, finding
 from tidegate.gguf.split import check_part_alone, check_split_keys, is_part
 from tidegate.gguf.template import check_templates
@@ -173,31 +180,31 @@ class _Inspector:
                 )
             self.findings += self.padding.findings()
 
-    def _read_header(self) -> bytes:
-        """The bytes up to the end of the header and a little more, already hashed and parsed."""
-        content, wanted = b"", FIRST_READ_BYTES
+    def _read_header(self) -> bytes | bytearray:
+        """The bytes up to the end of the header and some more, already hashed and parsed."""
+        content, wanted = self._longer(bytearray(), FIRST_READ_BYTES), FIRST_READ_BYTES
         while True:
-            pieces = [content]
-            length = len(content)
-            while length < wanted and (piece := self._read(min(PIECE_BYTES, wanted - length))):
-                pieces.append(bytes(piece))
-                length += len(piece)
-            content = b"".join(pieces)
-            del pieces
-            is_whole = length < wanted
+            is_whole = len(content) < wanted
             known = UNKNOWN_BYTES if self.size is None else self.size
             try:
-                self._take(parse_header(content, length if is_whole else known, self.limits))
+                self._take(parse_header(content, len(content) if is_whole else known, self.limits))
             except NeedMore as more:
-                wanted = max(more.wanted, min(2 * length, self.limits.max_header_bytes))
-                continue
-            return content
+                wanted = next_read(len(content), more.wanted, self.limits)
+            else:
+                return content
+            content = self._longer(bytearray(content), wanted)
+
+    def _longer(self, content: bytearray, wanted: int) -> bytes | bytearray:
+        """The content with what follows, up to a length; items of `bytes` are faster to take, copies cost memory."""
+        while len(content) < wanted and (piece := self._read(min(PIECE_BYTES, wanted - len(content)))):
+            content += piece
+        return bytes(content) if len(content) <= USUAL_HEADER_BYTES else content
 
     def _take(self, reading: Reading) -> None:
         self.header = reading.header
         self.findings = list(inspect_header(reading))
 
-    def _settle(self, prefix: bytes) -> None:
+    def _settle(self, prefix: bytes | bytearray) -> None:
         """Judge the header again, now that it is known how much there is of the tensors that it lists."""
         self._take(parse_header(prefix, self.position, self.limits))
         self.is_scanning = self.is_scanning and not self._has_bad_layout()

@@ -29,6 +29,8 @@ from tidegate.gguf.rules import finding
 
 MAGIC = b"GGUF"
 FIRST_READ_BYTES = 1024**2
+# A header that is longer than the first piece has a vocabulary; the largest known ends before this.
+USUAL_HEADER_BYTES = 24 * 1024**2
 SMALLEST_ALIGNMENT = 8
 LARGEST_ALIGNMENT = 1024**2
 VERSIONS = (1, 2, 3)
@@ -48,17 +50,29 @@ def read_header(source: bytes | BinaryIO, limits: Limits = LIMITS) -> Reading:
     if isinstance(source, bytes):
         return parse_header(source, len(source), limits)
     size = source.seek(0, 2)
-    source.seek(0)
-    prefix = bytearray()
     wanted = FIRST_READ_BYTES
     while True:
-        chunk = source.read(max(wanted - len(prefix), 1))
-        prefix += chunk
+        # Each attempt reads from the front, into one piece of memory: cheaper than to join pieces.
+        source.seek(0)
+        content = _up_to(source, wanted)
         try:
             # A stream shorter than it said ends here: its real length is what was read.
-            return parse_header(prefix, size if chunk else len(prefix), limits)
+            return parse_header(content, size if len(content) == wanted else len(content), limits)
         except NeedMore as more:
-            wanted = max(more.wanted, min(2 * len(prefix), limits.max_header_bytes))
+            wanted = next_read(len(content), more.wanted, limits)
+
+
+def _up_to(source: BinaryIO, wanted: int) -> bytes:
+    content = source.read(wanted)
+    while len(content) < wanted and (more := source.read(wanted - len(content))):
+        content += more
+    return content
+
+
+def next_read(length: int, wanted: int, limits: Limits = LIMITS) -> int:
+    """How many bytes of a header to have next: each attempt begins at the front, so there should be few."""
+    ample = USUAL_HEADER_BYTES if length < USUAL_HEADER_BYTES else 2 * length
+    return max(wanted, min(ample, limits.max_header_bytes + FIRST_READ_BYTES))
 
 
 def parse_header(prefix: bytes | bytearray, file_bytes: int, limits: Limits = LIMITS) -> Reading:
@@ -284,4 +298,12 @@ def _first_non_utf8(prefix: bytes | bytearray, begin: int, length: int) -> int |
     return None
 
 
-__all__ = ["FIRST_READ_BYTES", "NeedMore", "Reading", "parse_header", "read_header"]
+__all__ = [
+    "FIRST_READ_BYTES",
+    "USUAL_HEADER_BYTES",
+    "NeedMore",
+    "Reading",
+    "next_read",
+    "parse_header",
+    "read_header",
+]

@@ -141,7 +141,7 @@ def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
     hashes = np.empty(tokens.count, dtype=np.int64)
     for first in range(0, tokens.count, PIECE_TOKENS):
         texts = tokens.strings(first, first + PIECE_TOKENS)
-        hashes[first : first + len(texts)] = [hash(text) for text in texts]
+        hashes[first : first + len(texts)] = np.fromiter(map(hash, texts), np.int64, len(texts))
     seen: dict[bytes, int] = {}
     for number in np.flatnonzero(np.isin(hashes, _repeated(hashes))).tolist():
         text = tokens.string(number)
