@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tidegate.gguf.architecture import LANGUAGE_MODELS
 from tidegate.gguf.findings import Finding, Severity, quote
-from tidegate.gguf.header import Header
+from tidegate.gguf.header import ArrayValue, Header, Value, ValueType
 from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.rules import finding
 from tidegate.gguf.template_backdoors import check_backdoors
@@ -23,6 +23,7 @@ from tidegate.gguf.template_tree import Found, TooLarge, parse_template
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 TEMPLATE_NAMES_KEY = "tokenizer.chat_templates"
+MOST_NAMES, LONGEST_NAME = 64, 64
 
 _HIDDEN = re.compile(
     "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
@@ -39,7 +40,7 @@ def check_templates(header: Header) -> Iterator[Finding]:
         return
     found_one = False
     for key, value in header.metadata.items():
-        if key == TEMPLATE_NAMES_KEY or not key.lower().startswith(TEMPLATE_KEY):
+        if not key.lower().startswith(TEMPLATE_KEY) or (key == TEMPLATE_NAMES_KEY and _are_names(value)):
             continue
         if not isinstance(value.content, str):
             text = f"{quote(key)} is {value.type.name}."
@@ -53,6 +54,14 @@ def check_templates(header: Header) -> Iterator[Finding]:
     if not found_one:
         yield finding("C-MISSING", "The file has no chat template.", subject=TEMPLATE_KEY)
     yield from check_template_tokens(header)
+
+
+def _are_names(value: Value) -> bool:
+    """Files with several templates list their names; a list of anything longer is a template in disguise."""
+    listed = value.content
+    if not isinstance(listed, ArrayValue) or listed.item_type is not ValueType.STRING:
+        return False
+    return listed.count <= MOST_NAMES and all(len(name) <= LONGEST_NAME for name in listed.strings())
 
 
 def check_template(
