@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tidegate.gguf.architecture import LANGUAGE_MODELS, OTHER_KINDS
 from tidegate.gguf.findings import Finding, Severity, quote
-from tidegate.gguf.header import Header
+from tidegate.gguf.header import ArrayValue, Header, Value, ValueType
 from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.rules import finding
 from tidegate.gguf.template_backdoors import check_backdoors
@@ -23,6 +23,7 @@ from tidegate.gguf.template_tree import Found, TooLarge, parse_template
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 TEMPLATE_NAMES_KEY = "tokenizer.chat_templates"
+MOST_NAMES, LONGEST_NAME = 64, 64
 
 _HIDDEN = re.compile(
     "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
@@ -38,7 +39,9 @@ def check_templates(header: Header) -> Iterator[Finding]:
     # Engines compile every template of a file, whatever it is for; only chat models must have one.
     found_one = header.architecture not in LANGUAGE_MODELS or header.text("general.type") in OTHER_KINDS
     keys = [
-        key for key in header.metadata if key.lower().startswith(TEMPLATE_KEY) and key != TEMPLATE_NAMES_KEY
+        key
+        for key, value in header.metadata.items()
+        if key.lower().startswith(TEMPLATE_KEY) and not (key == TEMPLATE_NAMES_KEY and _are_names(value))
     ]
     if len(keys) > LIMITS.max_templates:
         text = f"The file has {len(keys)} templates; only {LIMITS.max_templates} are looked at."
@@ -57,6 +60,14 @@ def check_templates(header: Header) -> Iterator[Finding]:
     if not found_one:
         yield finding("C-MISSING", "The file has no chat template.", subject=TEMPLATE_KEY)
     yield from check_template_tokens(header)
+
+
+def _are_names(value: Value) -> bool:
+    """Files with several templates list their names; a list of anything longer is a template in disguise."""
+    listed = value.content
+    if not isinstance(listed, ArrayValue) or listed.item_type is not ValueType.STRING:
+        return False
+    return listed.count <= MOST_NAMES and all(len(name) <= LONGEST_NAME for name in listed.strings())
 
 
 def check_template(

@@ -29,6 +29,7 @@ class Flow:
 
     def __init__(self, tree: Tree):
         self.tree = tree
+        tree.work = 0
         self.values = Values(tree)
         self.tainted: set[str] = set()
         self.clocks: set[str] = set()

@@ -5,6 +5,7 @@ Every later check asks this one object, so that the whole analysis is linear in 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from jinja2 import Environment, nodes
@@ -118,8 +119,12 @@ class Tree:
             waiting += list(one.iter_child_nodes())[::-1]
 
 
+@lru_cache(maxsize=1)
 def parse_template(source: str) -> Tree:
-    """Parse as engines do, with their tags. Nothing is compiled: `parse` does not fold constants."""
+    """Parse as engines do, with their tags. Nothing is compiled: `parse` does not fold constants.
+
+    The last tree is kept: several checks in a row read the template of one file.
+    """
     environment = Environment(
         trim_blocks=True,
         lstrip_blocks=True,

@@ -199,17 +199,22 @@ def _judge_difference(when: str, expected: str, text: str, *, is_said: bool = Fa
         )
 
 
-def _judge_injected(text: str) -> Iterator[Finding]:
+def _judge_injected(rendered: str) -> Iterator[Finding]:
     """Text of its own that follows what the user said, inside the user's turn."""
-    if not all(text.count(mark) == 1 for mark in (FIRST, ANSWER, SECOND)):
+    if not all(rendered.count(mark) == 1 for mark in (FIRST, ANSWER, SECOND)):
         return
-    for mark, following in ((FIRST, ANSWER), (ANSWER, SECOND)):
-        between = text[text.index(mark) + len(mark) : text.find(following, text.index(mark))]
+    for mark, following in ((FIRST, ANSWER), (ANSWER, SECOND), (SECOND, None)):
+        end = len(rendered) if following is None else rendered.find(following, rendered.index(mark))
+        between = rendered[rendered.index(mark) + len(mark) : end]
         own = " ".join(_TAG.sub(" ", between).split())
         if _letters(_STRUCTURE.sub("", own)) >= LONG_TEXT_LETTERS:
+            if following is None:
+                # Some published models are told here how to begin their answer.
+                text = f"After the last message the template writes {quote(own)}."
+                yield _found("C-INJECT", text, Severity.WARNING)
+                continue
             whom = "the user" if mark == FIRST else "the assistant"
-            text_ = f"After every message of {whom} the template writes {quote(own)}."
-            yield _found("C-INJECT", text_)
+            yield _found("C-INJECT", f"After every message of {whom} the template writes {quote(own)}.")
 
 
 def _judge_words(cases: Sequence[Case], renders: Sequence[Render]) -> Iterator[Finding]:

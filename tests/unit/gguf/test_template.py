@@ -177,6 +177,13 @@ def test_a_template_must_be_one_string():
     assert errors(TINY.without_pair(KEY)) == {"C-MISSING"}
 
 
+def test_the_list_of_names_of_templates_may_hold_nothing_but_names():
+    names = "tokenizer.chat_templates"
+    assert errors(TINY.with_pair(names, ARRAY, ["tool_use", "rag"])) == set()
+    assert errors(TINY.with_pair(names, ARRAY, ["{{ messages }}" * 9])) == {"C-TYPE"}
+    assert errors(TINY.with_pair(names, STRING, "{{ ''.__class__ }}")) == {"C-ATTR", "C-DROP"}
+
+
 def test_named_templates_are_judged_like_the_main_one():
     assert errors(TINY.with_pair(KEY + ".tool_use", STRING, "{{ ''.__class__ }}")) == {"C-ATTR", "C-DROP"}
 

@@ -34,7 +34,7 @@ TEMPLATE_RULES = (
     Rule("C-CLOCK", ERROR, TEMPLATE, "The template acts on the date: the shape of a time bomb.", COMPARE),
     Rule("C-PHRASE", ERROR, TEMPLATE, "The template gives the model instructions against its users.", COMPARE),
     Rule("C-DROP", ERROR, TEMPLATE, "The template does not write the messages into the prompt.", COMPARE),
-    Rule("C-INJECT", WARNING, TEMPLATE, "The template adds words of its own to what people say.", COMPARE),
+    Rule("C-INJECT", ERROR, TEMPLATE, "The template adds words of its own to what people say.", COMPARE),
     Rule("C-BASE", WARNING, TEMPLATE, "The template is not the one of the baseline: the model sees other prompts.",
          "Use the baseline's template, or read the difference and accept it."),
     Rule("V-BASE", WARNING, TEMPLATE, "The tokenizer is not the one of the baseline: the same text becomes other tokens.",
