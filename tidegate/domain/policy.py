@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -130,6 +130,111 @@ class ApprovalPolicy(_Part):
     )
 
 
+class LatencyPolicy(_Part):
+    """Speed of one sequence on the machine that validates. Below `min` fails, below `optimal` warns."""
+
+    min_tokens_per_second: float = Field(default=5.0, ge=0)
+    optimal_tokens_per_second: float = Field(default=10.0, ge=0)
+    max_ttft_ms: float = Field(default=10_000.0, gt=0, description="Longest wait for the first token.")
+    optimal_ttft_ms: float = Field(default=2_000.0, gt=0)
+    max_slowdown: float = Field(
+        default=2.0, gt=1, description="Time per token against the baseline's; more fails."
+    )
+    slowdown_floor_ms: float = Field(
+        default=4.0, ge=0, description="Time per token lost to the baseline that is never a failure."
+    )
+
+
+class ResponsePolicy(_Part):
+    """What an answer may look like, whatever it says."""
+
+    min_characters: int = Field(default=1, ge=1, description="Shorter answers count as empty.")
+    max_problem_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of answers that may loop, guess or babble before that fails.",
+    )
+    max_loop_share: float = Field(
+        default=0.5, gt=0, le=1, description="Share of an answer that may be one passage over and over."
+    )
+    min_mean_logprob: float = Field(
+        default=-3.0,
+        lt=0,
+        description="Mean log-probability of the model's own greedy tokens: below it the model guesses.",
+    )
+    min_word_share: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="Share of an answer's words that are shaped like words or numbers.",
+    )
+
+
+CheckLevel = Literal["off", "warn", "fail"]
+
+ALWAYS_FAIL = frozenset({"file.digest", "gguf.structure", "inference.load"})
+"""Checks that no policy can soften: without them nothing that follows means anything."""
+ALWAYS_CHECKED = ALWAYS_FAIL | frozenset({
+    "file.size", "gguf.memory", "gguf.numbers", "gguf.template",
+    "inference.check_tensors", "inference.answers", "inference.stop",
+    "response.text", "response.repetition", "response.special_tokens", "latency.speed",
+})  # fmt: skip
+"""Checks that the gates of a release ask for: a policy may soften them to `warn`, but not leave them out."""
+
+
+class ValidationPolicy(_Part):
+    """What the validation of a file looks at, and how strictly."""
+
+    profile: Literal["standard", "deep"] = Field(
+        default="standard", description="What a release is validated with; `quick` never suffices for one."
+    )
+    context_tokens: int | None = Field(
+        default=None, ge=8, description="Context of one sequence; none takes the service's, else the model's."
+    )
+    parallel: int = Field(default=1, ge=1, description="Sequences at once, where no service says it.")
+    checks: dict[str, CheckLevel] = Field(
+        default_factory=dict,
+        description="Check id -> `off`, `warn` (a failure is only a warning) or `fail` (a warning is a failure).",
+    )
+    plugins: tuple[str, ...] = Field(
+        default=(), description="Checks of other packages to run, by name of their entry point."
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Check id -> thresholds that a check of another package reads."
+    )
+    plugin_wall_s: float = Field(default=30.0, gt=0, description="Longest run of one such check.")
+    engine_wall_s: float = Field(
+        default=600.0, gt=0, description="Longest time that questions to one model may take."
+    )
+    require_signature: bool = Field(default=False, description="Refuse a file without a trusted signature.")
+    require_baseline: bool = Field(default=False, description="Refuse a file that nothing was compared with.")
+    gpus: tuple[str, ...] = Field(
+        default=(), description="Shell patterns of GPU types; the model must fit at least one of them."
+    )
+    cross_check_tolerance: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Largest share by which our memory estimate may differ from the engine's own.",
+    )
+    min_questions: int = Field(default=20, ge=1, description="Fewest questions that a comparison rests on.")
+    max_questions: int = Field(default=100, ge=1, description="Most questions of profile `standard`.")
+    latency: LatencyPolicy = LatencyPolicy()
+    response: ResponsePolicy = ResponsePolicy()
+
+    @model_validator(mode="after")
+    def _floor_holds(self) -> Self:
+        for check, level in self.checks.items():
+            if check in ALWAYS_FAIL and level != "fail":
+                raise ValueError(f"validation.checks: '{check}' always fails a file, whatever a policy says")
+            if check in ALWAYS_CHECKED and level == "off":
+                raise ValueError(
+                    f"validation.checks: '{check}' cannot be off, since releases ask for it; use warn"
+                )
+        return self
+
+
 class Policy(_Part):
     """Everything that decides about a release of one service."""
 
@@ -143,6 +248,7 @@ class Policy(_Part):
     )
     approval: ApprovalPolicy = ApprovalPolicy()
     artifact: ArtifactPolicy = ArtifactPolicy()
+    validation: ValidationPolicy = ValidationPolicy()
     performance: PerformancePolicy = PerformancePolicy()
     quality: QualityPolicy = QualityPolicy()
     shift: ShiftPolicy = ShiftPolicy()

@@ -1,6 +1,6 @@
 """Reads and judges GGUF files that nobody has vouched for. Bounds-checked, capped, and never raises for bad content."""
 
-from tidegate.gguf.findings import Category, Finding, Rule, Severity, has_errors, quote
+from tidegate.gguf.findings import Category, Finding, Rule, Severity, capped, has_errors, quote
 from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
 from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header
 from tidegate.gguf.limits import LIMITS, Limits
@@ -29,6 +29,7 @@ __all__ = [
     "TensorType",
     "Value",
     "ValueType",
+    "capped",
     "check_template",
     "estimate_memory",
     "finding",

@@ -43,6 +43,10 @@ class Bank(BaseModel):
         return dict(Counter(question.topic for question in self.questions))
 
 
+STANDARD_BANK = Path(__file__).parent / "banks" / "standard.jsonl"
+"""Thirty questions of general knowledge, for comparing two models where nobody named a bank of their subject."""
+
+
 def read_bank(path: Path) -> Bank:
     """Read a bank of JSON lines; blank lines are skipped.
 

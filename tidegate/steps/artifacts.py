@@ -1,11 +1,19 @@
 """Checks of an artifact by digest, for a release or for `validate`: structure here, inference where GPUs are."""
 
-from tidegate.domain import Evidence, Gate, InvalidInput, ServiceRef, Transient, Verdict
+from tidegate.domain import InvalidInput, ServiceRef, Transient, Verdict
 from tidegate.quality import Bank, read_bank
 from tidegate.steps.ports import Ports
-from tidegate.validation import STRUCTURE_CHECKS, ValidationReport, check_inference, validate_artifact
+from tidegate.validation import (
+    ENGINE_RESULTS,
+    STRUCTURE_CHECKS,
+    EnginePart,
+    PreDeploymentValidator,
+    ValidationReport,
+    not_judged,
+)
+from tidegate.validation.queries import by_topic_in_turn
 
-PROMPTS_FOR_INFERENCE = 3
+PROMPTS_FOR_INFERENCE = 6
 
 
 def file_subject(ref: ServiceRef, digest: str) -> str:
@@ -36,41 +44,36 @@ def artifact_path(ports: Ports, digest: str) -> str:
 
 def check_structure(ports: Ports, ref: ServiceRef, digest: str) -> ValidationReport:
     """Everything that can be said without loading the file. The outcome is kept: inference asks for it."""
-    service = ports.service(ref)
-    report = validate_artifact(
-        artifact_path(ports, digest),
-        service.policy,
-        expected_digest=digest,
-        context_tokens=service.context_tokens,
-        parallel=service.parallel,
-    )
+    report = _validator(ports, ref, digest).validate_structure()
     passed = {row.check for row in report.evidence if row.verdict is Verdict.PASS}
     outcome = {"passed": passed >= STRUCTURE_CHECKS}
     ports.ledger.record_result("structure", _structure_key(ports, ref, digest), outcome)
     return report
 
 
-def check_file_inference(ports: Ports, ref: ServiceRef, digest: str) -> list[Evidence]:
-    """Load the file in a limited child and ask it. A file that did not pass the structural gate is not loaded."""
+def check_file_inference(ports: Ports, ref: ServiceRef, digest: str) -> EnginePart:
+    """Load the file once in a limited child, ask it and measure it. What did not pass the structural gate is not
+    loaded."""
     structure = ports.ledger.result("structure", _structure_key(ports, ref, digest))
     if structure is None or not structure["passed"]:
-        return [
-            Evidence(
-                gate=Gate.INFERENCE,
-                check="inference.load",
-                verdict=Verdict.NOT_JUDGED,
-                summary="the file did not pass the structural gate, so it was not loaded",
-                remedy="Mend what the structural gate names.",
-            )
-        ]
+        why = "the file did not pass the structural gate, so it was not loaded"
+        return EnginePart(results=tuple(not_judged(*ENGINE_RESULTS, why=why)))
+    return _validator(ports, ref, digest).validate_engine()
+
+
+def _validator(ports: Ports, ref: ServiceRef, digest: str) -> PreDeploymentValidator:
+    """As the service's policy wants it, with short questions from its own bank."""
     service = ports.service(ref)
-    bank = service_bank(ports, ref)
-    return check_inference(
+    questions = by_topic_in_turn(service_bank(ports, ref).questions)
+    return PreDeploymentValidator(
         artifact_path(ports, digest),
-        digest,
-        prompts=[question.prompt for question in bank.questions[:PROMPTS_FOR_INFERENCE]],
+        policy=service.policy,
+        expected_digest=digest,
         context_tokens=service.context_tokens,
+        parallel=service.parallel,
+        prompts=[question.prompt for question in questions[:PROMPTS_FOR_INFERENCE]],
         max_memory_bytes=service.max_memory_bytes,
+        clock=ports.clock,
     )
 
 

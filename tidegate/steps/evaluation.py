@@ -36,7 +36,9 @@ def evaluate(ports: Ports, work: GpuWork, subject: str, token: str) -> dict[str,
     if done is not None:
         return done
     if work == "inference":
-        result = {"evidence": _as_data(check_file_inference(ports, *parse_file_subject(subject)))}
+        ref, digest = parse_file_subject(subject)
+        part = check_file_inference(ports, ref, digest)
+        result = {"evidence": _as_data(part.evidence(digest)), "part": part.model_dump(mode="json")}
     elif work == "quality":
         result = {"evidence": _as_data(_quality(ports, subject))}
     else:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tidegate.domain import Evidence, ServiceRef, TidegateError, Verdict
 from tidegate.steps.artifacts import check_structure, file_subject
-from tidegate.steps.checks import evidence_of
 from tidegate.steps.pipeline import refuse_own_files
 from tidegate.steps.ports import Ports
 from tidegate.steps.reporting import MARKS, markdown_table
+from tidegate.validation import ENGINE_RESULTS, EnginePart, not_judged, with_engine_part
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,17 @@ def check_file(ports: Ports, ref: ServiceRef, path: str) -> FileResult:
         if error.is_retryable:
             raise
         return FileResult(path, "", f"do_not_deploy: {error}", ())
-    report = check_structure(ports, ref, stored.digest)
-    rows = list(report.evidence)
-    if all(row.verdict is Verdict.PASS for row in rows):
+    structure = check_structure(ports, ref, stored.digest)
+    if not structure.passed:
+        part = EnginePart(
+            results=tuple(not_judged(*ENGINE_RESULTS, why="the file was refused before it was loaded"))
+        )
+    else:
         assert ports.gpu is not None, "wiring.load() always sets the GPU runner"
         job = ports.gpu.start("inference", file_subject(ref, stored.digest), "validate")
-        rows += evidence_of(job.wait())
-    return FileResult(path, stored.digest, report.recommendation, tuple(rows))
+        part = EnginePart.model_validate(job.wait().get("part", {}))
+    report = with_engine_part(structure, part)
+    return FileResult(path, stored.digest, report.recommendation, tuple(report.evidence))
 
 
 def files_markdown(results: Sequence[FileResult]) -> str:

@@ -8,19 +8,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tidegate.validation.artifact import STRUCTURE_CHECKS, validate_artifact
-    from tidegate.validation.confinement import ChildLimits
+    from tidegate.validation.artifact import (
+        STRUCTURE_CHECKS,
+        validate_artifact,
+    )
+    from tidegate.validation.checks import (
+        GROUP,
+        Check,
+        CheckContext,
+    )
+    from tidegate.validation.confinement import (
+        ChildLimits,
+    )
+    from tidegate.validation.engine_report import (
+        EngineJob,
+        EngineReport,
+        EngineRun,
+        Query,
+    )
     from tidegate.validation.inference import (
+        ENGINE_RESULTS,
         INFERENCE_CHECKS,
         ChildLauncher,
-        InferenceJob,
-        InferenceLauncher,
-        InferenceRun,
+        EngineLauncher,
         check_inference,
-        judge_inference,
+        judge_engine,
+        not_judged,
     )
-    from tidegate.validation.markdown import to_markdown
-    from tidegate.validation.provenance import PROVENANCE_CHECK, check_signatures, judge_provenance
+    from tidegate.validation.levels import (
+        at_level,
+    )
+    from tidegate.validation.markdown import (
+        to_markdown,
+    )
+    from tidegate.validation.provenance import (
+        PROVENANCE_CHECK,
+        check_signatures,
+        judge_provenance,
+    )
     from tidegate.validation.report import (
         CATEGORY_OF,
         GATE_OF,
@@ -39,30 +64,52 @@ if TYPE_CHECKING:
         ValidationResult,
         ValidationStatus,
         ValidationSummary,
+        evidence_of_result,
+        evidence_of_results,
         recommend,
         summarize,
         write_whole,
     )
-    from tidegate.validation.signature_bundle import SignatureBundle, parse_bundle
-    from tidegate.validation.signatures import CheckedSignature, ProvenanceFindings, SignatureState
+    from tidegate.validation.signature_bundle import (
+        SignatureBundle,
+        parse_bundle,
+    )
+    from tidegate.validation.signatures import (
+        CheckedSignature,
+        ProvenanceFindings,
+        SignatureState,
+    )
+    from tidegate.validation.validator import (
+        EnginePart,
+        PreDeploymentValidator,
+        with_engine_part,
+    )
 
 __all__ = [
     "CATEGORY_OF",
+    "ENGINE_RESULTS",
     "GATE_OF",
+    "GROUP",
     "INFERENCE_CHECKS",
     "PROVENANCE_CHECK",
     "STRUCTURE_CHECKS",
+    "Check",
+    "CheckContext",
     "CheckedSignature",
     "ChildLauncher",
     "ChildLimits",
+    "EngineJob",
+    "EngineLauncher",
+    "EnginePart",
+    "EngineReport",
+    "EngineRun",
     "GpuFit",
-    "InferenceJob",
-    "InferenceLauncher",
-    "InferenceRun",
     "MemoryReport",
     "ModelSummary",
+    "PreDeploymentValidator",
     "Profile",
     "ProvenanceFindings",
+    "Query",
     "Recommendation",
     "ReportedFinding",
     "SignatureBundle",
@@ -76,34 +123,56 @@ __all__ = [
     "ValidationResult",
     "ValidationStatus",
     "ValidationSummary",
+    "at_level",
     "check_inference",
     "check_signatures",
-    "judge_inference",
+    "evidence_of_result",
+    "evidence_of_results",
+    "judge_engine",
     "judge_provenance",
+    "not_judged",
     "parse_bundle",
     "recommend",
     "summarize",
     "to_markdown",
     "validate_artifact",
+    "with_engine_part",
     "write_whole",
 ]
 
 _HOMES = {
-    "artifact": ("STRUCTURE_CHECKS", "validate_artifact"),
+    "artifact": (
+        "STRUCTURE_CHECKS",
+        "validate_artifact",
+    ),
+    "checks": (
+        "GROUP",
+        "Check",
+        "CheckContext",
+    ),
     "confinement": ("ChildLimits",),
+    "engine_report": (
+        "EngineJob",
+        "EngineReport",
+        "EngineRun",
+        "Query",
+    ),
     "inference": (
+        "ENGINE_RESULTS",
         "INFERENCE_CHECKS",
         "ChildLauncher",
-        "InferenceJob",
-        "InferenceLauncher",
-        "InferenceRun",
+        "EngineLauncher",
         "check_inference",
-        "judge_inference",
+        "judge_engine",
+        "not_judged",
     ),
+    "levels": ("at_level",),
     "markdown": ("to_markdown",),
-    "provenance": ("PROVENANCE_CHECK", "check_signatures", "judge_provenance"),
-    "signature_bundle": ("SignatureBundle", "parse_bundle"),
-    "signatures": ("CheckedSignature", "ProvenanceFindings", "SignatureState"),
+    "provenance": (
+        "PROVENANCE_CHECK",
+        "check_signatures",
+        "judge_provenance",
+    ),
     "report": (
         "CATEGORY_OF",
         "GATE_OF",
@@ -122,9 +191,25 @@ _HOMES = {
         "ValidationResult",
         "ValidationStatus",
         "ValidationSummary",
+        "evidence_of_result",
+        "evidence_of_results",
         "recommend",
         "summarize",
         "write_whole",
+    ),
+    "signature_bundle": (
+        "SignatureBundle",
+        "parse_bundle",
+    ),
+    "signatures": (
+        "CheckedSignature",
+        "ProvenanceFindings",
+        "SignatureState",
+    ),
+    "validator": (
+        "EnginePart",
+        "PreDeploymentValidator",
+        "with_engine_part",
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

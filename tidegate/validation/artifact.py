@@ -1,4 +1,4 @@
-"""Validates one artifact: digest, structure, size, memory, numbers, chat template.
+"""Judges the bytes of one artifact: digest, structure, size, memory, numbers, chat template.
 
 The bytes are read by a confined child; this process only judges what the child reports. It starts no
 engine. A child that dies, hangs or babbles is a failed check, never a passed one.
@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from tidegate.domain import InvalidInput, NotFound, Policy
 from tidegate.gguf import Category, Finding, Severity, finding
 from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
+from tidegate.validation.levels import at_level
 from tidegate.validation.report import (
     CATEGORY_OF,
     MemoryReport,
     ModelSummary,
     ReportedFinding,
+    TensorGroup,
     ValidationReport,
     ValidationResult,
     ValidationStatus,
@@ -47,8 +49,63 @@ FIXED_CPU_S = 30
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
 
-Progress = Callable[[int, int], None]
+ByteProgress = Callable[[int, int], None]
 Judged = tuple[ValidationStatus, str]
+
+
+@dataclass(slots=True)
+class Inspected:
+    """What the child reported about the bytes, or why it could not."""
+
+    size_bytes: int = 0
+    digest: str = ""
+    """Of the whole file; empty when it was not read to its end."""
+    findings: list[Finding] = field(default_factory=list[Finding])
+    memory: MemoryReport | None = None
+    model: ModelSummary | None = None
+    template: dict[str, str] | None = None
+    tokenizer: dict[str, str] = field(default_factory=dict[str, str])
+    tensor_groups: tuple[TensorGroup, ...] = ()
+    numbers_were_scanned: bool = False
+    is_header_only: bool = False
+    is_rendered: bool = False
+    """Whether the template was rendered, not only read."""
+    is_broken: bool = False
+    kind: ArtifactKind = ArtifactKind.GGUF_MODEL
+    files: tuple[dict[str, Any], ...] = ()
+    """Of a folder, with the digest of each."""
+
+    @property
+    def is_other_kind(self) -> bool:
+        """An adapter or safetensors: the engine does not load it by itself, and it may have no template."""
+        return self.kind not in (ArtifactKind.GGUF_MODEL, ArtifactKind.UNKNOWN)
+
+    def has_errors(self, *categories: Category) -> bool:
+        """Errors of these categories, or of any."""
+        return any(
+            found.severity is Severity.ERROR and (not categories or found.category in categories)
+            for found in self.findings
+        )
+
+    @property
+    def is_sound(self) -> bool:
+        """May be given to an engine: nothing about the bytes is wrong, and all of them were looked at."""
+        harmful = (Category.INTEGRITY, Category.FORMAT, Category.NUMBERS, Category.TEMPLATE)
+        is_whole = bool(self.digest) and self.numbers_were_scanned and self.template is not None
+        return is_whole and self.model is not None and not self.is_broken and not self.has_errors(*harmful)
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionJob:
+    """How the bytes are looked at."""
+
+    context_tokens: int | None = None
+    """None: what the model was trained for, up to a usual context."""
+    parallel: int = 1
+    is_on_gpu: bool = False
+    is_header_only: bool = False
+    name: str = ""
+    """Of the file, since loaders choose by suffix; empty where it says nothing."""
 
 
 def validate_artifact(
@@ -59,9 +116,9 @@ def validate_artifact(
     context_tokens: int,
     parallel: int,
     is_on_gpu: bool = False,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> ValidationReport:
-    """Judge the file or folder at `path`. Trouble with its content is in the report, whatever that content is.
+    """Judge the bytes of the file at `path`: what the structure gate of a release asks for, and no more.
 
     Args:
         path: A regular file, or the folder of an adapter or model; symbolic links to it are followed.
@@ -79,35 +136,38 @@ def validate_artifact(
     if context_tokens < 1 or parallel < 1:
         raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
     started = time.monotonic()
-    descriptor = _open(Path(path))
+    descriptor = open_artifact(path)
     try:
-        size, is_readable = _size(descriptor)
-        request = {
-            "name": Path(path).name,
-            "descriptor": descriptor,
-            "context_tokens": context_tokens,
-            "parallel": parallel,
-            "is_on_gpu": is_on_gpu,
-        }
-        if is_readable:
-            outcome = run_confined(
-                "tidegate.validation.child",
-                request,
-                child_limits(size),
-                inherit=(descriptor,),
-                on_progress=progress,
-            )
-            seen = _Seen.of(outcome)
-        else:
-            seen = _Seen.of_finding(finding("F-KIND", "This is neither a regular file nor a folder."))
+        seen = inspect_open(
+            descriptor, InspectionJob(context_tokens, parallel, is_on_gpu, name=Path(path).name), progress
+        )
     finally:
         os.close(descriptor)
-    if seen.template is not None and not _errors(seen.findings, Category.TEMPLATE):
-        seen.findings += probe_template(seen.template)
-    return _report(str(path), size, seen, policy, expected_digest, context_tokens, time.monotonic() - started)
+    render(seen)
+    judged = structure_results(seen, policy, expected_digest)
+    results = tuple(at_level(result, policy.validation) for result in judged)
+    return ValidationReport(
+        model_path=str(path),
+        timestamp=datetime.now(UTC),
+        digest=seen.digest,
+        expected_digest=expected_digest,
+        size_bytes=seen.size_bytes,
+        recommendation=recommend(results),
+        summary=summarize(results),
+        results=results,
+        memory=seen.memory,
+        model=seen.model,
+        tensor_groups=seen.tensor_groups,
+        policy_digest=policy.digest,
+        wall_seconds=time.monotonic() - started,
+    )
 
 
-def _open(path: Path) -> int:
+def open_artifact(path: str | Path) -> int:
+    """An open descriptor of the file.
+
+    Raises: NotFound, InvalidInput.
+    """
     try:
         # Without O_NONBLOCK opening a named pipe would wait for ever.
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -121,11 +181,37 @@ def _open(path: Path) -> int:
         ) from error
 
 
-def _size(descriptor: int) -> tuple[int, bool]:
+def inspect_open(descriptor: int, job: InspectionJob, progress: ByteProgress | None = None) -> Inspected:
+    """Have a confined child read the file. Trouble with its content is among the findings, whatever it is."""
+    size = _size(descriptor)
+    if size is None:
+        return Inspected(findings=[finding("F-KIND", "This is neither a regular file nor a folder.")])
+    outcome = run_confined(
+        "tidegate.validation.child",
+        {**asdict(job), "descriptor": descriptor},
+        child_limits(size),
+        files=(descriptor,),
+        on_progress=progress,
+    )
+    seen = _read(outcome)
+    seen.size_bytes = size
+    seen.is_header_only = job.is_header_only
+    return seen
+
+
+def render(seen: Inspected) -> None:
+    """Render the template in a confined child, unless it is known to be bad, and add what was found."""
+    if seen.template is None or seen.has_errors(Category.TEMPLATE):
+        return
+    seen.findings += probe_template(seen.template)
+    seen.is_rendered = True
+
+
+def _size(descriptor: int) -> int | None:
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
-        return sum(entry.size for entry in list_folder(descriptor).entries), True
-    return (status.st_size, True) if stat.S_ISREG(status.st_mode) else (0, False)
+        return sum(entry.size for entry in list_folder(descriptor).entries)
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def child_limits(size: int) -> ChildLimits:
@@ -136,107 +222,67 @@ def child_limits(size: int) -> ChildLimits:
     )
 
 
-class _Seen:
-    """What the child reported, or why it could not."""
+def _read(outcome: ChildOutcome) -> Inspected:
+    """Read a result as if the child could have been taken over: every field is checked."""
+    problem = outcome.problem
+    if outcome.result is not None:
+        try:
+            return _read_fields(outcome.result)
+        except (ValidationError, KeyError, TypeError, ValueError) as error:
+            problem = f"its result cannot be read ({type(error).__name__})"
+    found = finding("F-CHILD", f"The inspection gave no result: {problem}.")
+    return Inspected(findings=[found], is_broken=True)
 
-    def __init__(self) -> None:
-        self.digest = ""
-        self.findings: list[Finding] = []
-        self.memory: MemoryReport | None = None
-        self.model: ModelSummary | None = None
-        self.template: dict[str, str] | None = None
-        self.numbers_were_scanned = False
-        self.is_broken = False
-        self.kind = ArtifactKind.GGUF_MODEL
-        self.files: list[dict[str, Any]] = []
 
-    @property
-    def is_other_kind(self) -> bool:
-        """An adapter or safetensors: it has no memory and template of its own to judge."""
-        return self.kind not in (ArtifactKind.GGUF_MODEL, ArtifactKind.UNKNOWN)
-
-    @classmethod
-    def of_finding(cls, found: Finding) -> "_Seen":
-        seen = cls()
-        seen.findings = [found]
-        return seen
-
-    @classmethod
-    def of(cls, outcome: ChildOutcome) -> "_Seen":
-        """Read a result as if the child could have been taken over: every field is checked."""
-        problem = outcome.problem
-        if outcome.result is not None:
-            try:
-                return cls._read(outcome.result)
-            except (ValidationError, KeyError, TypeError, ValueError) as error:
-                problem = f"its result cannot be read ({type(error).__name__})"
-        seen = cls.of_finding(finding("F-CHILD", f"The inspection gave no result: {problem}."))
-        seen.is_broken = True
-        return seen
-
-    @classmethod
-    def _read(cls, result: dict[str, Any]) -> "_Seen":
-        seen = cls()
-        seen.digest = str(result["digest"])
-        rows = [ReportedFinding.model_validate(row) for row in result["findings"]]
-        seen.findings = [Finding(**dict(row)) for row in rows]
-        if len([row for row in rows if row.severity is Severity.ERROR]) != result["errors"]:
-            raise ValueError("the number of errors does not agree")
-        seen.memory = None if result["memory"] is None else MemoryReport.model_validate(result["memory"])
-        seen.model = None if result["model"] is None else ModelSummary.model_validate(result["model"])
-        if result["template"] is not None:
-            seen.template = {
-                name: str(result["template"][name]) for name in ("source", "bos_token", "eos_token")
-            }
-        seen.numbers_were_scanned = result["numbers_were_scanned"] is True
-        seen.kind = ArtifactKind(result["kind"])
-        seen.files = [_file(row) for row in result["files"]]
-        return seen
+def _read_fields(result: dict[str, Any]) -> Inspected:
+    rows = [ReportedFinding.model_validate(row) for row in result["findings"]]
+    if len([row for row in rows if row.severity is Severity.ERROR]) != result["errors"]:
+        raise ValueError("the number of errors does not agree")
+    template: dict[str, str] | None = None
+    if result["template"] is not None:
+        template = {name: str(result["template"][name]) for name in ("source", "bos_token", "eos_token")}
+    return Inspected(
+        digest=str(result["digest"]),
+        findings=[Finding(**dict(row)) for row in rows],
+        memory=None if result["memory"] is None else MemoryReport.model_validate(result["memory"]),
+        model=None if result["model"] is None else ModelSummary.model_validate(result["model"]),
+        template=template,
+        tokenizer={str(name): str(value) for name, value in dict(result["tokenizer"]).items()},
+        tensor_groups=tuple(TensorGroup.model_validate(group) for group in result["tensor_groups"]),
+        numbers_were_scanned=result["numbers_were_scanned"] is True,
+        kind=ArtifactKind(result["kind"]),
+        files=tuple(_file(row) for row in result["files"]),
+    )
 
 
 def _file(row: dict[str, Any]) -> dict[str, Any]:
     return {"path": str(row["path"]), "digest": str(row["digest"]), "size_bytes": int(row["size_bytes"])}
 
 
-def _report(
-    path: str,
-    size: int,
-    seen: _Seen,
-    policy: Policy,
-    expected_digest: str | None,
-    context_tokens: int,
-    wall_seconds: float,
-) -> ValidationReport:
-    seen.findings += _policy_findings(size, seen, policy, expected_digest, context_tokens)
+def structure_results(seen: Inspected, policy: Policy, expected_digest: str | None) -> list[ValidationResult]:
+    """One result for each of `STRUCTURE_CHECKS`. What was not looked at is not judged."""
+    findings = [*seen.findings, *_policy_findings(seen, policy, expected_digest)]
     judged = {
         Category.INTEGRITY: _integrity(seen, expected_digest),
         Category.FORMAT: _format(seen),
-        Category.SIZE: (ValidationStatus.PASSED, f"{size} bytes."),
+        Category.SIZE: (ValidationStatus.PASSED, f"{seen.size_bytes} bytes."),
         Category.MEMORY: _memory(seen),
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
-    results = tuple(_result(category, *judged[category], seen) for category in CHECK_OF)
-    return ValidationReport(
-        model_path=path,
-        timestamp=datetime.now(UTC),
-        digest=seen.digest,
-        expected_digest=expected_digest,
-        size_bytes=size,
-        recommendation=recommend(results),
-        summary=summarize(results),
-        results=results,
-        memory=seen.memory,
-        model=seen.model,
-        policy_digest=policy.digest,
-        wall_seconds=wall_seconds,
-    )
+    results = [_result(category, *judged[category], findings) for category in CHECK_OF]
+    unasked: set[str] = set()
+    if expected_digest is None and not seen.is_header_only:
+        unasked.add(CHECK_OF[Category.INTEGRITY])
+    if seen.is_other_kind:
+        unasked |= {CHECK_OF[Category.MEMORY], CHECK_OF[Category.TEMPLATE]}
+    return [
+        _unasked(result) if result.check_name in unasked else result for result in _with_kind(results, seen)
+    ]
 
 
-def _policy_findings(
-    size: int, seen: _Seen, policy: Policy, expected_digest: str | None, context_tokens: int
-) -> Iterator[Finding]:
-    limits = policy.artifact
+def _policy_findings(seen: Inspected, policy: Policy, expected_digest: str | None) -> Iterator[Finding]:
+    limits, size = policy.artifact, seen.size_bytes
     if size < limits.min_bytes:
         yield finding("Z-SMALL", f"The file has {size} bytes; the policy wants {limits.min_bytes} or more.")
     if size > limits.max_bytes:
@@ -249,11 +295,14 @@ def _policy_findings(
         )
         yield finding("M-LIMIT", text)
     trained = seen.model.trained_context if seen.model else None
-    if trained is not None and seen.memory is not None and context_tokens > trained:
-        yield finding("M-CONTEXT", f"The service asks for {context_tokens} tokens; trained were {trained}.")
+    wanted = seen.memory.context_tokens if seen.memory else None
+    if trained is not None and wanted is not None and wanted > trained:
+        yield finding("M-CONTEXT", f"The service asks for {wanted} tokens; trained were {trained}.")
 
 
-def _integrity(seen: _Seen, expected_digest: str | None) -> Judged:
+def _integrity(seen: Inspected, expected_digest: str | None) -> Judged:
+    if seen.is_header_only:
+        return ValidationStatus.NOT_JUDGED, "Not judged: only the header was read."
     if seen.is_broken or not seen.digest:
         return ValidationStatus.ERROR, "The digest could not be computed."
     if expected_digest is None:
@@ -261,7 +310,7 @@ def _integrity(seen: _Seen, expected_digest: str | None) -> Judged:
     return ValidationStatus.PASSED, f"SHA-256 is {seen.digest}, as registered."
 
 
-def _format(seen: _Seen) -> Judged:
+def _format(seen: Inspected) -> Judged:
     model = seen.model
     if model is None:
         return ValidationStatus.FAILED, "The header could not be read to its end."
@@ -271,7 +320,20 @@ def _format(seen: _Seen) -> Judged:
     )
 
 
-def _memory(seen: _Seen) -> Judged:
+def _with_kind(results: list[ValidationResult], seen: Inspected) -> list[ValidationResult]:
+    """Say what the artifact is, and which files it consists of, beside the verdict on its format."""
+    if not seen.is_other_kind and not seen.files:
+        return results
+    details = {"artifact": seen.kind.value, "files": list(seen.files)}
+    return [
+        result.model_copy(update={"details": {**result.details, **details}})
+        if result.check_name == CHECK_OF[Category.FORMAT]
+        else result
+        for result in results
+    ]
+
+
+def _memory(seen: Inspected) -> Judged:
     memory = seen.memory
     if memory is None and seen.is_other_kind:
         return ValidationStatus.NOT_JUDGED, "Memory is estimated for GGUF models only."
@@ -283,32 +345,37 @@ def _memory(seen: _Seen) -> Judged:
     )
 
 
-def _numbers(seen: _Seen) -> Judged:
+def _numbers(seen: Inspected) -> Judged:
+    if seen.is_header_only:
+        return ValidationStatus.NOT_JUDGED, "Not judged: only the header was read."
     if not seen.numbers_were_scanned:
         return ValidationStatus.NOT_JUDGED, "Not scanned: the layout is not sound."
     return ValidationStatus.PASSED, "Every number is finite."
 
 
-def _template(seen: _Seen) -> Judged:
+def _template(seen: Inspected) -> Judged:
     if seen.is_other_kind:
         return ValidationStatus.NOT_JUDGED, "Templates are rendered for GGUF models only."
     if seen.template is None:
         return ValidationStatus.NOT_JUDGED, "Not rendered: there is no sound template."
+    if not seen.is_rendered:
+        return (
+            ValidationStatus.NOT_JUDGED,
+            "Read and nothing found, but not rendered: only that shows what it leaves out.",
+        )
     return ValidationStatus.PASSED, "The template writes every message and nothing of its own that matters."
 
 
-def _result(category: Category, status: ValidationStatus, message: str, seen: _Seen) -> ValidationResult:
-    own = tuple(ReportedFinding(**asdict(found)) for found in seen.findings if found.category is category)
+def _result(
+    category: Category, status: ValidationStatus, message: str, findings: list[Finding]
+) -> ValidationResult:
+    own = tuple(ReportedFinding(**asdict(found)) for found in findings if found.category is category)
     errors = [found for found in own if found.severity is Severity.ERROR]
     if errors:
         more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
         status, message = ValidationStatus.FAILED, f"{errors[0].check}: {errors[0].message}{more}"
     elif own and status is ValidationStatus.PASSED:
         status, message = ValidationStatus.WARNING, f"{message} Warnings: {len(own)}."
-    unasked = {Category.INTEGRITY}
-    if seen.is_other_kind:
-        unasked |= {Category.MEMORY, Category.TEMPLATE}
-    is_unasked = category in unasked and status is ValidationStatus.NOT_JUDGED
     return ValidationResult(
         category=CATEGORY_OF[category],
         check_name=CHECK_OF[category],
@@ -316,10 +383,9 @@ def _result(category: Category, status: ValidationStatus, message: str, seen: _S
         message=message,
         remedy=errors[0].remedy if errors else "",
         findings=own,
-        details={"artifact": seen.kind.value, "files": seen.files} if category is Category.FORMAT else {},
-        is_needed=not is_unasked,
     )
 
 
-def _errors(findings: list[Finding], category: Category) -> bool:
-    return any(found.category is category and found.severity is Severity.ERROR for found in findings)
+def _unasked(result: ValidationResult) -> ValidationResult:
+    is_unasked = result.status is ValidationStatus.NOT_JUDGED
+    return result.model_copy(update={"is_needed": False}) if is_unasked else result

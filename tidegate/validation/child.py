@@ -1,33 +1,71 @@
-"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, inheriting its descriptor.
+"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, which inherits its descriptor.
 
 Lowers its own limits first, then inspects the file and writes one JSON result. Whatever happens to it,
 the parent goes on.
 """
 
+import hashlib
 import os
+import stat
 import sys
 from dataclasses import asdict
 from typing import Any
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import Header, Severity, estimate_memory, has_errors
+from tidegate.gguf import (
+    ArrayValue,
+    Header,
+    Severity,
+    capped,
+    estimate_memory,
+    has_errors,
+    inspect_header,
+    read_header,
+)
+from tidegate.gguf.lora import is_adapter
+from tidegate.gguf.reader import MAGIC
 from tidegate.safetensors import ArtifactInspection, ArtifactKind, WeightsSummary, inspect_artifact
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
+USUAL_CONTEXT = 4096
+TOKENIZER_PREFIX = "tokenizer."
+MOST_MARKS = 64
 OUT_OF_MEMORY = 3
 
 
 def main(argv: list[str]) -> int:
-    """Inspect the regular file or the folder that is open at the descriptor of the request."""
+    """Inspect the file or folder that is open at the descriptor of the request, or only its header."""
     limits, request = limits_from_argv(argv)
     confine(limits)
     try:
-        say(_result(inspect_artifact(request["descriptor"], request["name"], _Reporter()), request))
+        say(_result(_inspect(request), request))
     except MemoryError:
         os.write(2, b"out of memory\n")
         return OUT_OF_MEMORY
     return 0
+
+
+def _inspect(request: Message) -> ArtifactInspection:
+    descriptor: int = request["descriptor"]
+    if not request["is_header_only"] or not _is_gguf(descriptor):
+        return inspect_artifact(descriptor, request["name"], _Reporter())
+    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
+        reading = read_header(stream)
+    return ArtifactInspection(
+        kind=ArtifactKind.GGUF_ADAPTER
+        if reading.header and is_adapter(reading.header)
+        else ArtifactKind.GGUF_MODEL,
+        digest="",
+        size_bytes=os.fstat(descriptor).st_size,
+        findings=capped(inspect_header(reading)),
+        numbers_were_scanned=False,
+        header=reading.header,
+    )
+
+
+def _is_gguf(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, len(MAGIC), 0) == MAGIC
 
 
 class _Reporter:
@@ -50,10 +88,9 @@ def _result(inspection: ArtifactInspection, request: Message) -> Message:
     is_model = inspection.kind is ArtifactKind.GGUF_MODEL
     memory: dict[str, Any] | None = None
     if header is not None and structure_is_sound and is_model:
+        context = request["context_tokens"] or _usual_context(header)
         try:
-            estimate = estimate_memory(
-                header, request["context_tokens"], request["parallel"], is_on_gpu=request["is_on_gpu"]
-            )
+            estimate = estimate_memory(header, context, request["parallel"], is_on_gpu=request["is_on_gpu"])
             memory = {**asdict(estimate), "total_bytes": estimate.total_bytes}
         except InvalidInput as error:
             os.write(2, str(error).encode() + b"\n")
@@ -67,6 +104,8 @@ def _result(inspection: ArtifactInspection, request: Message) -> Message:
         "files": [asdict(file) for file in inspection.files],
         "model": _weights(inspection.weights) if header is None else _summary(header),
         "template": _template(header) if structure_is_sound and header is not None and is_model else None,
+        "tokenizer": tokenizer_marks(header) if structure_is_sound and header is not None else {},
+        "tensor_groups": [],
         "errors": sum(found.severity is Severity.ERROR for found in inspection.findings),
     }
 
@@ -99,6 +138,26 @@ def _summary(header: Header) -> dict[str, Any]:
         "trained_context": header.of_model("context_length"),
         "vocabulary": tokens.count if tokens else None,
     }
+
+
+def _usual_context(header: Header) -> int:
+    trained = header.of_model("context_length") or USUAL_CONTEXT
+    return max(1, min(trained, USUAL_CONTEXT))
+
+
+def tokenizer_marks(header: Header) -> dict[str, Any]:
+    """What makes two tokenizers the same, short enough to compare and to keep: digests of lists, and settings."""
+    marks: dict[str, Any] = {}
+    for key, value in header.metadata.items():
+        if not key.startswith(TOKENIZER_PREFIX) or key.startswith("tokenizer.chat_template"):
+            continue
+        content = value.content
+        name = key.removeprefix(TOKENIZER_PREFIX).removeprefix("ggml.")[:64]
+        if isinstance(content, ArrayValue):
+            marks[name] = hashlib.sha256(content.raw).hexdigest()[:16] + f" of {content.count}"
+        elif len(marks) < MOST_MARKS:
+            marks[name] = content[:64] if isinstance(content, str) else str(content)[:64]
+    return marks
 
 
 def _template(header: Header) -> dict[str, str] | None:

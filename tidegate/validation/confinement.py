@@ -83,13 +83,12 @@ def run_confined(
     limits: ChildLimits,
     *,
     stdin: int | bytes = b"",
-    inherit: tuple[int, ...] = (),
+    files: tuple[int, ...] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ChildOutcome:
-    """Run `python -m module` with the request. `stdin` is an open file or bytes for the child to read.
+    """Run `python -m module` with the request. `stdin` is an open descriptor or bytes for the child to read.
 
-    `inherit` are further descriptors that the child has under the same numbers: Python starts with no folder as
-    its standard input.
+    `files` are open descriptors that the child keeps under the same numbers.
     """
     started = time.monotonic()
     argv = [
@@ -108,7 +107,7 @@ def run_confined(
         env=_environment(),
         cwd="/",
         start_new_session=True,
-        pass_fds=inherit,
+        pass_fds=files,
     )
     listener = _Listener(process, limits.wall_s, on_progress, b"" if isinstance(stdin, int) else stdin)
     try:
@@ -132,6 +131,8 @@ def _environment() -> dict[str, str]:
         **kept,
         **threads,
         "PYTHONPATH": os.pathsep.join(paths),
+        # Each arena of glibc's allocator reserves 64 MiB of address space, which is limited.
+        "MALLOC_ARENA_MAX": "2",
         "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
     }

@@ -1,62 +1,75 @@
 """Asks a model before anyone else does: it loads, its numbers are checked, and it answers.
 
-The engine runs in a confined child. Everything judged here is what that child reported, as pure functions.
+The engine runs in a confined child, once for everything that is asked. What is judged here is what that child
+reported, as pure functions.
 """
 
-import re
+import json
+import os
 import signal
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tidegate.domain import Evidence, Gate, NotFound, Verdict
-from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
+from pydantic import ValidationError
+
+from tidegate.domain import Evidence, NotFound, Policy
+from tidegate.validation.confinement import ChildLimits, run_confined
+from tidegate.validation.engine_report import EngineAnswer, EngineJob, EngineReport, EngineRun
+from tidegate.validation.latency import judge_latency
+from tidegate.validation.levels import at_level
+from tidegate.validation.quality import ASPECTS, judge_responses
+from tidegate.validation.queries import usual_queries
+from tidegate.validation.report import (
+    Profile,
+    TestQuery,
+    TestResponse,
+    ValidationCategory,
+    ValidationResult,
+    ValidationStatus,
+    evidence_of_result,
+)
 
 LOAD, TENSORS, ANSWERS = "inference.load", "inference.check_tensors", "inference.answers"
-INFERENCE_CHECKS: frozenset[str] = frozenset({LOAD, TENSORS, ANSWERS})
+DETERMINISM, STOP, LONG = "inference.determinism", "inference.stop", "inference.long_prompt"
+INFERENCE_RESULTS = (LOAD, TENSORS, ANSWERS, DETERMINISM, STOP, LONG)
+RESPONSE_RESULTS = (*(aspect.check for aspect in ASPECTS), "response.variety")
+LATENCY_RESULTS = ("latency.speed", "latency.ttft")
+ENGINE_RESULTS = (*INFERENCE_RESULTS, *RESPONSE_RESULTS, *LATENCY_RESULTS)
+INFERENCE_CHECKS: frozenset[str] = frozenset({
+    LOAD, TENSORS, ANSWERS, STOP, "response.text", "response.repetition", "response.special_tokens", "latency.speed",
+})  # fmt: skip
+"""What the inference gate of a release asks for; the other results count when they are there."""
 
-DEFAULT_PROMPTS = ("Hello.", "What is two plus two?", "What is the capital of France?")
 DEFAULT_MEMORY_BYTES = 2 * 1024**3
 PROGRAM_BYTES = 1024**3
-MAX_TOKENS = 48
-WALL_S = 300.0
-CPU_S = 240
+LARGEST_CONTEXT = 2048
+"""Larger contexts are tried by profile `deep` only: filling them takes minutes on a small machine."""
+LOAD_WALL_S = 60.0
 SLOWEST_BYTES_PER_S = 20 * 1024**2
+SMALL_MODEL_BYTES = 64 * 1024**2
+MOST_THREADS = 16
 LOADED = 1
+SHOWN_CHARACTERS = 2000
+
+PASSED, FAILED, WARNING = ValidationStatus.PASSED, ValidationStatus.FAILED, ValidationStatus.WARNING
+NOT_JUDGED, ERROR = ValidationStatus.NOT_JUDGED, ValidationStatus.ERROR
 
 _CRASHES = {
     int(kind) for kind in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 }
-_LEAK = re.compile(r"<\|[^<>|\s]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<unk>")
+_THINKING = ("<think", "thought", "reasoning")
 _REFUSE = "Do not deploy the file; look at how it was trained, converted or quantized."
 _ENGINE = "Check that the engine of the pinned version is installed on this host, then run the gate again."
+_STOP_REMEDY = (
+    "Train every answer with the end token behind it, and set tokenizer.ggml.eos_token_id to that token."
+)
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceJob:
-    """What the child is to do."""
+class EngineLauncher(Protocol):
+    """Starts an engine on an open file away from this process, with limits."""
 
-    path: str
-    digest: str
-    prompts: tuple[str, ...]
-    context_tokens: int
-    max_tokens: int = MAX_TOKENS
-
-
-@dataclass(frozen=True, slots=True)
-class InferenceRun:
-    """How the child ended, what it reported, and how far it had come."""
-
-    outcome: ChildOutcome
-    stage: int
-    """0 nothing, 1 the model was loaded, 2 every question was answered."""
-
-
-class InferenceLauncher(Protocol):
-    """Starts an engine on a model away from this process, with limits."""
-
-    def run(self, job: InferenceJob, limits: ChildLimits) -> InferenceRun:
+    def run(self, descriptor: int, job: EngineJob, limits: ChildLimits) -> EngineRun:
         """Never raises for what the model or the engine does; never outlives the limits."""
         ...
 
@@ -64,35 +77,40 @@ class InferenceLauncher(Protocol):
 class ChildLauncher:
     """Runs `tidegate.validation.inference_child` as a confined process on this host."""
 
-    def run(self, job: InferenceJob, limits: ChildLimits) -> InferenceRun:
+    def __init__(self, on_progress: Callable[[int, int], None] | None = None):
+        self._on_progress = on_progress
+
+    def run(self, descriptor: int, job: EngineJob, limits: ChildLimits) -> EngineRun:
         stages = [0]
-        request: dict[str, Any] = {
-            "path": job.path,
-            "digest": job.digest,
-            "prompts": list(job.prompts),
-            "context_tokens": job.context_tokens,
-            "max_tokens": job.max_tokens,
-        }
+
+        def on_progress(stage: int, total: int) -> None:
+            stages.append(stage)
+            if self._on_progress is not None:
+                self._on_progress(stage, total)
+
         outcome = run_confined(
             "tidegate.validation.inference_child",
-            request,
+            {"descriptor": descriptor},
             limits,
-            on_progress=lambda stage, total: stages.append(stage),
+            stdin=json.dumps(job.as_data()).encode(),
+            files=(descriptor,),
+            on_progress=on_progress,
         )
-        return InferenceRun(outcome, max(stages))
+        return EngineRun(outcome, max(stages), job)
 
 
 def check_inference(
     path: str | Path,
     digest: str,
     *,
-    prompts: Sequence[str] = DEFAULT_PROMPTS,
+    prompts: Sequence[str] | None = None,
     context_tokens: int = 256,
+    policy: Policy | None = None,
     max_memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    launcher: InferenceLauncher | None = None,
+    launcher: EngineLauncher | None = None,
     limits: ChildLimits | None = None,
 ) -> list[Evidence]:
-    """Load the file and ask it each prompt twice, greedily. One row for each of `INFERENCE_CHECKS`.
+    """Load the file once, ask it, measure it. Rows for every check of `ENGINE_RESULTS`.
 
     The structural gate must have passed before this is called: some damaged files abort the engine, and only
     the structural checks keep them away from it.
@@ -100,129 +118,309 @@ def check_inference(
     Raises:
         NotFound: there is no such file.
     """
+    rules = policy or Policy()
     artifact = Path(path)
-    if not artifact.is_file():
-        raise NotFound(f"There is no file {artifact}.", remedy="Register the artifact again.", field="path")
-    size = artifact.stat().st_size
-    usual = ChildLimits(
-        wall_s=WALL_S + size / SLOWEST_BYTES_PER_S,
-        cpu_s=CPU_S + size // SLOWEST_BYTES_PER_S,
+    try:
+        descriptor = os.open(artifact, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"There is no file {artifact}.", remedy="Register the artifact again.", field="path"
+        ) from error
+    try:
+        job = engine_job(os.fstat(descriptor).st_size, digest, rules, context_tokens, prompts)
+        size = os.fstat(descriptor).st_size
+        run = (launcher or ChildLauncher()).run(
+            descriptor, job, limits or engine_limits(size, job, max_memory_bytes)
+        )
+    finally:
+        os.close(descriptor)
+    results = (at_level(result, rules.validation) for result in judge_engine(run, rules))
+    return [evidence_of_result(result, digest) for result in results]
+
+
+def engine_job(
+    size: int,
+    digest: str,
+    policy: Policy,
+    context_tokens: int,
+    prompts: Sequence[str] | None = None,
+    profile: Profile = "standard",
+) -> EngineJob:
+    """What one load of the model is used for."""
+    contexts = (min(context_tokens, LARGEST_CONTEXT),)
+    if profile == "deep":
+        contexts = tuple(sorted({max(8, context_tokens // 4), max(8, context_tokens // 2), context_tokens}))
+    return EngineJob(
+        digest=digest,
+        queries=usual_queries(profile, contexts[-1], prompts),
+        is_general=prompts is None,
+        contexts=contexts,
+        threads=threads_for(size),
+        wall_s=policy.validation.engine_wall_s,
+        speed_rounds=6 if profile == "deep" else 3,
+    )
+
+
+def threads_for(size: int) -> int:
+    """A small model is slower with two threads than with one; a large one needs all."""
+    if size < SMALL_MODEL_BYTES:
+        return 1
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(here, MOST_THREADS)
+
+
+def engine_limits(size: int, job: EngineJob, max_memory_bytes: int) -> ChildLimits:
+    wall_s = LOAD_WALL_S + job.wall_s + 2 * size / SLOWEST_BYTES_PER_S
+    return ChildLimits(
+        wall_s=wall_s,
+        cpu_s=int(wall_s) * (job.threads + 1),
         # The mapped file counts as address space, but not against the memory of the service.
         address_space_bytes=max_memory_bytes + size + PROGRAM_BYTES,
     )
-    job = InferenceJob(str(artifact.absolute()), digest, tuple(prompts), context_tokens)
-    return judge_inference((launcher or ChildLauncher()).run(job, limits or usual), job)
 
 
-def judge_inference(run: InferenceRun, job: InferenceJob) -> list[Evidence]:
-    """Pure: from what the child reported to evidence rows. What is missing never passes."""
-    report = run.outcome.result
+def read_report(run: EngineRun) -> tuple[EngineReport | None, str]:
+    """What the child said, or why it cannot be used."""
+    if run.outcome.result is None:
+        return None, run.outcome.problem
+    try:
+        return EngineReport.model_validate(run.outcome.result), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return None, f"its result cannot be read ({where}: {first['type']})"
+
+
+def judge_engine(run: EngineRun, policy: Policy) -> list[ValidationResult]:
+    """Pure: from what the child reported to one result for each of `ENGINE_RESULTS`."""
+    results = judge_inference(run)
+    report, _ = read_report(run)
+    if report is None or not report.answers or _first_trouble(report, run.job):
+        rest = (*RESPONSE_RESULTS, *LATENCY_RESULTS)
+        return [*results, *not_judged(*rest)]
+    prompts = {query.id: query.prompt for query in (*run.job.queries, *run.job.bank)}
+    answers = report.answers if run.job.bank_is_general else [*report.answers, *report.bank]
+    results += judge_responses(answers, prompts, policy.validation.response, is_general=run.job.is_general)
+    return [*results, *judge_latency(report, policy.validation.latency)]
+
+
+def judge_inference(run: EngineRun) -> list[ValidationResult]:
+    """Loading, numbers, and whether questions are answered at all. What is missing never passes."""
+    report, problem = read_report(run)
     if report is None:
-        return _without_report(run)
-    if "missing_engine" in report:
-        text = f"The engine is not installed here: {report['missing_engine']}."
-        return [_row(check, Verdict.ERROR, text, _ENGINE) for check in (LOAD, TENSORS, ANSWERS)]
-    if report.get("digest") != job.digest:
-        text = f"The file has the SHA-256 {report.get('digest')}, expected {job.digest}."
-        return [
-            _row(LOAD, Verdict.FAIL, text, "Register the artifact again."),
-            *_not_judged(TENSORS, ANSWERS),
-        ]
-    if report.get("loads") is not True:
-        text = f"The engine refuses the file: {_last_line(report)}"
-        return [_row(LOAD, Verdict.FAIL, text, _REFUSE), *_not_judged(TENSORS, ANSWERS)]
-    seconds = {
-        "load_seconds": report.get("load_seconds"),
-        "peak_memory_bytes": report.get("peak_memory_bytes"),
-    }
-    loaded = _row(
-        LOAD, Verdict.PASS, f"Loaded in {float(report.get('load_seconds') or 0):.2f} s.", data=seconds
-    )
-    if report.get("is_checked") is not True:
-        text = f"The engine finds invalid numbers: {_last_line(report)}"
-        return [loaded, _row(TENSORS, Verdict.FAIL, text, _REFUSE), *_not_judged(ANSWERS)]
-    checked = _row(TENSORS, Verdict.PASS, "The engine found every tensor valid.")
-    return [loaded, checked, judge_answers(report, job)]
+        return _without_report(run, problem)
+    if trouble := _first_trouble(report, run.job):
+        return trouble
+    loaded = _result(
+        LOAD, PASSED, f"Loaded in {report.load_seconds:.2f} s on this {report.device or 'machine'}.",
+        details={"load_seconds": report.load_seconds, "peak_memory_bytes": report.peak_memory_bytes,
+                 "device": report.device},
+    )  # fmt: skip
+    checked = _result(TENSORS, PASSED, "The engine found every tensor valid.")
+    return [
+        loaded,
+        checked,
+        judge_answers(report, run.job),
+        _determinism(report, run.job),
+        _stop(report, run.job),
+        _long_prompts(report, run.job),
+    ]
 
 
-def judge_answers(report: dict[str, Any], job: InferenceJob) -> Evidence:
-    """Every question is answered with text that can be read, twice the same, and without special tokens."""
-    rounds: list[list[dict[str, Any]]] = report.get("rounds") or []
-    problems: list[str] = [str(report["problem"])] if report.get("problem") else []
-    if len(rounds) != 2 or any(len(answers) != len(job.prompts) for answers in rounds) or not job.prompts:
+def _first_trouble(report: EngineReport, job: EngineJob) -> list[ValidationResult]:
+    """What keeps every question from being asked; empty when nothing does."""
+    if report.missing_engine:
+        text = f"The engine is not installed here: {report.missing_engine}."
+        return [_result(check, ERROR, text, _ENGINE) for check in INFERENCE_RESULTS]
+    if report.digest != job.digest:
+        text = f"The file has the SHA-256 {report.digest or 'of nothing'}, expected {job.digest}."
+        return _failed_at(LOAD, text, "Register the artifact again.")
+    if report.changed:
+        text = "The file was written to while it was loaded and asked."
+        return _failed_at(LOAD, text, "Validate a stored, read-only copy.")
+    if not report.loads:
+        return _failed_at(LOAD, f"The engine refuses the file: {_last_lines(report)}", _REFUSE)
+    if not report.is_checked:
+        loaded = _result(LOAD, PASSED, f"Loaded in {report.load_seconds:.2f} s.")
+        text = f"The engine finds invalid numbers: {_last_lines(report)}"
+        return [loaded, *_failed_at(TENSORS, text, _REFUSE)]
+    return []
+
+
+def judge_answers(report: EngineReport, job: EngineJob) -> ValidationResult:
+    """Every question is answered, with finite numbers."""
+    problems = [report.problem] if report.problem else []
+    answers = {answer.id: answer for answer in report.answers}
+    missing = [query.id for query in job.queries if query.id not in answers]
+    if missing or not job.queries:
         problems.append("not every question was answered")
-        return _row(ANSWERS, Verdict.FAIL, f"The model does not answer: {'; '.join(problems)}.", _REFUSE)
-    for answer, again in zip(*rounds, strict=True):
-        trouble = answer_trouble(answer)
-        if not trouble and answer.get("tokens") != again.get("tokens"):
-            trouble = "gives another answer to the same question"
-        if trouble:
-            problems.append(f"to {str(answer.get('prompt'))[:60]!r} it {trouble}")
-    data = {"answers": [_shown(answer) for answer in rounds[0]], "deterministic": not problems}
+    problems += [
+        f"to {query.prompt[:60]!r} it {trouble}"
+        for query in job.queries
+        if query.id in answers and (trouble := answer_trouble(answers[query.id]))
+    ]
+    details = {
+        "answers": [_shown(answers[query.id], query.prompt) for query in job.queries if query.id in answers]
+    }
     if problems:
-        return _row(ANSWERS, Verdict.FAIL, f"{'; '.join(problems)}.", _REFUSE, data)
-    stops = sum(answer["finish"] == "stop" for answer in rounds[0])
-    speed = min(float(answer["tokens_per_second"]) for answer in rounds[0])
-    text = f"{len(rounds[0])} questions answered, {stops} of them ended by the model, {speed:.0f} tokens/s or more."
-    return _row(ANSWERS, Verdict.PASS, text, data=data)
+        more = f"; {len(problems) - 3} more" if len(problems) > 3 else ""
+        return _result(ANSWERS, FAILED, f"{'; '.join(problems[:3])}{more}.", _REFUSE, details)
+    stops = sum(answer.finish == "stop" for answer in report.answers)
+    text = f"{len(report.answers)} questions answered, {stops} of them ended by the model."
+    return _result(ANSWERS, PASSED, text, details=details)
 
 
-def answer_trouble(answer: dict[str, Any]) -> str:
-    """What is wrong with one answer, or nothing."""
-    text = str(answer.get("text", ""))
-    tokens: list[int] = answer.get("tokens") or []
-    if answer.get("problem"):
-        return f"gives no answer ({answer['problem']})"
-    if answer.get("is_finite") is not True or answer.get("finish") not in ("stop", "length"):
+def answer_trouble(answer: EngineAnswer) -> str:
+    """Why this is no answer, or nothing."""
+    if answer.problem:
+        return f"gives no answer ({answer.problem})"
+    if not answer.is_finite or answer.finish not in ("stop", "length"):
         return "computes numbers that are not finite"
-    if not text.strip():
-        return "answers with nothing"
-    if "\ufffd" in text or any(not (character.isprintable() or character in "\n\t") for character in text):
-        return "answers with bytes that are no text"
-    if answer.get("controls") or _LEAK.search(text):
-        return "writes special tokens into its answer"
-    if answer["finish"] == "length" and len(set(tokens)) == 1:
-        return "repeats one token"
     return ""
 
 
-def _shown(answer: dict[str, Any]) -> dict[str, Any]:
+def _determinism(report: EngineReport, job: EngineJob) -> ValidationResult:
+    """Greedy answers to the same question must be the same tokens."""
+    first = {answer.id: answer.tokens for answer in report.answers}
+    again = {answer.id: answer.tokens for answer in report.repeated}
+    wanted = [query for query in job.queries if query.is_repeated]
+    if not wanted or any(query.id not in again or query.id not in first for query in wanted):
+        return _result(DETERMINISM, NOT_JUDGED, "Not judged: no question was answered twice.")
+    differing = [query.prompt for query in wanted if first[query.id] != again[query.id]]
+    if differing:
+        text = f"Another greedy answer to the same question in {len(differing)} of {len(wanted)} cases: {differing[0][:60]!r}."
+        return _result(
+            DETERMINISM, FAILED, text, "Look for numbers that are not finite, or an engine built otherwise."
+        )
+    return _result(DETERMINISM, PASSED, f"{len(wanted)} questions asked twice got the same answer.")
+
+
+def _stop(report: EngineReport, job: EngineJob) -> ValidationResult:
+    """The model ends its answers itself. One that never does writes until the limit, at the user's cost."""
+    given = [answer for answer in report.answers if answer.finish in ("stop", "length")]
+    if not given:
+        return _result(STOP, NOT_JUDGED, "Not judged: there is no answer.")
+    stopped = sum(answer.finish == "stop" for answer in given)
+    longest = max((query.max_tokens for query in job.queries), default=0)
+    details = {"stopped": stopped, "answers": len(given), "limit_tokens": longest}
+    if stopped:
+        return _result(
+            STOP, PASSED, f"{stopped} of {len(given)} answers were ended by the model.", details=details
+        )
+    text = f"No answer came to its end within {longest} tokens."
+    if any(mark in answer.text.casefold()[:200] for answer in given for mark in _THINKING):
+        return _result(STOP, WARNING, f"{text} The model seems to think aloud first.", _STOP_REMEDY, details)
+    return _result(STOP, FAILED, text, _STOP_REMEDY, details)
+
+
+def _long_prompts(report: EngineReport, job: EngineJob) -> ValidationResult:
+    """Prompts that nearly fill the context are computed without invalid numbers."""
+    if not job.tries_long_prompts or not report.long_prompts:
+        return _result(LONG, NOT_JUDGED, "Not judged: no long prompt was tried.")
+    tried = {
+        "contexts": [
+            {"context_tokens": one.context_tokens, "prompt_tokens": one.prompt_tokens}
+            for one in report.long_prompts
+        ]
+    }
+    for one in report.long_prompts:
+        if one.skipped:
+            text = f"Not judged: a prompt for a context of {one.context_tokens}: {one.skipped}."
+            remedy = "Validate on a faster machine, or raise validation.engine_wall_s in the policy."
+            return _result(LONG, NOT_JUDGED, text, remedy, tried)
+        if one.problem or not one.is_finite:
+            why = one.problem or "its numbers are not finite"
+            text = f"A prompt that fills a context of {one.context_tokens} tokens fails: {why}."
+            return _result(
+                LONG,
+                FAILED,
+                text,
+                "Check the rope settings and the trained context; serve a smaller context.",
+                tried,
+            )
+    longest = max(one.prompt_tokens for one in report.long_prompts)
+    return _result(LONG, PASSED, f"A prompt of {longest} tokens is computed.", details=tried)
+
+
+def responses_of(run: EngineRun) -> tuple[tuple[TestQuery, ...], tuple[TestResponse, ...]]:
+    """What was asked and answered, for the report."""
+    report, _ = read_report(run)
+    queries = tuple(
+        TestQuery(id=query.id, prompt=query.prompt, purpose=query.purpose)
+        for query in (*run.job.queries, *run.job.bank)
+    )
+    said = [] if report is None else [*report.answers, *report.bank]
+    return queries, tuple(
+        TestResponse(
+            id=answer.id,
+            text=answer.text[:SHOWN_CHARACTERS],
+            finish=answer.finish or answer.problem,
+            tokens=len(answer.tokens),
+            ttft_ms=answer.ttft_ms,
+            tokens_per_second=answer.tokens_per_second or None,
+        )
+        for answer in said
+    )
+
+
+def _shown(answer: EngineAnswer, prompt: str) -> dict[str, object]:
     return {
-        "prompt": answer.get("prompt"),
-        "text": str(answer.get("text", ""))[:500],
-        "finish": answer.get("finish"),
-        "tokens": len(answer.get("tokens") or []),
-        "tokens_per_second": answer.get("tokens_per_second"),
+        "prompt": prompt,
+        "text": answer.text[:500],
+        "finish": answer.finish,
+        "tokens": len(answer.tokens),
+        "tokens_per_second": answer.tokens_per_second,
     }
 
 
-def _without_report(run: InferenceRun) -> list[Evidence]:
+def _without_report(run: EngineRun, problem: str) -> list[ValidationResult]:
     """A file that brings the engine down fails; an engine ended for other reasons is an error."""
     code = run.outcome.exit_code
-    verdict = Verdict.FAIL if code is not None and -code in _CRASHES else Verdict.ERROR
-    text = f"The engine gave no result: {run.outcome.problem}."
-    data = {"stderr": run.outcome.stderr_tail[-1000:], "exit_code": code}
+    status = FAILED if code is not None and -code in _CRASHES else ERROR
+    text = f"The engine gave no result: {problem}."
+    details = {"stderr": run.outcome.stderr_tail[-1000:], "exit_code": code}
     if run.stage < LOADED:
-        return [_row(LOAD, verdict, text, _REFUSE, data), *_not_judged(TENSORS, ANSWERS)]
-    loaded = [
-        _row(LOAD, Verdict.PASS, "Loaded."),
-        _row(TENSORS, Verdict.PASS, "The engine found every tensor valid."),
+        return [
+            _result(LOAD, status, text, _REFUSE, details),
+            *not_judged(*INFERENCE_RESULTS[INFERENCE_RESULTS.index(LOAD) + 1 :]),
+        ]
+    return [
+        _result(LOAD, PASSED, "Loaded."),
+        _result(TENSORS, PASSED, "The engine found every tensor valid."),
+        _result(ANSWERS, status, text, _REFUSE, details),
+        *not_judged(DETERMINISM, STOP, LONG),
     ]
-    return [*loaded, _row(ANSWERS, verdict, text, _REFUSE, data)]
 
 
-def _not_judged(*checks: str) -> list[Evidence]:
-    return [_row(check, Verdict.NOT_JUDGED, "Not judged: the step before it failed.") for check in checks]
+def _failed_at(check: str, text: str, remedy: str) -> list[ValidationResult]:
+    later = INFERENCE_RESULTS[INFERENCE_RESULTS.index(check) + 1 :]
+    return [_result(check, FAILED, text, remedy), *not_judged(*later)]
 
 
-def _last_line(report: dict[str, Any]) -> str:
-    lines = report.get("log") or ["no reason given"]
-    return " ".join(str(line) for line in lines[-2:])[:300]
+def not_judged(*checks: str, why: str = "the step before it failed") -> list[ValidationResult]:
+    """Rows of our own checks that nobody looked at."""
+    return [_result(check, NOT_JUDGED, f"Not judged: {why}.") for check in checks]
 
 
-def _row(
-    check: str, verdict: Verdict, summary: str, remedy: str = "", data: dict[str, Any] | None = None
-) -> Evidence:
-    return Evidence(
-        gate=Gate.INFERENCE, check=check, verdict=verdict, summary=summary, remedy=remedy, data=data or {}
-    )
+def _last_lines(report: EngineReport) -> str:
+    return " ".join(report.log[-2:])[:300] or "no reason given"
+
+
+def _result(
+    check: str,
+    status: ValidationStatus,
+    message: str,
+    remedy: str = "",
+    details: dict[str, Any] | None = None,
+) -> ValidationResult:
+    return ValidationResult(
+        category=_CATEGORY_OF[check.split(".", 1)[0]], check_name=check, status=status, message=message,
+        remedy=remedy, details=dict(details or {}),
+    )  # fmt: skip
+
+
+_CATEGORY_OF = {
+    "inference": ValidationCategory.INFERENCE,
+    "response": ValidationCategory.RESPONSE_QUALITY,
+    "latency": ValidationCategory.LATENCY,
+}

@@ -1,37 +1,38 @@
 """Loads a model and asks it: `python -m tidegate.validation.inference_child`. The only place here with an engine.
 
-Weights are loaded with `check_tensors`, which the high-level binding does not offer. One thread and greedy
-choice, so that the same file gives the same answers. A file can abort the engine and with it this process;
+Weights are loaded with `check_tensors`, which the high-level binding does not offer. Greedy choice and one count
+of threads, so that the same file gives the same answers. A file can abort the engine and with it this process;
 the parent reads how far it came.
 """
 
-import codecs
-import ctypes
 import hashlib
+import json
 import os
 import resource
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
 
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
+from tidegate.validation.engine import Engine
 
-LOADED, ASKED = 1, 2
-STAGES = 3
-PIECE_BYTES = 512
-LARGEST_CONTEXT = 2048
-MICRO_BATCH = 512
-LOG_LINES = 12
+LOADED = 1
+PIECE_BYTES = 1024**2
+LONG_ANSWER_TOKENS = 8
+ROOM_TOKENS = 16
+FILLER = "The tide comes in and the tide goes out. "
+SPEED_PROMPT = "Tell me what you know about the sea."
 
 
 def main(argv: list[str]) -> int:
-    """Write one result: digest, whether it loads, and the answers of two rounds."""
+    """Write one result. The job comes on standard input, the file as an open descriptor."""
     limits, request = limits_from_argv(argv)
     result_descriptor = os.dup(1)
     # Whatever the engine prints must not reach the parent as a message.
     os.dup2(2, 1)
     confine(limits)
-    result = _run(request, result_descriptor)
+    job: Message = json.loads(sys.stdin.buffer.read())
+    result = _run(request["descriptor"], job, result_descriptor)
     _say(result_descriptor, result)
     return 0
 
@@ -42,169 +43,185 @@ def _say(descriptor: int, message: Message) -> None:
     os.dup2(2, 1)
 
 
-def _run(request: Message, descriptor: int) -> Message:
-    digest = _digest(request["path"])
-    if digest != request["digest"]:
-        return {"digest": digest, "loads": False, "is_checked": False, "log": [], "rounds": []}
+def _run(descriptor: int, job: Message, output: int) -> Message:
+    before = _identity(descriptor)
+    digest = _digest(descriptor)
+    if digest != job["digest"]:
+        return {"digest": digest}
     try:
-        from llama_cpp import llama_cpp as engine
+        from llama_cpp import llama_cpp as module
     except ImportError as error:
         return {"missing_engine": str(error)[:200]}
-    return _ask(_Engine(engine), request, digest, descriptor)
+    result = _ask(Engine(module), descriptor, job, output)
+    # Written to meanwhile: what was hashed is perhaps not what was loaded.
+    return {**result, "digest": digest, "changed": _identity(descriptor) != before}
 
 
-def _digest(path: str) -> str:
-    with open(path, "rb", buffering=0) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _identity(descriptor: int) -> tuple[int, ...]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _ask(engine: "_Engine", request: Message, digest: str, descriptor: int) -> Message:
+def _digest(descriptor: int) -> str:
+    digest, place = hashlib.sha256(), 0
+    buffer = bytearray(PIECE_BYTES)
+    # Not read(): the descriptor shares its position with the parent's other children.
+    while count := os.preadv(descriptor, [buffer], place):
+        digest.update(memoryview(buffer)[:count])
+        place += count
+    return digest.hexdigest()
+
+
+def _ask(engine: Engine, descriptor: int, job: Message, output: int) -> Message:
     started = time.monotonic()
-    loads = engine.load(request["path"], check_tensors=True)
+    deadline = started + job["wall_s"]
+    # The very file that was hashed, whatever its name points to by now.
+    path = f"/proc/self/fd/{descriptor}" if sys.platform.startswith("linux") else f"/dev/fd/{descriptor}"
+    loads = engine.load(path, check_tensors=True)
     is_checked = loads
     if not loads:
         # Once more without the check: that tells bad numbers from a file that does not load at all.
-        loads = engine.load(request["path"], check_tensors=False)
-    load_seconds = time.monotonic() - started
+        loads = engine.load(path, check_tensors=False)
     result: Message = {
-        "digest": digest,
         "loads": loads,
         "is_checked": is_checked,
-        "load_seconds": load_seconds,
+        "load_seconds": time.monotonic() - started,
+        "device": engine.device,
     }
     if not is_checked:
-        return {**result, "log": engine.log_lines, "rounds": []}
-    _say(descriptor, {"done": LOADED, "total": STAGES})
-    problem = engine.prepare(request["context_tokens"])
-    rounds: list[list[Message]] = []
-    if not problem:
-        rounds = [
-            [engine.answer(prompt, request["max_tokens"]) for prompt in request["prompts"]] for _ in range(2)
-        ]
-        _say(descriptor, {"done": ASKED, "total": STAGES})
+        return {**result, "log": engine.log_lines}
+    total = LOADED + len(job["queries"]) + len(job["bank"])
+    steps = iter(range(LOADED, total + 1))
+
+    def tell() -> None:
+        _say(output, {"done": next(steps), "total": total})
+
+    tell()
+    result |= _question(engine, job, deadline, tell)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         **result,
-        "problem": problem,
-        "rounds": rounds,
         "log": engine.log_lines,
         "peak_memory_bytes": peak * (1 if sys.platform == "darwin" else 1024),
     }
 
 
-class _Engine:
-    """The few low-level calls that are needed, over the binding's module."""
+def _question(engine: Engine, job: Message, deadline: float, tell: Callable[[], None]) -> Message:
+    """Short questions, speed, long prompts of every context, then the bank in the largest context."""
+    problem = engine.prepare(job["contexts"][-1], job["threads"]) or engine.prepare_format()
+    if problem:
+        return {"problem": problem}
+    answers = [_answer(engine, query, deadline, tell) for query in job["queries"]]
+    repeated = [_answer(engine, query, deadline) for query in job["queries"] if query["is_repeated"]]
+    speed, speed_problem = _speed(engine, job, deadline)
+    bank = [_answer(engine, query, deadline, tell) for query in job["bank"]]
+    long_prompts: list[Message] = []
+    if job["tries_long_prompts"]:
+        rate = max((sample["prompt_tokens"] / (sample["ttft_ms"] / 1000) for sample in speed), default=0.0)
+        long_prompts = [
+            _long_prompt(engine, job, context, rate, deadline) for context in reversed(job["contexts"])
+        ]
+    return {
+        "answers": answers,
+        "repeated": repeated,
+        "speed": speed,
+        "speed_problem": speed_problem,
+        "bank": bank,
+        "long_prompts": long_prompts,
+    }
 
-    def __init__(self, module: Any):
-        self.api = module
-        self.log_lines: list[str] = []
-        self.model: Any = None
-        self.context: Any = None
-        self.vocabulary: Any = None
-        self.format: Any = None
-        # The callback must stay referenced as long as the engine may log, or the process crashes.
-        self.callback = module.llama_log_callback(self._log)
-        module.llama_log_set(self.callback, ctypes.c_void_p(0))
-        module.llama_backend_init()
 
-    def _log(self, level: int, text: bytes | None, _: object) -> None:
-        line = (text or b"").decode("utf-8", "replace").strip()
-        # Levels 3 and 4 are warnings and errors.
-        if level in (3, 4) and line:
-            self.log_lines = [*self.log_lines, line[:300]][-LOG_LINES:]
+def _answer(
+    engine: Engine, query: Message, deadline: float, tell: Callable[[], None] = lambda: None
+) -> Message:
+    tell()
+    if time.monotonic() > deadline:
+        return {"id": query["id"], "problem": "the time for questions was over"}
+    messages = [{"role": role, "content": content} for role, content in query["messages"]]
+    tokens, problem = engine.prompt(messages)
+    if not problem and len(tokens) + query["max_tokens"] > engine.context_tokens:
+        problem = f"the prompt has {len(tokens)} tokens and does not fit"
+    if problem:
+        return {"id": query["id"], "problem": problem}
+    written = engine.generate(tokens, query["max_tokens"], deadline=deadline)
+    return {
+        "id": query["id"],
+        "text": engine.text(written.tokens),
+        "finish": written.finish,
+        "prompt_tokens": len(tokens),
+        "tokens": written.tokens,
+        "is_finite": written.is_finite,
+        "controls": [engine.special(token) for token in written.tokens if engine.is_control(token)],
+        "ttft_ms": written.ttft_s * 1000,
+        "tokens_per_second": written.tokens_per_second,
+        "mean_logprob": written.mean_logprob,
+    }
 
-    def load(self, path: str, *, check_tensors: bool) -> bool:
-        params = self.api.llama_model_default_params()
-        params.check_tensors = check_tensors
-        params.n_gpu_layers = 0
-        self.model = self.api.llama_model_load_from_file(os.fsencode(path), params)
-        if not self.model:
-            return False
-        self.vocabulary = self.api.llama_model_get_vocab(self.model)
-        return True
 
-    def prepare(self, context_tokens: int) -> str:
-        """Make a context and the chat format; returns what is wrong, or nothing."""
-        params = self.api.llama_context_default_params()
-        params.n_ctx = params.n_batch = min(context_tokens, LARGEST_CONTEXT)
-        params.n_ubatch = min(params.n_batch, MICRO_BATCH)
-        params.n_threads = params.n_threads_batch = 1
-        self.context = self.api.llama_init_from_model(self.model, params)
-        if not self.context:
-            return "no context could be made"
-        template = self.api.llama_model_chat_template(self.model, None)
-        if not template:
-            return "the model has no chat template"
-        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+def _speed(engine: Engine, job: Message, deadline: float) -> tuple[list[Message], str]:
+    """Answers of a fixed length, past any stop token: the first warms up and is not counted."""
+    samples: list[Message] = []
+    count = job["speed_tokens"]
+    if not count:
+        return samples, ""
+    tokens, problem = engine.prompt([{"role": "user", "content": SPEED_PROMPT}])
+    room = engine.context_tokens - len(tokens) - 1
+    if problem or room < 1:
+        return samples, problem or "the context is too small to measure in"
+    for number in range(job["speed_rounds"] + 1):
+        if time.monotonic() > deadline:
+            break
+        written = engine.generate(tokens, min(count, room), deadline=deadline, ignores_stop=True)
+        # A model so slow that the time is over during the first answer is measured by that one.
+        is_last_chance = time.monotonic() > deadline and not samples
+        if (number == 0 and not is_last_chance) or not written.tokens_per_second:
+            continue
+        samples.append({
+            "prompt": SPEED_PROMPT,
+            "prompt_tokens": len(tokens),
+            "tokens": len(written.tokens),
+            "ttft_ms": written.ttft_s * 1000,
+            "tokens_per_second": written.tokens_per_second,
+        })  # fmt: skip
+    return samples, "" if samples else "no answer could be measured"
 
-        self.format = Jinja2ChatFormatter(
-            template.decode("utf-8"),
-            eos_token=self._special(self.api.llama_vocab_eos(self.vocabulary)),
-            bos_token=self._special(self.api.llama_vocab_bos(self.vocabulary)),
+
+def _long_prompt(engine: Engine, job: Message, context: int, rate: float, deadline: float) -> Message:
+    """Fill the context up to a few tokens and write some more."""
+    if context != engine.context_tokens and (problem := engine.prepare(context, job["threads"])):
+        return {"context_tokens": context, "problem": problem}
+    wanted = engine.context_tokens - LONG_ANSWER_TOKENS - ROOM_TOKENS
+    left = deadline - time.monotonic()
+    if not rate or wanted / rate > left:
+        text = (
+            f"{wanted} tokens would take {wanted / rate:.0f} s of {max(left, 0):.0f} s left"
+            if rate
+            else "no speed is known"
         )
-        return ""
+        return {"context_tokens": context, "skipped": text}
+    tokens, problem = _fill(engine, wanted)
+    if problem:
+        return {"context_tokens": context, "problem": problem}
+    written = engine.generate(tokens, LONG_ANSWER_TOKENS, deadline=deadline, ignores_stop=True)
+    return {
+        "context_tokens": context,
+        "prompt_tokens": len(tokens),
+        "is_finite": written.is_finite,
+        "problem": "" if written.finish != "error" else "the engine could not compute it",
+    }
 
-    def answer(self, prompt: str, max_tokens: int) -> Message:
-        """One greedy answer from an empty cache."""
-        self.api.llama_memory_clear(self.api.llama_get_memory(self.context), True)
-        tokens = self._tokens(self.format(messages=[{"role": "user", "content": prompt}]).prompt)
-        if not tokens or len(tokens) + max_tokens > self.api.llama_n_ctx(self.context):
-            return {"prompt": prompt, "problem": f"the prompt has {len(tokens)} tokens and does not fit"}
-        started = time.monotonic()
-        written, finish, is_finite = self._generate(tokens, max_tokens)
-        seconds = max(time.monotonic() - started, 1e-9)
-        controls = [token for token in written if self.api.llama_vocab_is_control(self.vocabulary, token)]
-        return {
-            "prompt": prompt,
-            "problem": "",
-            "text": self._text(written),
-            "finish": finish,
-            "tokens": written,
-            "is_finite": is_finite,
-            "controls": [self._special(token) for token in controls],
-            "tokens_per_second": len(written) / seconds,
-        }
 
-    def _generate(self, tokens: list[int], max_tokens: int) -> tuple[list[int], str, bool]:
-        import numpy as np
-
-        size = self.api.llama_vocab_n_tokens(self.vocabulary)
-        written: list[int] = []
-        fed = tokens
-        while len(written) < max_tokens:
-            array = (self.api.llama_token * len(fed))(*fed)
-            if self.api.llama_decode(self.context, self.api.llama_batch_get_one(array, len(fed))) != 0:
-                return written, "error", False
-            logits = np.ctypeslib.as_array(self.api.llama_get_logits_ith(self.context, -1), shape=(size,))
-            if not np.isfinite(logits).all():
-                return written, "error", False
-            token = int(logits.argmax())
-            if self.api.llama_vocab_is_eog(self.vocabulary, token):
-                return written, "stop", True
-            written.append(token)
-            fed = [token]
-        return written, "length", True
-
-    def _tokens(self, text: str) -> list[int]:
-        raw = text.encode("utf-8")
-        room = len(raw) + 8
-        array = (self.api.llama_token * room)()
-        # The template writes the special tokens itself, so none is added.
-        count = self.api.llama_tokenize(self.vocabulary, raw, len(raw), array, room, False, True)
-        return list(array[: max(0, count)])
-
-    def _piece(self, token: int, *, special: bool) -> bytes:
-        buffer = (ctypes.c_char * PIECE_BYTES)()
-        count = self.api.llama_token_to_piece(self.vocabulary, token, buffer, PIECE_BYTES, 0, special)
-        return buffer.raw[: max(0, count)]
-
-    def _special(self, token: int) -> str:
-        return self._piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
-
-    def _text(self, tokens: list[int]) -> str:
-        # A character that the length limit cut in two is left out, not replaced.
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        return "".join(decoder.decode(self._piece(token, special=False)) for token in tokens)
+def _fill(engine: Engine, wanted: int) -> tuple[list[int], str]:
+    """A conversation of as many tokens as wanted, or a little fewer."""
+    each = max(1, engine.count(FILLER * 8) / 8)
+    repeats = max(1, int(wanted / each))
+    tokens: list[int] = []
+    while repeats:
+        tokens, problem = engine.prompt([{"role": "user", "content": FILLER * repeats}])
+        if problem or len(tokens) <= wanted:
+            return tokens, problem
+        repeats -= max(1, int((len(tokens) - wanted) / each))
+    return tokens, "the context is too small for a prompt"
 
 
 if __name__ == "__main__":

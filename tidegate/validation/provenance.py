@@ -10,11 +10,20 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.domain import Evidence, Gate, InvalidInput, Provenance, Verdict
+from tidegate.validation.report import ValidationCategory, ValidationResult, ValidationStatus
 from tidegate.validation.signature_bundle import HOW_TO_SIGN, parse_bundle
 from tidegate.validation.signatures import CheckedSignature, ProvenanceFindings, SignatureState
 
 PROVENANCE_CHECK = "provenance.signature"
+SIGNATURE_CHECK = "file.signature"
 EXTRA = "tidegate[provenance]"
+
+_STATUS_OF = {
+    Verdict.PASS: ValidationStatus.PASSED,
+    Verdict.FAIL: ValidationStatus.FAILED,
+    Verdict.ERROR: ValidationStatus.ERROR,
+    Verdict.NOT_JUDGED: ValidationStatus.NOT_JUDGED,
+}
 
 REMEDIES = {
     SignatureState.OTHER_FILE: "Give the signature of this very file; an export made twice has two digests.",
@@ -68,6 +77,37 @@ def judge_provenance(findings: ProvenanceFindings, trust: Provenance) -> Evidenc
         return _row(Verdict.PASS, "not_required", f"{summary}; a signature is not required", findings, remedy)
     could_not = outcome == "not_checked"
     return _row(Verdict.ERROR if could_not else Verdict.FAIL, outcome, summary, findings, remedy)
+
+
+def signature_result(
+    bundles: Sequence[bytes], digest: str, trust: Provenance | None, now: datetime, *, is_required: bool
+) -> ValidationResult | None:
+    """The signature as a check of the file's integrity. None where nobody signed it and nobody asks for it."""
+    is_wanted = is_required or (trust is not None and trust.required)
+    if not bundles and not is_wanted:
+        return None
+    given = (trust or Provenance()).model_copy(update={"required": is_wanted})
+    if not digest:
+        status, message, remedy = (
+            ValidationStatus.NOT_JUDGED,
+            "Not judged: there is no digest to compare.",
+            "",
+        )
+        details: dict[str, Any] = {}
+    else:
+        row = judge_provenance(check_signatures(bundles, digest, given, now), given)
+        status, message, remedy, details = _STATUS_OF[row.verdict], row.summary, row.remedy, row.data
+        if status is ValidationStatus.PASSED and details["outcome"] == "not_required":
+            # Somebody signed it and the signature does not count: worth a look, also where none is required.
+            status = ValidationStatus.WARNING
+    return ValidationResult(
+        category=ValidationCategory.FILE_INTEGRITY,
+        check_name=SIGNATURE_CHECK,
+        status=status,
+        message=message[:1].upper() + message[1:],
+        remedy=remedy,
+        details=details,
+    )
 
 
 def _why_not_signed(findings: ProvenanceFindings, trust: Provenance) -> tuple[str, str, str]:

@@ -271,8 +271,7 @@ class ValidationReport(_Frozen):
 
         What nobody asked for has no row: a gate that requires it then says that evidence is missing.
         """
-        asked = (r for r in self.results if r.is_needed or r.status is not ValidationStatus.NOT_JUDGED)
-        return [evidence_of_result(result, self.digest) for result in asked]
+        return evidence_of_results(self.results, self.digest)
 
     def get_rollback_recommendation(self) -> str:
         """What to do now, in one or two sentences."""
@@ -346,6 +345,12 @@ def recommend(results: Iterable[ValidationResult]) -> Recommendation:
     if all(result.status is ValidationStatus.PASSED and not result.findings for result in given):
         return Recommendation.DEPLOY
     return Recommendation.DEPLOY_WITH_WARNINGS
+
+
+def evidence_of_results(results: Iterable[ValidationResult], digest: str) -> list[Evidence]:
+    """Rows of every result but those that nobody asked for."""
+    asked = (r for r in results if r.is_needed or r.status is not ValidationStatus.NOT_JUDGED)
+    return [evidence_of_result(result, digest) for result in asked]
 
 
 def evidence_of_result(result: ValidationResult, digest: str) -> Evidence:

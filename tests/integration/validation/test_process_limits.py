@@ -65,7 +65,7 @@ def test_the_whole_corpus_in_one_process_stays_within_the_same_memory(tmp_path: 
             "tests.integration.validation.corpus_child",
             {"folder": descriptor},
             ChildLimits(wall_s=300, cpu_s=240),
-            inherit=(descriptor,),
+            files=(descriptor,),
         )
     finally:
         os.close(descriptor)

@@ -1,0 +1,115 @@
+"""The other file: whether it can be compared with at all, and what the comparison says. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.domain import Policy
+from tidegate.gguf import Severity
+from tidegate.quality import STANDARD_BANK, Bank, read_bank
+from tidegate.validation.artifact import Inspected
+from tidegate.validation.engine_report import EngineRun
+from tidegate.validation.inference import judge_inference, read_report
+from tidegate.validation.latency import judge_slowdown
+from tidegate.validation.regression import (
+    ANSWERS,
+    SCORE,
+    TEMPLATE,
+    TOKENIZER,
+    TOPICS,
+    Asked,
+    baseline_refused,
+    baseline_used,
+    judge_bank,
+    judge_template,
+    judge_tokenizer,
+    no_baseline,
+    not_compared,
+)
+from tidegate.validation.report import ValidationResult, ValidationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenBank:
+    """The questions that both files are asked."""
+
+    bank: Bank
+    is_general: bool
+    """Nobody named one of the model's subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What was found out about one of the two files."""
+
+    seen: Inspected
+    run: EngineRun | None = None
+
+
+def choose_bank(named: Bank | None, *, has_baseline: bool) -> ChosenBank | None:
+    """Without a bank of the subject, general questions compare two models, and judge no single one."""
+    if named is not None:
+        return ChosenBank(named, is_general=False)
+    return ChosenBank(read_bank(STANDARD_BANK), is_general=True) if has_baseline else None
+
+
+def unusable(side: Side) -> list[str]:
+    """Why this baseline compares nothing; empty when it is sound."""
+    if not side.seen.is_sound:
+        found = [one.message for one in side.seen.findings if one.severity is Severity.ERROR]
+        return found or ["it was not read to its end"]
+    if side.run is None:
+        return ["it was not loaded"]
+    refusing = (ValidationStatus.FAILED, ValidationStatus.ERROR)
+    return [result.message for result in judge_inference(side.run) if result.status in refusing]
+
+
+def judge_regression(
+    ours: Side, theirs: Side | None, chosen: ChosenBank | None, policy: Policy, version: str | None
+) -> list[ValidationResult]:
+    """Results of category regression, and the one of latency that needs both files."""
+    said = None if ours.run is None else read_report(ours.run)[0]
+    if theirs is None:
+        results = [no_baseline(is_needed=policy.validation.require_baseline)]
+        if chosen is not None and said is not None:
+            results += judge_bank(Asked(chosen.bank, chosen.is_general, said.bank), policy)
+        elif chosen is not None:
+            results.append(not_compared(SCORE))
+        return results
+    reasons = unusable(theirs)
+    used = baseline_refused(reasons) if reasons else baseline_used(version, theirs.seen.digest)
+    texts = [
+        judge_tokenizer(ours.seen.tokenizer, theirs.seen.tokenizer),
+        judge_template(_template(ours.seen), _template(theirs.seen)),
+    ]
+    other = None if theirs.run is None else read_report(theirs.run)[0]
+    if reasons or said is None or other is None or chosen is None:
+        return [used, *(not_compared(check) for check in (SCORE, ANSWERS, TOPICS)), *texts]
+    asked = Asked(chosen.bank, chosen.is_general, said.bank, other.bank)
+    speed = judge_slowdown(said, other, policy.validation.latency)
+    return [used, *judge_bank(asked, policy), *texts, speed]
+
+
+def baseline_summary(
+    theirs: Side, results: Sequence[ValidationResult], version: str | None, path: str
+) -> dict[str, Any]:
+    """The comparison in one place, for reports."""
+    details = {result.check_name: result.details for result in results}
+    return {
+        "path": path,
+        "version": version,
+        "digest": theirs.seen.digest,
+        "size_bytes": theirs.seen.size_bytes,
+        "model": None if theirs.seen.model is None else theirs.seen.model.model_dump(mode="json"),
+        "scores": {
+            name: details.get(check, {})
+            for name, check in (("score", SCORE), ("answers", ANSWERS), ("topics", TOPICS))
+        },
+        "tokenizer": details.get(TOKENIZER, {}),
+        "template": details.get(TEMPLATE, {}),
+        "speed": details.get("latency.baseline", {}),
+    }
+
+
+def _template(seen: Inspected) -> str | None:
+    return None if seen.template is None else seen.template["source"]
