@@ -20,6 +20,7 @@ from tidegate.steps.authorization import month_to_date_usd
 from tidegate.steps.evaluation import JOB_RESULTS, evaluate, job_token
 from tidegate.steps.files import check_file
 from tidegate.steps.nightly import services_with_traffic
+from tidegate.validation import ValidationStatus
 
 ACME, BOLT = ServiceRef("acme", "chat"), ServiceRef("bolt", "chat")
 
@@ -64,8 +65,9 @@ def test_what_one_organization_had_validated_says_nothing_to_another(office):
     policy = office.ports.service(ACME).policy
     assert policy == office.ports.service(BOLT).policy
     office.ledger.record_result("structure", f"{BOLT}|{policy.digest}|{'1' * 64}", {"passed": True})
-    (row,) = check_file_inference(office.ports, ACME, "1" * 64)
-    assert row.summary == "the file did not pass the structural gate, so it was not loaded"
+    part = check_file_inference(office.ports, ACME, "1" * 64)
+    assert {result.status for result in part.results} == {ValidationStatus.NOT_JUDGED}
+    assert "did not pass the structural gate" in part.results[0].message
 
 
 def test_gpu_work_of_one_organization_never_answers_for_anothers(office):

@@ -1,0 +1,121 @@
+"""A candidate against a baseline: the paired bank, and what differs in tokenizer and template."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.validation.engine import answer
+from tidegate.domain import Policy
+from tidegate.quality import STANDARD_BANK, Bank, Question, read_bank
+from tidegate.validation import ValidationStatus
+from tidegate.validation.engine_report import EngineAnswer
+from tidegate.validation.queries import bank_queries
+from tidegate.validation.regression import Asked, judge_bank, judge_template, judge_tokenizer
+
+PASSED, FAILED, WARNING = ValidationStatus.PASSED, ValidationStatus.FAILED, ValidationStatus.WARNING
+NOT_JUDGED = ValidationStatus.NOT_JUDGED
+POLICY = Policy()
+
+
+def _bank(count: int) -> Bank:
+    questions = [
+        Question(id=f"q{n}", topic=f"t{n % 4}", prompt=f"{n}?", expect="yes", scorer="contains")
+        for n in range(count)
+    ]
+    return Bank(name="test", digest="d", questions=tuple(questions))
+
+
+def _answers(count: int, wrong: set[int], **changes: Any) -> list[EngineAnswer]:
+    return [
+        EngineAnswer.model_validate(answer(f"q{n}", text="no" if n in wrong else "yes", **changes))
+        for n in range(count)
+    ]
+
+
+def _judge(
+    ours: set[int], theirs: set[int] | None = frozenset(), count: int = 60, **other: Any
+) -> dict[str, ValidationStatus]:
+    asked = Asked(
+        _bank(count),
+        other.pop("is_general", False),
+        other.pop("answers", _answers(count, ours)),
+        None if theirs is None else _answers(count, set(theirs)),
+    )
+    return {result.check_name: result.status for result in judge_bank(asked, POLICY)}
+
+
+def test_equal_answers_pass():
+    assert set(_judge(set()).values()) == {PASSED}
+
+
+def test_a_clear_loss_fails():
+    assert _judge({*range(12)})["regression.answers"] is FAILED
+
+
+@pytest.mark.parametrize(("lost", "status"), [({0}, WARNING), ({0, 1, 2}, WARNING), ({0, 1, 2, 3}, FAILED)])
+def test_a_net_loss_that_chance_could_explain_is_decided_by_the_margin(
+    lost: set[int], status: ValidationStatus
+):
+    assert _judge(lost)["regression.answers"] is status
+
+
+def test_a_topic_that_is_lost_fails_alone():
+    assert _judge({0, 4, 8, 12, 16, 20, 24, 28}, count=60)["regression.topics"] is FAILED
+
+
+def test_without_a_baseline_only_the_score_is_judged():
+    assert _judge(set(), None) == {"regression.score": PASSED}
+    assert _judge({*range(30)}, None) == {"regression.score": FAILED}
+
+
+def test_general_questions_compare_models_but_judge_none():
+    assert _judge({*range(45)}, {*range(45)}, is_general=True)["regression.score"] is PASSED
+
+
+def test_a_baseline_that_knows_nothing_compares_nothing():
+    assert _judge({*range(58)}, {*range(58)}, is_general=True)["regression.answers"] is WARNING
+
+
+def test_too_few_answered_questions_judge_nothing():
+    late = [
+        *_answers(10, set()),
+        *_answers(60, set(), problem="the time for questions was over")[10:],
+    ]
+    assert set(_judge(set(), answers=late).values()) == {NOT_JUDGED}
+
+
+def test_questions_that_time_did_not_suffice_for_are_left_out_of_both():
+    late = [*_answers(40, set()), *_answers(60, set(), problem="the time for questions was over")[40:]]
+    assert _judge(set(), {50, 51}, answers=late)["regression.answers"] is PASSED
+
+
+def test_an_answer_of_invalid_numbers_is_missing_and_never_passes():
+    broken = [
+        *_answers(59, set()),
+        EngineAnswer.model_validate(answer("q59", finish="error", is_finite=False)),
+    ]
+    assert _judge(set(), answers=broken)["regression.answers"] is NOT_JUDGED
+
+
+def test_a_shortened_bank_still_covers_its_topics():
+    asked = bank_queries(_bank(40), 256, most=8)
+    assert sorted(query.purpose for query in asked) == sorted(["t0", "t1", "t2", "t3"] * 2)
+
+
+def test_the_standard_bank_is_sound_and_large_enough():
+    bank = read_bank(STANDARD_BANK)
+    assert len(bank.questions) >= 20
+    assert len(bank.topics) >= 5
+
+
+def test_a_changed_tokenizer_or_template_is_shown():
+    same = {"model": "llama", "tokens": "ab of 768"}
+    assert judge_tokenizer(same, same).status is PASSED
+    changed = judge_tokenizer({**same, "tokens": "cd of 770"}, same)
+    assert changed.status is WARNING
+    assert "tokens" in changed.message
+    assert judge_tokenizer({}, same).status is NOT_JUDGED
+    template = judge_template("{{ a }}\n{{ c }}", "{{ a }}\n{{ b }}")
+    assert template.status is WARNING
+    assert "+{{ c }}" in template.details["diff"]
+    assert judge_template(None, "x").status is NOT_JUDGED
