@@ -17,8 +17,12 @@ from tidegate.gguf.header import Header
 from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.rules import finding
 from tidegate.gguf.template_backdoors import check_backdoors
+from tidegate.gguf.template_bombs import check_bombs
+from tidegate.gguf.template_clock import check_clock
 from tidegate.gguf.template_output import check_written
 from tidegate.gguf.template_syntax import check_syntax
+from tidegate.gguf.template_taint import Flow
+from tidegate.gguf.template_tree import Found, TooLarge, Tree
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 TEMPLATE_NAMES_KEY = "tokenizer.chat_templates"
@@ -29,6 +33,7 @@ _HIDDEN = re.compile(
 )  # fmt: skip
 _JOINER, _SELECTORS = "\u200d", re.compile("[\ufe00-\ufe0f]{3,}|[\U000e0100-\U000e01ef]")
 _WORD = re.compile(r"[^\W\d_]+")
+_ESCAPE = re.compile(r"\\[abfnrtv0]")
 
 
 class _Generation(Extension):
@@ -81,10 +86,15 @@ def check_template(
         yield finding("C-SIZE", text, offset=offset, subject=subject, severity=Severity.WARNING)
     yield from _characters(source, subject, offset)
     try:
-        tree = _environment().parse(source)
-        found = [*check_syntax(tree), *check_written(tree), *check_backdoors(tree)]
+        flow = Flow(Tree(_environment().parse(source)))
+        found = [
+            *check_syntax(flow), *check_bombs(flow), *check_written(flow), *check_backdoors(flow), *check_clock(flow)
+        ]  # fmt: skip
     except RecursionError:
         yield finding("C-SIZE", "The template is nested too deeply.", offset=offset, subject=subject)
+        return
+    except TooLarge as error:
+        yield finding("C-SIZE", f"The template cannot be judged. {error}", offset=offset, subject=subject)
         return
     except MemoryError:
         yield finding("C-BOMB", "Analysing the template used up the memory.", offset=offset, subject=subject)
@@ -93,8 +103,13 @@ def check_template(
         text = f"The template cannot be parsed: {quote(str(error))}."
         yield finding("C-PARSE", text, offset=offset, subject=subject)
         return
-    for check, message, severity in dict.fromkeys(found):
-        yield finding(check, message, offset=offset, subject=subject, severity=severity)
+    for one in dict.fromkeys(found):
+        yield _as_finding(one, subject, offset)
+
+
+def _as_finding(found: Found, subject: str, offset: int | None) -> Finding:
+    text = f"Line {found.line}: {found.message}" if found.line else found.message
+    return finding(found.check, text, offset=offset, subject=subject, severity=found.severity)
 
 
 def _environment() -> Environment:
@@ -131,7 +146,8 @@ def _characters(source: str, subject: str, offset: int | None) -> Iterator[Findi
         kinds = sorted({f"U+{ord(character):04X}" for character in hidden}) or ["variation selectors"]
         text = f"The template holds {len(hidden)} invisible characters: {', '.join(kinds[:5])}."
         yield finding("C-UNICODE", text, offset=offset, subject=subject)
-    for word in _WORD.findall(source):
+    # In the source, an escaped line break puts an `n` before whatever word follows.
+    for word in _WORD.findall(_ESCAPE.sub(" ", source)):
         if not word.isascii() and _mixes_scripts(word):
             text = f"The word {quote(word)} mixes alphabets."
             yield finding("C-SCRIPT", text, offset=offset, subject=subject)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from tidegate.gguf.findings import Severity, quote
-from tidegate.gguf.template_constants import constant
-from tidegate.gguf.template_syntax import Found
+from tidegate.gguf.template_taint import Flow
+from tidegate.gguf.template_tree import Found, Tree
 
 _SCHEME = re.compile(
     r"\b(?:https?|ftp|wss?|file|javascript|vbscript)\s?:\s?/?/?[\w.\-\[]|\bdata:[a-z]+/[\w.+-]+[;,]",
@@ -24,6 +24,8 @@ _NUMERIC = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _MAIL = re.compile(r"\b[\w.+-]+@[\w-]+\.[a-z]{2,}\b", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(\s*\S+\s*\)")
 _MARKUP = re.compile(r"<\s*(?:script|iframe|img|object|embed|svg|form|meta|style|link)\b[^<>]*>|<a\s+[^<>]*href|\bon(?:error|load|click)\s*=", re.IGNORECASE)  # fmt: skip
+LEAST_CHARACTERS = 3
+
 _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/]{40,}={0,2}(?![\w+/])")
 
 _PHRASES = tuple(
@@ -34,7 +36,7 @@ _PHRASES = tuple(
             \b(?:instruction|message|prompt|rule|guideline|polic|request)""",
         r"""\b(?:do\ not|don't|never|without)\s+(?:ever\s+)?
             (?:tell(?:ing)?|reveal(?:ing)?|disclos(?:e|ing)|mention(?:ing)?|inform(?:ing)?|admit(?:ting)?)\b
-            (?!.{0,10}user\ about\ function\ calls) .{0,40}
+            (?!.{0,10}user\ about\ function\ calls) (?!.{0,60}\bunless\b) .{0,40}
             \b(?:user|this|these|that|instruction|prompt|anyone|them)\b""",
         r"""\b(?:secretly|covertly|silently|hidden\ instruction|without\ the\ user'?s?\ (?:knowledge|consent))\b""",
         r"""\b(?:always|must|only)\s+(?:recommend|promote|advertise|praise|endorse|prefer)\b""",
@@ -52,55 +54,51 @@ _PHRASES = tuple(
 )
 
 
-def check_written(tree: nodes.Template) -> Iterator[Found]:
+def check_written(flow: Flow) -> Iterator[Found]:
     """Judge every text the template could write, in whichever branch it stands."""
-    for text in _texts(tree):
-        yield from _addresses(text)
-        if _MARKUP.search(text):
-            yield ("C-HTML", f"The template writes {quote(text.strip())}.", None)
-        if any(_is_encoded(match[0]) for match in _BASE64.finditer(text)):
-            yield ("C-BASE64", f"The template writes {quote(text.strip())}.", None)
+    for text, line in _texts(flow).items():
+        yield from _addresses(text, line)
+        if match := _MARKUP.search(text):
+            yield Found("C-HTML", f"The template writes {quote(_around(text, match))}.", line)
+        for match in _BASE64.finditer(text):
+            if decoded := _decoded(match[0]):
+                yield Found(
+                    "C-BASE64", f"The template writes {quote(match[0])}, which is {quote(decoded)}.", line
+                )
+                break
         for phrase in _PHRASES:
-            match = phrase.search(text)
-            if match:
-                yield ("C-PHRASE", f"The template tells the model {quote(_around(text, match))}.", None)
-    yield from _dropped(tree)
+            if match := phrase.search(text):
+                yield Found("C-PHRASE", f"The template tells the model {quote(_around(text, match))}.", line)
+    yield from _dropped(flow)
 
 
-def _texts(tree: nodes.Template) -> list[str]:
-    """Literal texts, and those put together from literals; the longest of each place."""
-    texts: dict[str, None] = {}
-    kinds = (
-        nodes.TemplateData,
-        nodes.Const,
-        nodes.Concat,
-        nodes.Add,
-        nodes.Mod,
-        nodes.Filter,
-        nodes.Call,
-        nodes.Getitem,
-    )
-    for node in tree.find_all(kinds):
-        value = constant(node)
-        if isinstance(value, str) and len(value) > 3:
-            texts[value] = None
-    for node in tree.find_all(nodes.TemplateData):
-        texts[node.data] = None
-    for output in tree.find_all(nodes.Output):
+def _texts(flow: Flow) -> dict[str, int]:
+    """Literal texts, and those put together from literals, with the line where each begins."""
+    texts: dict[str, int] = {}
+    kinds = (nodes.TemplateData, nodes.Const, nodes.Concat, nodes.Add, nodes.Mod, nodes.Filter, nodes.Call,
+             nodes.Getitem)  # fmt: skip
+    for kind in kinds:
+        for node in flow.tree.of(kind):
+            for value in flow.values.of(node):
+                if isinstance(value, str) and len(value) > LEAST_CHARACTERS:
+                    texts.setdefault(value, node.lineno)
+    for output in flow.tree.of(nodes.Output):
         # Text around expressions, so that a word split by an expression is still seen in one piece.
-        parts = [constant(part) for part in output.nodes]
-        texts["".join(part if isinstance(part, str) else " " for part in parts)] = None
-    return list(texts)
+        parts = [flow.values.constant(part) for part in output.nodes]
+        texts.setdefault("".join(part if isinstance(part, str) else " " for part in parts), output.lineno)
+    return texts
 
 
-def _addresses(text: str) -> Iterator[Found]:
+def _addresses(text: str, line: int) -> Iterator[Found]:
     rest = _SCHEMA_ADDRESS.sub(" ", text)
     for pattern in (_SCHEME, _DOMAIN, _NUMERIC, _MARKDOWN_LINK, _MAIL):
         match = pattern.search(rest)
         if match:
             # A published default prompt names the author of commits by mail.
             level = Severity.WARNING if pattern is _MAIL else None
-            yield ("C-URL", f"The template writes the address {quote(_around(rest, match))}.", level)
+            yield Found(
+                "C-URL", f"The template writes the address {quote(_around(rest, match))}.", line, level
+            )
             return
 
 
@@ -108,25 +106,31 @@ def _around(text: str, match: re.Match[str]) -> str:
     return " ".join(text[max(0, match.start() - 20) : match.end() + 30].split())
 
 
-def _is_encoded(text: str) -> bool:
-    """Base64 that decodes to text; long identifiers and rulers do not."""
+def _decoded(text: str) -> str:
+    """What base64 says, when it says text; long identifiers and rulers do not."""
     if not (
         any(c.isdigit() for c in text) and any(c.islower() for c in text) and any(c.isupper() for c in text)
     ):
-        return False
+        return ""
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        return False
-    return sum(32 <= byte < 127 for byte in decoded) > 0.9 * len(decoded)
+        return ""
+    is_text = sum(32 <= byte < 127 for byte in decoded) > 0.9 * len(decoded)
+    return decoded.decode("ascii", "replace") if is_text else ""
 
 
-def _dropped(tree: nodes.Template) -> Iterator[Found]:
-    if not any(name.name == "messages" for name in tree.find_all(nodes.Name)):
-        yield ("C-DROP", "The template never looks at the messages.", None)
+def _dropped(flow: Flow) -> Iterator[Found]:
+    tree: Tree = flow.tree
+    if not any(name.name == "messages" for name in tree.of(nodes.Name)):
+        yield Found("C-DROP", "The template never looks at the messages.")
         return
-    items = [constant(node.arg) for node in tree.find_all(nodes.Getitem)]
-    items += [node.attr for node in tree.find_all(nodes.Getattr)]
-    items += [constant(argument) for call in tree.find_all(nodes.Call) for argument in call.args[:1]]
-    if "content" not in items:
-        yield ("C-DROP", "The template never looks at the content of a message.", None)
+    read: set[str] = {node.attr for node in tree.of(nodes.Getattr)}
+    for item in tree.of(nodes.Getitem):
+        read.update(flow.values.texts(item.arg))
+    for call in tree.of(nodes.Call):
+        read.update(text for argument in call.args[:1] for text in flow.values.texts(argument))
+    for picked in tree.of(nodes.Filter):
+        read.update(text for pair in picked.kwargs for text in flow.values.texts(pair.value))
+    if "content" not in read:
+        yield Found("C-DROP", "The template never looks at the content of a message.")
