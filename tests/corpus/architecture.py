@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tests.corpus.case import Case, good, reject, warn
-from tests.corpus.models import BASES, BLOCKS, llama, renamed
+from tests.corpus.models import BASES, BLOCKS, MAIN, llama, renamed
 from tests.corpus.writer import ARRAY, BOOL, F32, F64, I32, STRING, U8, U16, U32, U64, File, Tensor
 
 NEEDED = ("context_length", "embedding_length", "block_count", "attention.layer_norm_rms_epsilon")
@@ -16,8 +16,9 @@ FOREIGN_NAMES = ("", "no-such-model", "LLAMA", "llama ", "gpt5", "llama\0", "../
 
 def cases() -> Iterator[Case]:
     for name, make in BASES.items():
-        base = make()
-        yield good(f"sound/v3/{name}", base)
+        yield good(f"sound/v3/{name}", make())
+    for name in MAIN:
+        base = BASES[name]()
         yield from _keys(name, base)
         yield from _ranges(name, base)
         yield from _tensors(name, base)

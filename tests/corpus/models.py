@@ -7,13 +7,11 @@ from functools import cache
 from tests.corpus.writer import ARRAY, BOOL, F32, I32, STRING, U32, File, Pair, Tensor, Weights
 
 T = "tokenizer.ggml."
-TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + eos_token }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
+# Short, because every case is judged with one; other tests are about templates.
+TEMPLATE = "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '</s>' }}{% endfor %}"
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% endfor %}"
 )
 WORDS = ("the", "of", "and", "to", "river")
 WIDTH, BLOCKS, HEADS, SHARED, INNER = 32, 2, 4, 2, 64
@@ -305,6 +303,162 @@ def deepseek2() -> File:
 
 
 @cache
+def gemma2() -> File:
+    """Norms after each part, windows in every other block, no output matrix ever."""
+    make, vocabulary = Weights(10), sentencepiece()
+    first, last = _ends(make, size_of(vocabulary))
+    blocks: list[Tensor] = []
+    for number in range(BLOCKS):
+        at = f"blk.{number}."
+        norms = [make(at + f"post_{part}_norm.weight", WIDTH, kind="F32") for part in ("attention", "ffw")]
+        blocks += [*_attention(make, at), *norms, *_dense(make, at)]
+    more = {
+        "attention.key_length": (U32, HEAD),
+        "attention.value_length": (U32, HEAD),
+        "attention.sliding_window": (U32, 64),
+        "attn_logit_softcapping": (F32, 50.0),
+        "final_logit_softcapping": (F32, 30.0),
+    }
+    return _file(_general("gemma2", **more), vocabulary, [*first, *blocks, *last], TEMPLATE)
+
+
+@cache
+def phi3() -> File:
+    """Fused attention, fused gate, long rotary factors."""
+    make, vocabulary = Weights(11), sentencepiece(["a"])
+    first, last = _ends(make, size_of(vocabulary), tied=False)
+    factors = [
+        Tensor(f"rope_factors_{kind}.weight", (HEAD // 2,), 0, b"\0\0\x80\x3f" * (HEAD // 2))
+        for kind in ("long", "short")
+    ]
+    blocks: list[Tensor] = []
+    for number in range(BLOCKS):
+        at = f"blk.{number}."
+        blocks += [
+            make(at + "attn_norm.weight", WIDTH, kind="F32"),
+            make(at + "attn_qkv.weight", WIDTH, (HEADS + 2 * SHARED) * HEAD),
+            make(at + "attn_output.weight", WIDTH, WIDTH),
+            make(at + "ffn_norm.weight", WIDTH, kind="F32"),
+            make(at + "ffn_up.weight", WIDTH, 2 * INNER),
+            make(at + "ffn_down.weight", INNER, WIDTH),
+        ]
+    more = {
+        "rope.dimension_count": (U32, HEAD),
+        "rope.scaling.original_context_length": (U32, 128),
+        "rope.scaling.attn_factor": (F32, 1.19),
+        "attention.sliding_window": (U32, 0),
+    }
+    return _file(_general("phi3", **more), vocabulary, [*factors, *first, *blocks, *last], TEMPLATE)
+
+
+@cache
+def gpt2() -> File:
+    """Positions as a matrix, norms with biases, no rotation, no gate."""
+    make, vocabulary = Weights(12), byte_level("gpt-2")
+    first, _ = _ends(make, size_of(vocabulary))
+    tensors = [*first, make("position_embd.weight", WIDTH, 256)]
+    for number in range(BLOCKS):
+        at = f"blk.{number}."
+        shapes = {
+            "attn_norm.weight": (WIDTH,), "attn_norm.bias": (WIDTH,),
+            "attn_qkv.weight": (WIDTH, 3 * WIDTH), "attn_qkv.bias": (3 * WIDTH,),
+            "attn_output.weight": (WIDTH, WIDTH), "attn_output.bias": (WIDTH,),
+            "ffn_norm.weight": (WIDTH,), "ffn_norm.bias": (WIDTH,),
+            "ffn_up.weight": (WIDTH, INNER), "ffn_up.bias": (INNER,),
+            "ffn_down.weight": (INNER, WIDTH), "ffn_down.bias": (WIDTH,),
+        }  # fmt: skip
+        tensors += [make(at + n, *dims, kind="F16" if len(dims) > 1 else "F32") for n, dims in shapes.items()]
+    tensors += [make(f"output_norm.{part}", WIDTH, kind="F32") for part in ("weight", "bias")]
+    more = {
+        "attention.layer_norm_rms_epsilon": (F32, None),
+        "attention.layer_norm_epsilon": (F32, 1e-5),
+        "attention.head_count_kv": (U32, None),
+    }
+    return _file(_general("gpt2", **more), vocabulary, tensors, CHATML)
+
+
+@cache
+def gpt_oss() -> File:
+    """Experts with biases, attention sinks, windows."""
+    make, vocabulary = Weights(13), byte_level("gpt-4o")
+    first, last = _ends(make, size_of(vocabulary), tied=False)
+    inner, experts = 32, 4
+    tensors = list(first)
+    for number in range(BLOCKS):
+        at = f"blk.{number}."
+        tensors += _attention(make, at)
+        shapes = {
+            "attn_q.bias": (WIDTH,), "attn_k.bias": (SHARED * HEAD,), "attn_v.bias": (SHARED * HEAD,),
+            "attn_output.bias": (WIDTH,), "attn_sinks.weight": (HEADS,), "post_attention_norm.weight": (WIDTH,),
+            "ffn_gate_inp.weight": (WIDTH, experts), "ffn_gate_inp.bias": (experts,),
+            "ffn_gate_exps.bias": (inner, experts), "ffn_up_exps.bias": (inner, experts),
+            "ffn_down_exps.bias": (WIDTH, experts),
+        }  # fmt: skip
+        tensors += [make(at + n, *dims, kind="F32") for n, dims in shapes.items()]
+        tensors += [
+            make(at + "ffn_gate_exps.weight", WIDTH, inner, experts),
+            make(at + "ffn_up_exps.weight", WIDTH, inner, experts),
+            make(at + "ffn_down_exps.weight", inner, WIDTH, experts),
+        ]
+    more = {
+        "expert_count": (U32, experts),
+        "expert_used_count": (U32, 2),
+        "expert_feed_forward_length": (U32, inner),
+        "attention.sliding_window": (U32, 128),
+    }
+    return _file(_general("gpt-oss", **more), vocabulary, [*tensors, *last], CHATML)
+
+
+@cache
+def bert() -> File:
+    """An embedding model: no output matrix, no chat template, word pieces."""
+    make = Weights(14)
+    words = ["[PAD]", *(f"[unused{n}]" for n in range(99)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words += ["\u2581the", "\u2581river", "ing", "\u2581of"]
+    vocabulary = (
+        Pair(T + "model", STRING, "bert"),
+        Pair(T + "pre", STRING, "default"),
+        Pair(T + "tokens", ARRAY, words, STRING),
+        Pair(T + "token_type", ARRAY, [3] * 104 + [1] * 4, I32),
+        Pair(T + "token_type_count", U32, 2),
+        Pair(T + "bos_token_id", U32, 101),
+        Pair(T + "seperator_token_id", U32, 102),
+        Pair(T + "unknown_token_id", U32, 100),
+        Pair(T + "padding_token_id", U32, 0),
+        Pair(T + "mask_token_id", U32, 103),
+    )
+    tensors = [
+        make("token_embd.weight", WIDTH, len(words)),
+        make("token_types.weight", WIDTH, 2, kind="F32"),
+        make("position_embd.weight", WIDTH, 256),
+        make("token_embd_norm.weight", WIDTH, kind="F32"),
+        make("token_embd_norm.bias", WIDTH, kind="F32"),
+    ]
+    for number in range(BLOCKS):
+        at = f"blk.{number}."
+        for part in "qkv":
+            tensors.append(make(f"{at}attn_{part}.weight", WIDTH, WIDTH))
+            tensors.append(make(f"{at}attn_{part}.bias", WIDTH, kind="F32"))
+        for name, dims in (
+            ("attn_output", (WIDTH, WIDTH)),
+            ("ffn_up", (WIDTH, INNER)),
+            ("ffn_down", (INNER, WIDTH)),
+        ):
+            tensors.append(make(f"{at}{name}.weight", *dims))
+            tensors.append(make(f"{at}{name}.bias", dims[1], kind="F32"))
+        for name in ("attn_output_norm", "layer_output_norm"):
+            tensors += [make(f"{at}{name}.{part}", WIDTH, kind="F32") for part in ("weight", "bias")]
+    more = {
+        "attention.layer_norm_rms_epsilon": (F32, None),
+        "attention.layer_norm_epsilon": (F32, 1e-12),
+        "attention.head_count_kv": (U32, None),
+        "attention.causal": (BOOL, 0),
+        "pooling_type": (U32, 1),
+    }
+    return _file(_general("bert", **more), vocabulary, tensors, None)
+
+
+@cache
 def wide(kind: str, number: int) -> File:
     """A llama of one block whose weights all have one tensor type; rows of 256 suit every type."""
     make, vocabulary = Weights(number + 50), sentencepiece()
@@ -337,6 +491,14 @@ def renamed(file: File, old: str, new: str) -> File:
     return replace(file, pairs=pairs).set("general.architecture", STRING, new)
 
 
+def like_llama(architecture: str, **more: tuple[int, object]) -> File:
+    """A llama under the name of an architecture whose tensors are the same."""
+    file = renamed(llama(), "llama", architecture)
+    for suffix, (kind, value) in more.items():
+        file = file.set(f"{architecture}.{suffix}", kind, value)
+    return file
+
+
 BASES = {
     "llama": llama,
     "llama-untied": lambda: llama(tied=False),
@@ -348,4 +510,13 @@ BASES = {
     "mixtral": mixtral,
     "qwen3moe": qwen3moe,
     "deepseek2": deepseek2,
+    "gemma2": gemma2,
+    "phi3": phi3,
+    "gpt2": gpt2,
+    "gpt-oss": gpt_oss,
+    "mistral3": lambda: like_llama("mistral3"),
+    "smollm3": lambda: like_llama("smollm3"),
+    "granite": lambda: like_llama("granite", logit_scale=(F32, 8.0), embedding_scale=(F32, 12.0)),
 }
+# Those that stand for the others where each case is tried on several shapes.
+MAIN = ("llama", "llama-fused", "qwen2", "qwen3", "gemma3", "mixtral", "qwen3moe", "deepseek2")

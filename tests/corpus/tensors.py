@@ -100,8 +100,21 @@ def _alignment(base: File) -> Iterator[Case]:
     yield reject("layout/alignment-as-text", base.set("general.alignment", STRING, "32"), "L-ALIGN")
     yield reject("layout/alignment-as-array", base.set("general.alignment", ARRAY, [32], U32), "L-ALIGN")
     yield reject("layout/alignment-not-honoured", base.set("general.alignment", U32, 4096))
-    for value in (8, 16, 64, 128, 4096):
+    for value in (64, 128, 4096):
         yield good(f"sound/alignment-{value}", base.aligned(value))
+    for value in (8, 16):
+        even, odd = (_with_data_at(base.aligned(value), rest) for rest in (0, value))
+        yield good(f"sound/alignment-{value}-where-data-begins-evenly", even)
+        yield reject(f"layout/alignment-{value}-where-data-begins-oddly", odd, "L-ALIGN")
+
+
+def _with_data_at(file: File, rest: int) -> File:
+    """With a filler so long that data begins at this many bytes behind a multiple of 32."""
+    for size in range(64):
+        filled = file.set("general.filler", STRING, "x" * size)
+        if filled.marks().data_start % 32 == rest:
+            return filled
+    raise AssertionError("no filler fits")
 
 
 def _odd_layout(base: File) -> Iterator[Case]:

@@ -45,23 +45,29 @@ def _arrays(name: str, base: File) -> Iterator[Case]:
     yield reject(
         f"tokenizer/half-the-tokens/{name}", base.set(T + "tokens", ARRAY, tokens[: count // 2]), "V-SIZE"
     )
-    for label, item in (("u8", U8), ("i8", I8), ("i64", I64), ("u64", U64)):
+    for label, item in (("u8", U8), ("i8", I8), ("u32", U32), ("i64", I64), ("u64", U64)):
         file = base.set(T + "token_type", ARRAY, [1] * count, item)
         yield reject(f"tokenizer/types-as-{label}/{name}", file, "V-TYPE")
-    for label, item in (("u8", U8), ("i32", I32), ("f64", F64)):
+    yield warn(f"tokenizer/scores-as-i32/{name}", base.set(T + "scores", ARRAY, [0] * count, I32), "V-TYPE")
+    for label, item in (("u8", U8), ("u32", U32), ("f64", F64)):
         yield reject(
             f"tokenizer/scores-as-{label}/{name}", base.set(T + "scores", ARRAY, [0] * count, item), "V-TYPE"
         )
-    for step in (-1, 1):
-        kinds = base.set(T + "token_type", ARRAY, [1] * (count + step), I32)
-        yield reject(f"tokenizer/types-{step:+}/{name}", kinds, "V-LEN")
-        scores = base.set(T + "scores", ARRAY, [0.0] * (count + step), F32)
-        yield reject(f"tokenizer/scores-{step:+}/{name}", scores, "V-LEN")
+    known = base.get(T + "token_type")
+    short, long = known[:-1], [*known, 1]
+    yield reject(f"tokenizer/types-too-few/{name}", base.set(T + "token_type", ARRAY, short, I32), "V-LEN")
+    yield warn(f"tokenizer/types-too-many/{name}", base.set(T + "token_type", ARRAY, long, I32), "V-LEN")
+    scores = [0.0] * count
+    yield reject(f"tokenizer/scores-too-few/{name}", base.set(T + "scores", ARRAY, scores[:-1], F32), "V-LEN")
+    yield warn(
+        f"tokenizer/scores-too-many/{name}", base.set(T + "scores", ARRAY, [*scores, 0.0], F32), "V-LEN"
+    )
     yield reject(f"tokenizer/types-empty/{name}", base.set(T + "token_type", ARRAY, [], I32), "V-LEN")
     yield reject(f"tokenizer/text-twice/{name}", _texts(base, {count - 2: tokens[count - 1]}), "V-DUP")
     yield reject(f"tokenizer/all-texts-equal/{name}", base.set(T + "tokens", ARRAY, ["x"] * count), "V-DUP")
     yield reject(f"tokenizer/text-of-70000-bytes/{name}", _texts(base, {100: "x" * 70_000}), "V-EMPTY")
-    for kind in (0, 7, 99, -1, 2**31 - 1):
+    yield warn(f"tokenizer/type-0/{name}", _kinds(base, {100: 0}), "V-KIND")
+    for kind in (7, 99, -1, 2**31 - 1):
         yield reject(f"tokenizer/type-{kind}/{name}", _kinds(base, {100: kind}), "V-KIND")
     for text in ("mystery", "", "LLAMA"):
         file = base.set(T + "model", STRING, text)
@@ -117,7 +123,6 @@ def _odd(base: File) -> Iterator[Case]:
     yield warn("tokenizer/add_bos-without-bos", base.without(T + "bos_token_id"), "V-BOS")
     yield good("sound/unused-tokens", _kinds(base, {count - 1: 5}))
     yield good("sound/user-defined-tokens", _kinds(base, {count - 1: 4}))
-    yield good("sound/types-as-u32", base.set(T + "token_type", ARRAY, base.get(T + "token_type"), U32))
     yield good(
         "sound/without-scores", base.without(T + "scores", T + "token_type").set(T + "pre", STRING, "default")
     )

@@ -26,26 +26,33 @@ LANGUAGE_MODELS = words(
     """
 )
 
+# The engine loads these, and they turn a text into a vector.
+EMBEDDING_MODELS = words(
+    """
+    bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding llama-embed
+    """
+)
+
+# Known to the tools around the engine, and no model that answers by itself.
 OTHER_MODELS = {
-    "clip": "an image encoder",
-    "bert": "an embedding model",
-    "modern-bert": "an embedding model",
-    "nomic-bert": "an embedding model",
-    "nomic-bert-moe": "an embedding model",
-    "neo-bert": "an embedding model",
-    "jina-bert-v2": "an embedding model",
-    "jina-bert-v3": "an embedding model",
-    "eurobert": "an embedding model",
-    "gemma-embedding": "an embedding model",
-    "llama-embed": "an embedding model",
+    "clip": "the image or sound encoder of a model (mmproj)",
     "t5": "an encoder-decoder model",
-    "t5encoder": "an encoder",
+    "t5encoder": "a text encoder",
     "wavtokenizer-dec": "an audio decoder",
     "qwen3tts": "a speech model",
     "pockettts": "a speech model",
-    "eagle3": "a draft model",
-    "dflash": "a draft model",
-    "gemma4-assistant": "a draft model",
+    "eagle3": "a draft model, which guesses ahead for another",
+    "dflash": "a draft model, which guesses ahead for another",
+    "gemma4-assistant": "a draft model, which guesses ahead for another",
+    "controlvector": "a control vector",
+}
+
+# Values of general.type beside "model".
+OTHER_KINDS = {
+    "adapter": "a LoRA adapter",
+    "mmproj": "the image or sound encoder of a model (mmproj)",
+    "imatrix": "an importance matrix, which guides quantization",
+    "vocab": "a vocabulary",
 }
 
 REQUIRED_FOR_ALL = ("context_length", "embedding_length", "block_count")

@@ -1,15 +1,22 @@
 """What a GGUF header says, as immutable values. Reading it is `reader.py`; judging it is elsewhere."""
 
 import struct
+from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.gguf.limits import LIMITS
 from tidegate.gguf.tensor_types import TENSOR_TYPES, TensorType
 
 DEFAULT_ALIGNMENT = 32
+
+Places = NDArray[np.uint32]
 
 
 class ValueType(IntEnum):
@@ -42,30 +49,62 @@ FIXED_SIZES: dict[ValueType, int] = {
 
 @dataclass(frozen=True, slots=True)
 class ArrayValue:
-    """An array, kept as the bytes of the file until someone wants its items."""
+    """An array as a place in the bytes of the header; items are made when someone wants them."""
 
     item_type: ValueType
     count: int
-    raw: bytes
     offset: int
+    """Byte of the first item."""
+    end: int
+    source: bytes | bytearray = field(repr=False, compare=False)
+    order: str = "<"
+    starts: "array[int]" = field(default_factory=lambda: array("I"), repr=False, compare=False)
+    """Where the strings begin, for an array of them."""
+    length_bytes: int = 8
+    """Size of the length before each string: 4 in version 1."""
 
-    def numbers(self) -> tuple[int | float, ...]:
-        """Items of a numeric array; empty for strings."""
+    @property
+    def raw(self) -> bytes:
+        """The encoded items, as a copy."""
+        return bytes(self.source[self.offset : self.end])
+
+    def numeric(self) -> NDArray[Any]:
+        """Items of a numeric array, seen in place; empty for strings."""
         if self.item_type is ValueType.STRING:
-            return ()
-        return struct.unpack(f"<{self.count}{FIXED_FORMATS[self.item_type]}", self.raw)
+            return np.empty(0, dtype=np.uint8)
+        form = np.dtype(self.order + FIXED_FORMATS[self.item_type])
+        return np.frombuffer(self.source, dtype=form, count=self.count, offset=self.offset)
 
-    def strings(self) -> list[bytes]:
-        """Items of a string array as raw bytes; empty for numbers."""
-        if self.item_type is not ValueType.STRING:
-            return []
-        items: list[bytes] = []
-        position = 0
-        for _ in range(self.count):
-            length = int.from_bytes(self.raw[position : position + 8], "little")
-            items.append(self.raw[position + 8 : position + 8 + length])
-            position += 8 + length
-        return items
+    def numbers(self, most: int | None = None) -> tuple[int | float, ...]:
+        """Items of a numeric array as Python numbers, the first `most` of them; empty for strings."""
+        return tuple(self.numeric()[:most].tolist())
+
+    @property
+    def spans(self) -> tuple[Places, Places]:
+        """Where each string begins and ends in the source."""
+        starts = np.frombuffer(self.starts, dtype=np.uint32)
+        ends = np.append(starts[1:] - np.uint32(self.length_bytes), np.uint32(self.end))
+        return starts, ends[: len(starts)]
+
+    @property
+    def lengths(self) -> Places:
+        starts, ends = self.spans
+        return ends - starts
+
+    def string(self, number: int) -> bytes:
+        """One item of a string array."""
+        is_last = number == self.count - 1
+        end = self.end if is_last else self.starts[number + 1] - self.length_bytes
+        return bytes(self.source[self.starts[number] : end])
+
+    def strings(self, first: int = 0, stop: int | None = None) -> list[bytes]:
+        """Items of a string array as raw bytes, all or those from `first` to before `stop`; empty for numbers."""
+        starts, ends = self.spans
+        source = self.source if isinstance(self.source, bytes) else memoryview(self.source)
+        pairs = zip(starts[first:stop].tolist(), ends[first:stop].tolist(), strict=True)
+        if isinstance(source, bytes):
+            return [source[begin:end] for begin, end in pairs]
+        return [bytes(source[begin:end]) for begin, end in pairs]
 
 
 Scalar = int | float | bool | str
@@ -118,6 +157,7 @@ class Header:
     alignment: int
     header_bytes: int
     file_bytes: int
+    is_big_endian: bool = False
 
     @property
     def data_start(self) -> int:
@@ -158,6 +198,8 @@ class Header:
             return None
         values = self.array(f"{self.architecture}.{suffix}")
         if values is not None:
+            if values.count != blocks:
+                return None
             numbers = tuple(int(number) for number in values.numbers() if isinstance(number, int))
             return numbers if len(numbers) == blocks else None
         single = self.of_model(suffix)

@@ -13,6 +13,7 @@ import numpy as np
 
 from tidegate.gguf.findings import Finding, Severity, capped, has_errors
 from tidegate.gguf.header import Header
+from tidegate.gguf.kind import check_kind
 from tidegate.gguf.layout import check_layout, check_tensors, data_end
 from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.lora import check_adapter, check_trained_file, is_adapter
@@ -20,7 +21,8 @@ from tidegate.gguf.model_rules import check_model
 from tidegate.gguf.model_tensors import check_model_tensors
 from tidegate.gguf.numbers import Bytes, TensorScan, tensor_scans
 from tidegate.gguf.reader import FIRST_READ_BYTES, NeedMore, Reading, parse_header
-from tidegate.gguf.rules import finding
+from tidegate.gguf.rules import UNSUPPORTED, finding
+from tidegate.gguf.split import check_part_alone, check_split_keys, is_part
 from tidegate.gguf.template import check_templates
 from tidegate.gguf.vocabulary import check_vocabulary
 
@@ -72,10 +74,12 @@ def inspect_header(reading: Reading) -> tuple[Finding, ...]:
     if header is None:
         return reading.findings
     found = [*reading.findings, *check_tensors(header)]
-    if not has_errors(found):
+    if not has_errors(row for row in found if row.check not in UNSUPPORTED):
         found += check_layout(header)
     if is_adapter(header):
-        return (*found, *check_adapter(header))
+        return (*found, *check_kind(header), *check_adapter(header))
+    if is_part(header):
+        return (*found, *check_split_keys(header), *check_part_alone(header))
     return (
         *found,
         *check_model(header),

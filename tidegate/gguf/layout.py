@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from tidegate.gguf.findings import Finding, quote
+from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import Header, TensorInfo, padded
 from tidegate.gguf.rules import finding
 from tidegate.gguf.tensor_types import REMOVED_TYPES
 
 LARGEST_SIZE = 2**63 - 1
+MAPPED_ALIGNMENT = 32
 
 
 def check_tensors(header: Header) -> Iterator[Finding]:
@@ -46,6 +47,20 @@ def check_layout(header: Header) -> Iterator[Finding]:
             return
         yield from _check_place(header, tensor, size, expected)
         expected = padded(tensor.offset + size, header.alignment)
+    yield from _check_mapping(header)
+
+
+def _check_mapping(header: Header) -> Iterator[Finding]:
+    """The engine maps files and asserts that tensors begin at multiples of 32 in memory, whatever the file declares."""
+    if not header.tensors or header.alignment >= MAPPED_ALIGNMENT:
+        return
+    subject = "general.alignment"
+    if header.data_start % MAPPED_ALIGNMENT:
+        text = f"general.alignment is {header.alignment}, so that data begins at {header.data_start}, no multiple of 32."
+        yield finding("L-ALIGN", text, offset=header.data_start, subject=subject)
+    elif any(tensor.offset % MAPPED_ALIGNMENT for tensor in header.tensors):
+        text = f"general.alignment is {header.alignment}, so that some tensors begin at no multiple of 32."
+        yield finding("L-ALIGN", text, offset=header.data_start, subject=subject, severity=Severity.WARNING)
 
 
 def _check_place(header: Header, tensor: TensorInfo, size: int, expected: int) -> Iterator[Finding]:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 class Limits:
     """A file beyond any of these is refused with a finding; nothing is ever allocated by a number from the file."""
 
-    max_header_bytes: int = 128 * 1024**2
+    max_header_bytes: int = 64 * 1024**2
+    max_text_bytes: int = 8 * 1024**2
+    """Of all keys, tensor names and string values together, as far as they are kept."""
+    max_kept_text_bytes: int = 1024**2
+    """Of one string value; a longer one is read over and kept as its beginning."""
     max_metadata: int = 65_536
     max_tensors: int = 65_536
     max_key_bytes: int = 65_535
@@ -18,7 +22,7 @@ class Limits:
     max_blocks: int = 512
     max_experts: int = 1024
     max_token_bytes: int = 64 * 1024
-    max_vocabulary: int = 2 * 1024**2
+    max_vocabulary: int = 1024**2
     max_template_bytes: int = 256 * 1024
     usual_template_bytes: int = 64 * 1024
     max_template_depth: int = 120

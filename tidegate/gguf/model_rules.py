@@ -8,11 +8,9 @@ import numpy as np
 from tidegate.gguf.architecture import (
     EXPERTS_MAY_BE_ONE,
     GENERAL_TYPES,
-    LANGUAGE_MODELS,
     MODEL_TYPES,
     MUST_HAVE_EXPERTS,
     ONE_KEY_PER_HEAD,
-    OTHER_MODELS,
     RECURRENT,
     REQUIRED_EXTRA,
     REQUIRED_FOR_ALL,
@@ -24,54 +22,32 @@ from tidegate.gguf.architecture import (
 )
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import ArrayValue, Header, Value, ValueType
+from tidegate.gguf.kind import check_kind, is_whole_model
 from tidegate.gguf.limits import LIMITS
 from tidegate.gguf.model_sizes import needs_query_rank
 from tidegate.gguf.rules import finding
+from tidegate.gguf.split import check_split_keys
 
 LARGEST_CONTEXT = 2**26
 LARGEST_WIDTH = 2**20
 LARGEST_EPSILON = 0.1
+PIECE_ITEMS = 2**20
 
 
 def check_model(header: Header) -> Iterator[Finding]:
     """Everything about metadata that is no tokenizer and no template."""
-    yield from _split(header)
+    yield from check_split_keys(header)
     yield from _key_types(header)
     yield from _finite(header)
-    architecture = header.text("general.architecture")
-    if architecture is None:
-        yield finding("S-REQKEY", "general.architecture is missing.", subject="general.architecture")
-        return
-    at = header.metadata["general.architecture"].offset
-    if architecture in OTHER_MODELS:
-        text = f"The architecture is {quote(architecture)}: {OTHER_MODELS[architecture]}, not a chat model."
-        yield finding("S-ARCH", text, offset=at, subject=architecture)
-        return
-    if architecture not in LANGUAGE_MODELS:
-        text = f"The architecture {quote(architecture)} is unknown."
-        yield finding("S-ARCH", text, offset=at, subject=architecture)
+    yield from check_kind(header)
+    if not is_whole_model(header):
         return
     yield from _required(header)
     yield from _ranges(header)
     yield from _experts(header)
     yield from _rope(header)
-    if architecture not in RECURRENT:
+    if header.architecture not in RECURRENT:
         yield from _heads(header)
-
-
-def _split(header: Header) -> Iterator[Finding]:
-    for key in ("split.count", "split.no", "split.tensors.count"):
-        value = header.metadata.get(key)
-        if value is None:
-            continue
-        expected = ValueType.I32 if key == "split.tensors.count" else ValueType.U16
-        if value.type is not expected:
-            text = f"{key} is {value.type.name} instead of {expected.name}; the engine aborts."
-            yield finding("P-SPLIT", text, offset=value.offset, subject=key)
-    count, number = header.integer("split.count"), header.integer("split.no")
-    if (count is not None and count > 1) or (number or 0) > 0:
-        text = f"The file is part {(number or 0) + 1} of {count if count is not None else 'several'}."
-        yield finding("P-SPLIT", text, subject="split.count")
 
 
 def _key_types(header: Header) -> Iterator[Finding]:
@@ -124,8 +100,11 @@ def _finite(header: Header) -> Iterator[Finding]:
 
 
 def _holds_nan(array: ArrayValue) -> bool:
-    form = {ValueType.F32: "<f4", ValueType.F64: "<f8"}.get(array.item_type)
-    return form is not None and bool(np.isnan(np.frombuffer(array.raw, dtype=form)).any())
+    if array.item_type not in (ValueType.F32, ValueType.F64):
+        return False
+    items = array.numeric()
+    pieces = (items[at : at + PIECE_ITEMS] for at in range(0, array.count, PIECE_ITEMS))
+    return any(bool(np.isnan(piece).any()) for piece in pieces)
 
 
 def _required(header: Header) -> Iterator[Finding]:

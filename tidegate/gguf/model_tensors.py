@@ -8,10 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from tidegate.gguf.architecture import LANGUAGE_MODELS
 from tidegate.gguf.architecture_tensors import WANTED, Row
 from tidegate.gguf.findings import Finding, quote
 from tidegate.gguf.header import Header, TensorInfo
+from tidegate.gguf.kind import is_whole_model
 from tidegate.gguf.limits import LIMITS
 from tidegate.gguf.model_sizes import Sizes, evaluate, sizes_of
 from tidegate.gguf.rules import finding
@@ -28,7 +28,7 @@ PLAIN_TYPES = frozenset({"F32", "F16", "BF16", "F64"})
 
 def check_model_tensors(header: Header) -> Iterator[Finding]:
     """Missing, extra and misshapen tensors, types the engine cannot use, and the stated file type."""
-    if header.architecture not in LANGUAGE_MODELS:
+    if not is_whole_model(header) or not header.tensors:
         return
     by_name = {tensor.name: tensor for tensor in header.tensors}
     yield from _usable_types(header)

@@ -11,7 +11,7 @@ from jinja2 import Environment, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-from tidegate.gguf.architecture import LANGUAGE_MODELS
+from tidegate.gguf.architecture import LANGUAGE_MODELS, OTHER_KINDS
 from tidegate.gguf.findings import Finding, Severity, quote
 from tidegate.gguf.header import Header
 from tidegate.gguf.limits import LIMITS, Limits
@@ -48,9 +48,8 @@ class _Generation(Extension):
 
 def check_templates(header: Header) -> Iterator[Finding]:
     """Every key that begins with `tokenizer.chat_template`, whatever its type."""
-    if header.architecture not in LANGUAGE_MODELS:
-        return
-    found_one = False
+    # Engines compile every template of a file, whatever it is for; only chat models must have one.
+    found_one = header.architecture not in LANGUAGE_MODELS or header.text("general.type") in OTHER_KINDS
     for key, value in header.metadata.items():
         if key == TEMPLATE_NAMES_KEY or not key.lower().startswith(TEMPLATE_KEY):
             continue

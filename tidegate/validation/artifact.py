@@ -92,6 +92,7 @@ class Inspected:
         """May be given to an engine: nothing about the bytes is wrong, and all of them were looked at."""
         harmful = (Category.INTEGRITY, Category.FORMAT, Category.NUMBERS, Category.TEMPLATE)
         is_whole = bool(self.digest) and self.numbers_were_scanned and self.template is not None
+        is_whole = is_whole and not self.files
         return is_whole and self.model is not None and not self.is_broken and not self.has_errors(*harmful)
 
 

@@ -333,7 +333,11 @@ class PreDeploymentValidator:
             unasked = tuple(result.model_copy(update={"is_needed": False}) for result in results)
             return EnginePart(results=(*unasked, *regression))
         if ours.run is None:
-            refused = not_judged(*ENGINE_RESULTS, why="the file was refused before it was loaded")
+            is_folder = bool(ours.seen.files) and not ours.seen.has_errors()
+            why = "the engine is given one file; name it, or merge the parts with llama-gguf-split --merge"
+            refused = not_judged(
+                *ENGINE_RESULTS, why=why if is_folder else "the file was refused before it was loaded"
+            )
             return EnginePart(results=(*refused, *regression))
         return _engine_part(ours.run, [*judge_engine(ours.run, self.policy), *regression])
 

@@ -2,7 +2,7 @@
 
 from tidegate.gguf.findings import Finding, Rule, Severity
 from tidegate.gguf.rules.adapter import ADAPTER_RULES
-from tidegate.gguf.rules.container import CONTAINER_RULES
+from tidegate.gguf.rules.container import CONTAINER_RULES, UNSUPPORTED
 from tidegate.gguf.rules.model import MODEL_RULES
 from tidegate.gguf.rules.template import TEMPLATE_RULES
 
@@ -23,4 +23,4 @@ def finding(
     return RULES[check].broken(message, offset=offset, subject=subject, severity=severity)
 
 
-__all__ = ["RULES", "finding"]
+__all__ = ["RULES", "UNSUPPORTED", "finding"]

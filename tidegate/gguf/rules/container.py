@@ -8,6 +8,11 @@ FORMAT, INTEGRITY, SIZE = Category.FORMAT, Category.INTEGRITY, Category.SIZE
 DOWNLOAD_AGAIN = "Fetch the file again and compare its SHA-256 with the publisher's."
 EXPORT_AGAIN = "Export the model again with a current converter; do not repair the file by hand."
 
+SPLIT_AGAIN = "Split the whole model again with `llama-gguf-split --split`."
+
+# What no engine of ours loads although it may be whole: everything else about such a file can still be judged.
+UNSUPPORTED = frozenset({"H-VERSION", "H-ENDIAN"})
+
 CONTAINER_RULES = (
     Rule("F-KIND", ERROR, FORMAT, "Only a regular file can be validated.", "Name the model file itself."),
     Rule("F-EMPTY", ERROR, FORMAT, "The file has no content.", DOWNLOAD_AGAIN),
@@ -21,15 +26,16 @@ CONTAINER_RULES = (
     Rule("Z-LARGE", ERROR, SIZE, "The policy allows no file as large as this.", "Quantize it or change the policy."),
     Rule("H-MAGIC", ERROR, FORMAT, "A GGUF file begins with the four bytes GGUF.", DOWNLOAD_AGAIN),
     Rule("H-TRUNC", ERROR, FORMAT, "The file ends inside its header.", DOWNLOAD_AGAIN),
-    Rule("H-VERSION", ERROR, FORMAT, "Engines read versions 2 and 3 only.", EXPORT_AGAIN),
+    Rule("H-VERSION", ERROR, FORMAT, "Engines read versions 2 and 3 only; version 1 was given up in 2024.",
+         "Convert the original weights again with a current convert_hf_to_gguf.py; no tool turns version 1 into 3."),
     Rule("H-ENDIAN", ERROR, FORMAT, "The file is big-endian; the engines run on little-endian machines.",
-         "Convert it with gguf-convert-endian on a trusted machine."),
+         "Convert it with `gguf-convert-endian FILE little` of the Python package gguf, then validate it again."),
     Rule("H-NTENSOR", ERROR, FORMAT, "The tensor count cannot be true: so many do not fit into the file.",
          DOWNLOAD_AGAIN),
     Rule("H-NKV", ERROR, FORMAT, "The metadata count cannot be true: so many do not fit into the file.",
          DOWNLOAD_AGAIN),
-    Rule("H-NOTENSORS", ERROR, FORMAT, "The file holds no tensors (a vocabulary-only or metadata-only file).",
-         "Deploy the file with the weights."),
+    Rule("H-NOTENSORS", ERROR, FORMAT, "The file holds no weights: it is a vocabulary or metadata alone, or its tensor "
+         "count is damaged.", "Deploy the file with the weights; if this should be it, fetch it again."),
     Rule("H-HUGE", ERROR, FORMAT, "The header is larger than that of any known model.", EXPORT_AGAIN),
     Rule("K-KEYLEN", ERROR, FORMAT, "Keys have 1 to 65535 bytes.", EXPORT_AGAIN),
     Rule("K-KEYCHAR", ERROR, FORMAT, "Keys are dotted ASCII words; other characters hide things from readers.",
@@ -53,7 +59,8 @@ CONTAINER_RULES = (
          "Treat the file as hostile: this is the shape of several published attacks."),
     Rule("T-TYPE", ERROR, FORMAT, "The tensor type is unknown, removed, or never meant for files.", EXPORT_AGAIN),
     Rule("T-BLOCK", ERROR, FORMAT, "Rows of a quantized tensor consist of whole blocks.", EXPORT_AGAIN),
-    Rule("L-ALIGN", ERROR, FORMAT, "general.alignment is a u32 power of two, at least 8.", EXPORT_AGAIN),
+    Rule("L-ALIGN", ERROR, FORMAT, "general.alignment is a u32 power of two, at least 8; the engine aborts where data "
+         "does not begin at a multiple of 32.", EXPORT_AGAIN),
     Rule("L-OFFALIGN", ERROR, FORMAT, "Tensors begin at multiples of the alignment.", DOWNLOAD_AGAIN),
     Rule("L-OVERLAP", ERROR, FORMAT, "A tensor begins inside another one.", DOWNLOAD_AGAIN),
     Rule("L-GAP", ERROR, FORMAT, "Tensors lie back to back; a gap is damage or hidden data.", DOWNLOAD_AGAIN),
@@ -61,8 +68,24 @@ CONTAINER_RULES = (
     Rule("L-TRAIL", ERROR, FORMAT, "Bytes follow the last tensor: the header is damaged or something was appended.",
          DOWNLOAD_AGAIN),
     Rule("L-PAD", WARNING, FORMAT, "Padding between tensors is zero by the specification.", EXPORT_AGAIN),
-    Rule("P-SPLIT", ERROR, FORMAT, "This is one part of a split model.",
-         "Merge the parts with `llama-gguf-split --merge` and register the one file."),
+    Rule("P-SPLIT", ERROR, FORMAT, "This is one part of a split model; the engine needs all of them.",
+         "Put all parts into one folder and validate the first, or merge them with `llama-gguf-split --merge FIRST "
+         "OUT` and register the one file."),
+    Rule("P-TYPE", ERROR, FORMAT, "The engine reads the number and count of parts as u16 and the tensor count as i32.",
+         SPLIT_AGAIN),
+    Rule("P-NAME", ERROR, FORMAT, "Parts are named PREFIX-00001-of-00003.gguf and so on, numbered from 1.",
+         "Give the parts the names that they were published with."),
+    Rule("P-MISSING", ERROR, FORMAT, "A part of the model is missing.", "Fetch all parts into the same folder."),
+    Rule("P-KEY", ERROR, FORMAT, "Each part states its number, and the first one how many parts and tensors there are.",
+         SPLIT_AGAIN),
+    Rule("P-NUMBER", ERROR, FORMAT, "The name of a part and its metadata disagree: parts were mixed up or renamed.",
+         "Fetch all parts again from one publication and leave their names alone."),
+    Rule("P-TENSOR", ERROR, FORMAT, "A tensor is in two parts; parts of different publications were mixed.",
+         "Fetch all parts again from one publication."),
+    Rule("P-TOTAL", ERROR, FORMAT, "The parts do not hold as many tensors as the set should have.",
+         "Fetch all parts again from one publication."),
+    Rule("P-META", WARNING, FORMAT, "The engine reads metadata from the first part only and ignores it elsewhere.",
+         SPLIT_AGAIN),
     Rule("X-LIMIT", ERROR, FORMAT, "Inspecting the file took more memory than any known model needs.",
          "Treat the file as hostile and look at its origin."),
 )  # fmt: skip
