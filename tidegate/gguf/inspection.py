@@ -1,6 +1,7 @@
-"""One pass over an open file: SHA-256, header, layout, padding and numbers from the same buffer.
+"""One pass over a file or a stream: SHA-256, header, layout, padding and numbers from the same buffer.
 
-What was hashed is what was judged. Reading, not mapping: a file that shrinks meanwhile cannot kill us.
+What was hashed is what was judged. Reading, not mapping: a file that shrinks meanwhile cannot kill us. Memory
+holds the header once and one piece of data, whatever the size of the file.
 """
 
 import hashlib
@@ -19,17 +20,23 @@ from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.lora import check_adapter, check_trained_file, is_adapter
 from tidegate.gguf.model_rules import check_model
 from tidegate.gguf.model_tensors import check_model_tensors
-from tidegate.gguf.numbers import Bytes, TensorScan, tensor_scans
+from tidegate.gguf.numbers import Bytes
 from tidegate.gguf.reader import FIRST_READ_BYTES, NeedMore, Reading, parse_header
 from tidegate.gguf.rules import UNSUPPORTED, finding
 from tidegate.gguf.split import check_part_alone, check_split_keys, is_part
 from tidegate.gguf.template import check_templates
+from tidegate.gguf.tensor_scan import TensorScan, tensor_scans
 from tidegate.gguf.vocabulary import check_vocabulary
 
 PIECE_BYTES = 1024**2
 HIDDEN_BYTES = 4096
+# As long as nobody knows how long a stream is, no length in its header is too long; the caps still hold.
+UNKNOWN_BYTES = 2**63 - 1
 
 Progress = Callable[[int, int], None]
+"""Called with bytes done and in all (0 when nobody knows). What it raises ends the inspection."""
+Fill = Callable[[memoryview], int]
+"""Puts the next bytes into the buffer and says how many; 0 at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +58,47 @@ def inspect_file(descriptor: int, progress: Progress | None = None, limits: Limi
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         return Inspection("", 0, None, (finding("F-KIND", "This is not a regular file."),), False)
-    inspector = _Inspector(descriptor, before.st_size, progress, limits)
+    inspector = _Inspector(lambda view: os.readv(descriptor, [view]), before.st_size, progress, limits)
     inspector.run()
     after = os.fstat(descriptor)
-    found = list(inspector.findings)
     if _identity(before) != _identity(after) or inspector.position != before.st_size:
-        found.insert(
+        inspector.findings.insert(
             0, finding("I-CHANGED", "Size, time or content of the file changed during the inspection.")
         )
-    return Inspection(
-        digest=inspector.hash.hexdigest(),
-        size_bytes=inspector.position,
-        header=inspector.header,
-        findings=capped(found, limits),
-        numbers_were_scanned=inspector.is_scanning,
-    )
+    return inspector.result()
+
+
+def inspect_stream(
+    read: Callable[[int], bytes],
+    expected_bytes: int | None = None,
+    progress: Progress | None = None,
+    limits: Limits = LIMITS,
+) -> Inspection:
+    """Judge what comes out of a pipe, an HTTP body or an object store, exactly like the file with these bytes.
+
+    Args:
+        read: Returns at most so many of the next bytes, and none at the end; `file.read` will do.
+        expected_bytes: The announced size. Another one is a finding (`I-LENGTH`), and nothing beyond it is read
+            but the first byte. Without it a source without end is read without end, until `progress` raises.
+        progress: Called after each piece.
+        limits: Caps on what the header may ask for.
+    """
+    inspector = _Inspector(_filler(read), expected_bytes, progress, limits)
+    inspector.run()
+    if expected_bytes is not None and inspector.position != expected_bytes:
+        beyond = "more" if inspector.position > expected_bytes else f"{inspector.position}"
+        text = f"The source announced {expected_bytes} bytes and brought {beyond}."
+        inspector.findings.insert(0, finding("I-LENGTH", text))
+    return inspector.result()
+
+
+def _filler(read: Callable[[int], bytes]) -> Fill:
+    def fill(view: memoryview) -> int:
+        piece = read(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    return fill
 
 
 def inspect_header(reading: Reading) -> tuple[Finding, ...]:
@@ -94,8 +127,10 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
 
 
 class _Inspector:
-    def __init__(self, descriptor: int, size: int, progress: Progress | None, limits: Limits):
-        self.descriptor = descriptor
+    """Reads, hashes and judges; the size is that of the file, or None for a stream of unknown length."""
+
+    def __init__(self, fill: Fill, size: int | None, progress: Progress | None, limits: Limits):
+        self.fill = fill
         self.size = size
         self.progress = progress
         self.limits = limits
@@ -104,19 +139,32 @@ class _Inspector:
         self.header: Header | None = None
         self.findings: list[Finding] = []
         self.is_scanning = False
-        self.buffer = bytearray(PIECE_BYTES)
+        self.buffer = memoryview(bytearray(PIECE_BYTES))
         self.scans: list[TensorScan] = []
         self.next_scan = 0
         self.padding = _Padding(0, 0)
+
+    def result(self) -> Inspection:
+        return Inspection(
+            digest=self.hash.hexdigest(),
+            size_bytes=self.position,
+            header=self.header,
+            findings=capped(self.findings, self.limits),
+            numbers_were_scanned=self.is_scanning,
+        )
 
     def run(self) -> None:
         prefix = self._read_header()
         if self.header is not None:
             self._plan(self.header)
-        self._judge(0, prefix)
-        del prefix
+            self._judge(self.header.header_bytes, memoryview(prefix)[self.header.header_bytes :])
+        if self.size is not None:
+            # Only a stream of unknown length is judged once more when its end is known.
+            prefix = b""
         while piece := self._read(PIECE_BYTES):
             self._judge(self.position - len(piece), piece)
+        if self.size is None:
+            self._settle(prefix)
         if self.is_scanning:
             for scan in self.scans:
                 self.findings += scan.findings()
@@ -127,51 +175,68 @@ class _Inspector:
             self.findings += self.padding.findings()
 
     def _read_header(self) -> bytes:
-        prefix = bytearray()
-        wanted = FIRST_READ_BYTES
+        """The bytes up to the end of the header and a little more, already hashed and parsed."""
+        content, wanted = b"", FIRST_READ_BYTES
         while True:
-            while len(prefix) < wanted and (piece := self._read(min(PIECE_BYTES, wanted - len(prefix)))):
-                prefix += piece
-            is_whole = len(prefix) < wanted
-            content = bytes(prefix)
+            pieces = [content]
+            length = len(content)
+            while length < wanted and (piece := self._read(min(PIECE_BYTES, wanted - length))):
+                pieces.append(bytes(piece))
+                length += len(piece)
+            content = b"".join(pieces)
+            del pieces
+            is_whole = length < wanted
+            known = UNKNOWN_BYTES if self.size is None else self.size
             try:
-                reading = parse_header(content, len(prefix) if is_whole else self.size, self.limits)
+                self._take(parse_header(content, length if is_whole else known, self.limits))
             except NeedMore as more:
-                wanted = max(more.wanted, 2 * len(prefix))
+                wanted = max(more.wanted, 2 * length)
                 continue
-            self.header = reading.header
-            self.findings += inspect_header(reading)
             return content
 
+    def _take(self, reading: Reading) -> None:
+        self.header = reading.header
+        self.findings = list(inspect_header(reading))
+
+    def _settle(self, prefix: bytes) -> None:
+        """Judge the header again, now that it is known how much there is of the tensors that it lists."""
+        self._take(parse_header(prefix, self.position, self.limits))
+        self.is_scanning = self.is_scanning and not self._has_bad_layout()
+
     def _read(self, count: int) -> memoryview:
-        """The next bytes into the one buffer, hashed; empty at the end."""
-        view = memoryview(self.buffer)[:count]
-        length = os.readv(self.descriptor, [view])
+        """The next bytes into the one buffer, hashed; less than wanted only at the end."""
+        if self.size is not None:
+            # One byte more would show that the source goes on; then nothing more is wanted of it.
+            count = min(count, max(0, self.size + 1 - self.position))
+        view, length = self.buffer[:count], 0
+        while length < count and (added := self.fill(view[length:])):
+            length += added
         piece = view[:length]
         self.hash.update(piece)
         self.position += length
         if self.progress is not None and length:
-            self.progress(self.position, self.size)
+            self.progress(self.position, self.size or 0)
         return piece
 
     def _plan(self, header: Header) -> None:
         """Scan numbers only where the layout is sound; otherwise offsets mean nothing."""
-        has_bad_layout = any(
-            found.check.startswith(("L-", "T-", "H-")) and found.severity is Severity.ERROR
-            for found in self.findings
-        )
-        if has_bad_layout:
+        if self._has_bad_layout():
             return
         self.is_scanning = True
         self.scans = tensor_scans(header)
         self.padding = _Padding(data_end(header), header.alignment)
 
-    def _judge(self, start: int, piece: bytes | memoryview) -> None:
-        if not self.is_scanning or self.header is None:
+    def _has_bad_layout(self) -> bool:
+        return any(
+            found.check.startswith(("L-", "T-", "H-")) and found.severity is Severity.ERROR
+            for found in self.findings
+        )
+
+    def _judge(self, start: int, piece: memoryview) -> None:
+        if not self.is_scanning:
             return
         content = np.frombuffer(piece, dtype=np.uint8)
-        end = start + len(content)
-        place = max(start, self.header.header_bytes)
+        place, end = start, start + len(content)
         while place < end:
             if self.next_scan == len(self.scans):
                 self.padding.feed(place, content[place - start :])

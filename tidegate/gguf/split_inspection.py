@@ -1,5 +1,6 @@
 """Inspects the parts of a split model, each by itself and then all of them as the one model that they make."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,9 +20,8 @@ class SplitInspection:
     """What was found out about a set of parts."""
 
     whole: Inspection
-    """The set as one model: digest of the first part, size and findings of all, the joined header."""
-    digests: Mapping[str, str]
-    """SHA-256 of each part by file name."""
+    """The set as one model: digest of the set, size and findings of all, the joined header."""
+    parts: Mapping[str, Inspection]
 
 
 def inspect_split(
@@ -29,6 +29,11 @@ def inspect_split(
 ) -> SplitInspection:
     """Read every part once and judge the set. `descriptors` are open files by name; they stay open."""
     parts = {name: inspect_file(descriptors[name], progress, limits) for name in sorted(descriptors)}
+    return judge_split(parts, limits)
+
+
+def judge_split(parts: Mapping[str, Inspection], limits: Limits = LIMITS) -> SplitInspection:
+    """Judge parts that were read already, wholly or by their headers."""
     found = list(check_split({name: part.header for name, part in parts.items()}))
     for name, part in parts.items():
         found += _of_part(name, part)
@@ -38,13 +43,21 @@ def inspect_split(
         header = joined(headers)
         found += _of_model(header, headers)
     whole = Inspection(
-        digest=next((part.digest for part in parts.values()), ""),
+        digest=set_digest({name: part.digest for name, part in parts.items()}),
         size_bytes=sum(part.size_bytes for part in parts.values()),
         header=header,
         findings=capped(found, limits),
         numbers_were_scanned=all(part.numbers_were_scanned for part in parts.values()),
     )
-    return SplitInspection(whole, {name: part.digest for name, part in parts.items()})
+    return SplitInspection(whole, parts)
+
+
+def set_digest(digests: Mapping[str, str]) -> str:
+    """One SHA-256 for all parts: that of their digests and names, as `sha256sum` lists them in order of names."""
+    if not all(digests.values()):
+        return ""
+    lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _of_part(name: str, part: Inspection) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tidegate.gguf import LIMITS, Finding, Header, Limits, inspect_split, parse_name, quote
+from tidegate.gguf import LIMITS, Finding, Header, Inspection, Limits, inspect_split, parse_name, quote
 from tidegate.gguf.findings import capped
 from tidegate.gguf.lora import is_adapter
 from tidegate.gguf.split_inspection import SplitInspection
@@ -125,7 +125,7 @@ def _inspect_folder(descriptor: int, progress: Progress | None, limits: Limits) 
     files = {file.name: file for file in seen if isinstance(file, FileInspection)}
     split = _inspect_parts(descriptor, parts, limits, found) if parts else None
     if split is not None:
-        files |= {name: _part(name, digest, parts) for name, digest in split.digests.items()}
+        files |= {name: _part(name, part) for name, part in split.parts.items()}
         found += split.whole.findings
     kind = _kind(files, split)
     found += _FOLDERS[kind](files)
@@ -182,10 +182,10 @@ def _inspect_parts(
             os.close(one)
 
 
-def _part(name: str, digest: str, parts: tuple[Entry, ...]) -> FileInspection:
+def _part(name: str, part: Inspection) -> FileInspection:
     """A part as a file of the folder; what is wrong with it is told with the whole."""
-    size = next(entry.size for entry in parts if entry.path == name)
-    return FileInspection(name, FileKind.GGUF, digest, size, (), numbers_were_scanned=True)
+    scanned = part.numbers_were_scanned
+    return FileInspection(name, FileKind.GGUF, part.digest, part.size_bytes, (), numbers_were_scanned=scanned)
 
 
 def _inspect_all(

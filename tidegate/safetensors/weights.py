@@ -7,7 +7,7 @@ import numpy as np
 
 from tidegate.gguf import Finding, TensorInfo, has_errors
 from tidegate.gguf.findings import capped
-from tidegate.gguf.numbers import TensorScan
+from tidegate.gguf.tensor_scan import TensorScan
 from tidegate.safetensors.header import (
     KINDS,
     LENGTH_BYTES,

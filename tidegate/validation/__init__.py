@@ -8,6 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tidegate.validation.allocation import (
+        CrossCheck,
+        EngineFigures,
+        cross_check,
+    )
     from tidegate.validation.artifact import (
         STRUCTURE_CHECKS,
         validate_artifact,
@@ -98,6 +103,8 @@ __all__ = [
     "CheckedSignature",
     "ChildLauncher",
     "ChildLimits",
+    "CrossCheck",
+    "EngineFigures",
     "EngineJob",
     "EngineLauncher",
     "EnginePart",
@@ -126,6 +133,7 @@ __all__ = [
     "at_level",
     "check_inference",
     "check_signatures",
+    "cross_check",
     "evidence_of_result",
     "evidence_of_results",
     "judge_engine",
@@ -141,6 +149,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "allocation": (
+        "CrossCheck",
+        "EngineFigures",
+        "cross_check",
+    ),
     "artifact": (
         "STRUCTURE_CHECKS",
         "validate_artifact",

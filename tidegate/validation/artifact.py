@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tidegate.domain import InvalidInput, NotFound, Policy
-from tidegate.gguf import Category, Finding, Severity, finding
+from tidegate.gguf import Category, Finding, Severity, finding, parse_name
 from tidegate.safetensors import ArtifactKind, list_folder
 from tidegate.validation.confinement import ChildLimits, ChildOutcome, run_confined
 from tidegate.validation.levels import at_level
@@ -48,6 +49,7 @@ FIXED_WALL_S = 60.0
 FIXED_CPU_S = 30
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
+MOST_PARTS = 256
 
 ByteProgress = Callable[[int, int], None]
 Judged = tuple[ValidationStatus, str]
@@ -72,13 +74,18 @@ class Inspected:
     """Whether the template was rendered, not only read."""
     is_broken: bool = False
     kind: ArtifactKind = ArtifactKind.GGUF_MODEL
-    files: tuple[dict[str, Any], ...] = ()
-    """Of a folder, with the digest of each."""
+    files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Of a folder, with their digests."""
 
     @property
     def is_other_kind(self) -> bool:
-        """An adapter or safetensors: the engine does not load it by itself, and it may have no template."""
+        """An adapter or safetensors: it has no memory and template of its own to judge, and no engine here."""
         return self.kind not in (ArtifactKind.GGUF_MODEL, ArtifactKind.UNKNOWN)
+
+    @property
+    def is_split(self) -> bool:
+        """Several files that make one model."""
+        return self.kind is ArtifactKind.GGUF_MODEL and len(self.files) > 1
 
     def has_errors(self, *categories: Category) -> bool:
         """Errors of these categories, or of any."""
@@ -92,21 +99,23 @@ class Inspected:
         """May be given to an engine: nothing about the bytes is wrong, and all of them were looked at."""
         harmful = (Category.INTEGRITY, Category.FORMAT, Category.NUMBERS, Category.TEMPLATE)
         is_whole = bool(self.digest) and self.numbers_were_scanned and self.template is not None
-        is_whole = is_whole and not self.files
-        return is_whole and self.model is not None and not self.is_broken and not self.has_errors(*harmful)
+        is_model = self.kind is ArtifactKind.GGUF_MODEL and self.model is not None
+        return is_whole and is_model and not self.is_broken and not self.has_errors(*harmful)
 
 
 @dataclass(frozen=True, slots=True)
 class InspectionJob:
     """How the bytes are looked at."""
 
+    name: str = ""
+    """Of the file: what is no GGUF file is known by its name too."""
     context_tokens: int | None = None
     """None: what the model was trained for, up to a usual context."""
     parallel: int = 1
     is_on_gpu: bool = False
     is_header_only: bool = False
-    name: str = ""
-    """Of the file, since loaders choose by suffix; empty where it says nothing."""
+    parts: dict[str, int] = field(default_factory=dict[str, int])
+    """Open descriptors by name when the file is the first of several; see `open_parts`."""
 
 
 def validate_artifact(
@@ -138,12 +147,13 @@ def validate_artifact(
         raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
     started = time.monotonic()
     descriptor = open_artifact(path)
+    parts = open_parts(path)
     try:
-        seen = inspect_open(
-            descriptor, InspectionJob(context_tokens, parallel, is_on_gpu, name=Path(path).name), progress
-        )
+        job = InspectionJob(Path(path).name, context_tokens, parallel, is_on_gpu, parts=parts)
+        seen = inspect_open(descriptor, job, progress)
     finally:
-        os.close(descriptor)
+        for opened in (descriptor, *parts.values()):
+            os.close(opened)
     render(seen)
     judged = structure_results(seen, policy, expected_digest)
     results = tuple(at_level(result, policy.validation) for result in judged)
@@ -182,22 +192,46 @@ def open_artifact(path: str | Path) -> int:
         ) from error
 
 
+def open_parts(path: str | Path) -> dict[str, int]:
+    """Open descriptors of all parts that are there, by name, when this is the first part of a split model.
+
+    Nothing for any other file, and for a set that is larger than any known one.
+    """
+    name = parse_name(Path(path).name)
+    if name is None or name.number != 1 or name.count > MOST_PARTS:
+        return {}
+    opened: dict[str, int] = {}
+    for sibling in name.siblings:
+        # A missing part is a finding of the inspection, not a reason to give up.
+        with suppress(NotFound, InvalidInput):
+            opened[sibling] = open_artifact(Path(path).parent / sibling)
+    return opened
+
+
 def inspect_open(descriptor: int, job: InspectionJob, progress: ByteProgress | None = None) -> Inspected:
     """Have a confined child read the file. Trouble with its content is among the findings, whatever it is."""
-    size = _size(descriptor)
-    if size is None:
+    size, is_readable = _size(descriptor)
+    if len(job.parts) > 1:
+        size = sum(_size(part)[0] for part in job.parts.values())
+    if not is_readable:
         return Inspected(findings=[finding("F-KIND", "This is neither a regular file nor a folder.")])
     outcome = run_confined(
         "tidegate.validation.child",
         {**asdict(job), "descriptor": descriptor},
         child_limits(size),
-        files=(descriptor,),
+        inherit=(descriptor, *job.parts.values()),
         on_progress=progress,
     )
     seen = _read(outcome)
     seen.size_bytes = size
-    seen.is_header_only = job.is_header_only
     return seen
+
+
+def _size(descriptor: int) -> tuple[int, bool]:
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        return sum(entry.size for entry in list_folder(descriptor).entries), True
+    return (status.st_size, True) if stat.S_ISREG(status.st_mode) else (0, False)
 
 
 def render(seen: Inspected) -> None:
@@ -206,13 +240,6 @@ def render(seen: Inspected) -> None:
         return
     seen.findings += probe_template(seen.template)
     seen.is_rendered = True
-
-
-def _size(descriptor: int) -> int | None:
-    status = os.fstat(descriptor)
-    if stat.S_ISDIR(status.st_mode):
-        return sum(entry.size for entry in list_folder(descriptor).entries)
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def child_limits(size: int) -> ChildLimits:
@@ -251,8 +278,9 @@ def _read_fields(result: dict[str, Any]) -> Inspected:
         tokenizer={str(name): str(value) for name, value in dict(result["tokenizer"]).items()},
         tensor_groups=tuple(TensorGroup.model_validate(group) for group in result["tensor_groups"]),
         numbers_were_scanned=result["numbers_were_scanned"] is True,
+        is_header_only=result["is_header_only"] is True,
         kind=ArtifactKind(result["kind"]),
-        files=tuple(_file(row) for row in result["files"]),
+        files=[_file(row) for row in result["files"]],
     )
 
 
@@ -271,14 +299,21 @@ def structure_results(seen: Inspected, policy: Policy, expected_digest: str | No
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
-    results = [_result(category, *judged[category], findings) for category in CHECK_OF]
-    unasked: set[str] = set()
+    unasked = set[Category]()
     if expected_digest is None and not seen.is_header_only:
-        unasked.add(CHECK_OF[Category.INTEGRITY])
+        unasked.add(Category.INTEGRITY)
     if seen.is_other_kind:
-        unasked |= {CHECK_OF[Category.MEMORY], CHECK_OF[Category.TEMPLATE]}
+        unasked |= {Category.MEMORY, Category.TEMPLATE}
+    results = [_result(category, *judged[category], findings) for category in CHECK_OF]
+    about = {"artifact": seen.kind.value, "files": seen.files}
     return [
-        _unasked(result) if result.check_name in unasked else result for result in _with_kind(results, seen)
+        result.model_copy(
+            update={
+                "is_needed": category not in unasked or result.status is not ValidationStatus.NOT_JUDGED,
+                "details": about if category is Category.FORMAT else {},
+            }
+        )
+        for category, result in zip(CHECK_OF, results, strict=True)
     ]
 
 
@@ -319,19 +354,6 @@ def _format(seen: Inspected) -> Judged:
         ValidationStatus.PASSED,
         f"{model.tensors} tensors, {model.parameters} parameters, architecture {model.architecture}.",
     )
-
-
-def _with_kind(results: list[ValidationResult], seen: Inspected) -> list[ValidationResult]:
-    """Say what the artifact is, and which files it consists of, beside the verdict on its format."""
-    if not seen.is_other_kind and not seen.files:
-        return results
-    details = {"artifact": seen.kind.value, "files": list(seen.files)}
-    return [
-        result.model_copy(update={"details": {**result.details, **details}})
-        if result.check_name == CHECK_OF[Category.FORMAT]
-        else result
-        for result in results
-    ]
 
 
 def _memory(seen: Inspected) -> Judged:
@@ -385,8 +407,3 @@ def _result(
         remedy=errors[0].remedy if errors else "",
         findings=own,
     )
-
-
-def _unasked(result: ValidationResult) -> ValidationResult:
-    is_unasked = result.status is ValidationStatus.NOT_JUDGED
-    return result.model_copy(update={"is_needed": False}) if is_unasked else result

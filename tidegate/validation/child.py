@@ -1,4 +1,4 @@
-"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, which inherits its descriptor.
+"""The process that touches the bytes of an artifact: `python -m tidegate.validation.child`, inheriting its descriptor.
 
 Lowers its own limits first, then inspects the file and writes one JSON result. Whatever happens to it,
 the parent goes on.
@@ -8,23 +8,30 @@ import hashlib
 import os
 import stat
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tidegate.domain import InvalidInput
 from tidegate.gguf import (
     ArrayValue,
     Header,
+    Inspection,
     Severity,
     capped,
     estimate_memory,
     has_errors,
     inspect_header,
+    inspect_split,
+    judge_split,
     read_header,
 )
-from tidegate.gguf.lora import is_adapter
-from tidegate.gguf.reader import MAGIC
-from tidegate.safetensors import ArtifactInspection, ArtifactKind, WeightsSummary, inspect_artifact
+from tidegate.safetensors import (
+    ArtifactInspection,
+    ArtifactKind,
+    FileDigest,
+    WeightsSummary,
+    inspect_artifact,
+)
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 
 PROGRESS_STEP_BYTES = 64 * 1024**2
@@ -35,37 +42,64 @@ OUT_OF_MEMORY = 3
 
 
 def main(argv: list[str]) -> int:
-    """Inspect the file or folder that is open at the descriptor of the request, or only its header."""
+    """Inspect the regular file or the folder that is open at the descriptor of the request, or only its header."""
     limits, request = limits_from_argv(argv)
     confine(limits)
+    descriptor = request["descriptor"]
     try:
-        say(_result(_inspect(request), request))
+        is_header_only = request.get("is_header_only") is True
+        if len(request["parts"]) > 1:
+            split = _split(request["parts"], is_header_only=is_header_only)
+            say({**_result(split, request), "is_header_only": is_header_only})
+        elif is_header_only and _is_gguf(descriptor):
+            say({**_result(_header_only(descriptor), request), "is_header_only": True})
+        else:
+            say(_result(inspect_artifact(descriptor, request["name"], _Reporter()), request))
     except MemoryError:
         os.write(2, b"out of memory\n")
         return OUT_OF_MEMORY
     return 0
 
 
-def _inspect(request: Message) -> ArtifactInspection:
-    descriptor: int = request["descriptor"]
-    if not request["is_header_only"] or not _is_gguf(descriptor):
-        return inspect_artifact(descriptor, request["name"], _Reporter())
+def _is_gguf(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, 4, 0) == b"GGUF"
+
+
+def _header_only(descriptor: int) -> ArtifactInspection:
+    return _of_model(_inspect_header_only(descriptor))
+
+
+def _inspect_header_only(descriptor: int) -> Inspection:
     with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
         reading = read_header(stream)
-    return ArtifactInspection(
-        kind=ArtifactKind.GGUF_ADAPTER
-        if reading.header and is_adapter(reading.header)
-        else ArtifactKind.GGUF_MODEL,
+    return Inspection(
         digest="",
         size_bytes=os.fstat(descriptor).st_size,
+        header=reading.header,
         findings=capped(inspect_header(reading)),
         numbers_were_scanned=False,
-        header=reading.header,
     )
 
 
-def _is_gguf(descriptor: int) -> bool:
-    return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, len(MAGIC), 0) == MAGIC
+def _split(parts: dict[str, int], *, is_header_only: bool) -> ArtifactInspection:
+    """All parts of a split model, as the one model that they make, with a digest for each."""
+    if is_header_only:
+        split = judge_split({name: _inspect_header_only(part) for name, part in sorted(parts.items())})
+    else:
+        split = inspect_split(parts, _Reporter())
+    files = [FileDigest(name, part.digest, part.size_bytes) for name, part in split.parts.items()]
+    return replace(_of_model(split.whole), files=tuple(files))
+
+
+def _of_model(inspection: Inspection) -> ArtifactInspection:
+    return ArtifactInspection(
+        kind=ArtifactKind.GGUF_MODEL,
+        digest=inspection.digest,
+        size_bytes=inspection.size_bytes,
+        findings=inspection.findings,
+        numbers_were_scanned=inspection.numbers_were_scanned,
+        header=inspection.header,
+    )
 
 
 class _Reporter:
@@ -100,6 +134,7 @@ def _result(inspection: ArtifactInspection, request: Message) -> Message:
         "findings": [asdict(found) for found in inspection.findings],
         "numbers_were_scanned": inspection.numbers_were_scanned,
         "memory": memory,
+        "is_header_only": False,
         "kind": inspection.kind.value,
         "files": [asdict(file) for file in inspection.files],
         "model": _weights(inspection.weights) if header is None else _summary(header),

@@ -83,12 +83,13 @@ def run_confined(
     limits: ChildLimits,
     *,
     stdin: int | bytes = b"",
-    files: tuple[int, ...] = (),
+    inherit: tuple[int, ...] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ChildOutcome:
-    """Run `python -m module` with the request. `stdin` is an open descriptor or bytes for the child to read.
+    """Run `python -m module` with the request. `stdin` is an open file or bytes for the child to read.
 
-    `files` are open descriptors that the child keeps under the same numbers.
+    `inherit` are further descriptors that the child has under the same numbers: Python starts with no folder as
+    its standard input.
     """
     started = time.monotonic()
     argv = [
@@ -107,7 +108,7 @@ def run_confined(
         env=_environment(),
         cwd="/",
         start_new_session=True,
-        pass_fds=files,
+        pass_fds=inherit,
     )
     listener = _Listener(process, limits.wall_s, on_progress, b"" if isinstance(stdin, int) else stdin)
     try:
@@ -134,6 +135,8 @@ def _environment() -> dict[str, str]:
         # Each arena of glibc's allocator reserves 64 MiB of address space, which is limited.
         "MALLOC_ARENA_MAX": "2",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # An engine that aborts would otherwise start a debugger to print a trace.
+        "GGML_NO_BACKTRACE": "1",
         "LC_ALL": "C.UTF-8",
     }
 

@@ -93,7 +93,7 @@ class ChildLauncher:
             {"descriptor": descriptor},
             limits,
             stdin=json.dumps(job.as_data()).encode(),
-            files=(descriptor,),
+            inherit=(descriptor,),
             on_progress=on_progress,
         )
         return EngineRun(outcome, max(stages), job)
@@ -397,9 +397,12 @@ def _failed_at(check: str, text: str, remedy: str) -> list[ValidationResult]:
     return [_result(check, FAILED, text, remedy), *not_judged(*later)]
 
 
-def not_judged(*checks: str, why: str = "the step before it failed") -> list[ValidationResult]:
+def not_judged(
+    *checks: str, why: str = "the step before it failed", is_needed: bool = True
+) -> list[ValidationResult]:
     """Rows of our own checks that nobody looked at."""
-    return [_result(check, NOT_JUDGED, f"Not judged: {why}.") for check in checks]
+    rows = [_result(check, NOT_JUDGED, f"Not judged: {why}.") for check in checks]
+    return [row.model_copy(update={"is_needed": is_needed}) for row in rows]
 
 
 def _last_lines(report: EngineReport) -> str:

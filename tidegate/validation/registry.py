@@ -47,7 +47,7 @@ def _run(
         {"name": name, "categories": sorted(category.value for category in categories)},
         limits,
         stdin=own.model_dump_json().encode(),
-        files=(own.descriptor,) if own.descriptor >= 0 else (),
+        inherit=(own.descriptor,) if own.descriptor >= 0 else (),
     )
     return judge_plugin(name, outcome, categories)
 

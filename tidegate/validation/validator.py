@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tidegate.validation.artifact import (
     InspectionJob,
     inspect_open,
     open_artifact,
+    open_parts,
     render,
     structure_results,
 )
@@ -117,9 +118,11 @@ def with_engine_part(structure: ValidationReport, part: EnginePart) -> Validatio
 class _Files:
     candidate: int
     baseline: int | None = None
+    parts: dict[str, int] = field(default_factory=dict[str, int])
+    """Of the candidate, when it is a model of several files."""
 
     def close(self) -> None:
-        for descriptor in (self.candidate, self.baseline):
+        for descriptor in (self.candidate, self.baseline, *self.parts.values()):
             if descriptor is not None:
                 os.close(descriptor)
 
@@ -223,7 +226,7 @@ class PreDeploymentValidator:
         Raises: as `validate_all`.
         """
         started = time.monotonic()
-        files = _Files(open_artifact(self.path))
+        files = _Files(open_artifact(self.path), parts=open_parts(self.path))
         try:
             seen = self._inspect(files)[0].seen
             results = self._structure(seen)
@@ -264,20 +267,21 @@ class PreDeploymentValidator:
         except BaseException:
             os.close(candidate)
             raise
-        return _Files(candidate, baseline)
+        return _Files(candidate, baseline, open_parts(self.path))
 
     def _inspect(self, files: "_Files") -> tuple[Side, Side | None]:
         """Read both files at once; each has its own process."""
         job = InspectionJob(
+            self.path.name,
             self.context_tokens,
             self.parallel,
             self.is_on_gpu,
             is_header_only=self.profile == "quick",
-            name=Path(self.path).name,
         )
+        ours = replace(job, parts=files.parts)
         with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
             other = None if files.baseline is None else pool.submit(inspect_open, files.baseline, job)
-            seen = inspect_open(files.candidate, job, self._progress("read"))
+            seen = inspect_open(files.candidate, ours, self._progress("read"))
             if not job.is_header_only:
                 render(seen)
             return Side(seen), None if other is None else Side(other.result())
@@ -327,17 +331,14 @@ class PreDeploymentValidator:
 
     def _judge(self, ours: Side, theirs: Side | None, chosen: ChosenBank | None) -> EnginePart:
         regression = judge_regression(ours, theirs, chosen, self.policy, self.baseline_version)
-        if ours.run is None and ours.seen.is_other_kind and not ours.seen.has_errors():
-            why = "an engine loads GGUF models only; try this artifact on the platform that it is for"
-            results = not_judged(*ENGINE_RESULTS, why=why)
-            unasked = tuple(result.model_copy(update={"is_needed": False}) for result in results)
-            return EnginePart(results=(*unasked, *regression))
         if ours.run is None:
-            is_folder = bool(ours.seen.files) and not ours.seen.has_errors()
-            why = "the engine is given one file; name it, or merge the parts with llama-gguf-split --merge"
-            refused = not_judged(
-                *ENGINE_RESULTS, why=why if is_folder else "the file was refused before it was loaded"
-            )
+            is_other = ours.seen.is_other_kind
+            why = "the file was refused before it was loaded"
+            if is_other:
+                why = "the engine loads GGUF models only"
+            elif ours.seen.is_split:
+                why = "the engine is given one file; merge the parts with `llama-gguf-split --merge`"
+            refused = not_judged(*ENGINE_RESULTS, why=why, is_needed=not is_other)
             return EnginePart(results=(*refused, *regression))
         return _engine_part(ours.run, [*judge_engine(ours.run, self.policy), *regression])
 

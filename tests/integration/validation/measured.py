@@ -11,7 +11,7 @@ import sys
 from tidegate.validation.artifact import child_limits
 from tidegate.validation.confinement import run_confined
 
-REQUEST = {"context_tokens": 4096, "parallel": 4, "is_on_gpu": False, "is_header_only": False}
+REQUEST = {"context_tokens": 4096, "parallel": 4, "is_on_gpu": False, "is_header_only": False, "parts": {}}
 
 
 def main(paths: list[str]) -> int:
@@ -29,7 +29,7 @@ def _measure(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     limits = child_limits(os.fstat(descriptor).st_size)
     request = {**REQUEST, "name": "model", "descriptor": descriptor}
-    outcome = run_confined("tidegate.validation.child", request, limits, files=(descriptor,))
+    outcome = run_confined("tidegate.validation.child", request, limits, inherit=(descriptor,))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(json.dumps({
         "path": path, "peak_kib": used.ru_maxrss, "cpu_s": used.ru_utime + used.ru_stime,

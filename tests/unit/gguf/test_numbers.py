@@ -1,14 +1,17 @@
 """The numeric scan: every type, every position, and pieces of any size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.gguf.judging import errors, inspect, warnings
-from tests.unit.gguf.writer import tiny_llama
+from tests.unit.gguf.writer import Stored, tiny_llama
 from tidegate.gguf import TENSOR_TYPES, TensorInfo
-from tidegate.gguf.numbers import TensorScan, find_flaw
+from tidegate.gguf.numbers import find_flaw, look_at, scales
+from tidegate.gguf.tensor_scan import TensorScan
 
 TINY = tiny_llama()
 NAME = "blk.0.ffn_down.weight"
@@ -116,3 +119,88 @@ def test_a_bad_scale_is_found_however_the_file_is_cut_into_pieces(cuts: list[int
         place, turn = place + size, turn + 1
     found = list(scan.findings())
     assert [(row.check, row.offset) for row in found] == [("N-INF", 1000 + 34 * block)]
+
+
+@pytest.mark.parametrize("kind", list(TENSOR_TYPES.values()), ids=lambda kind: kind.name)
+def test_every_type_can_be_looked_at(kind):
+    random = np.random.default_rng(3).integers(0, 0x40, (6, kind.block_bytes), np.uint8).ravel()
+    assert find_flaw(kind, random) is None
+    nothing = look_at(kind, np.zeros(512 * kind.block_bytes, np.uint8))
+    assert nothing.zero_cells == nothing.cells > 0
+    assert scales(kind, random).ndim == 1
+
+
+def test_the_scale_of_the_type_of_intermediate_results_is_looked_at():
+    blocks = np.full((3, 292), 0x11, np.uint8)
+    blocks[1, :4] = [0, 0, 0x80, 0xFF]
+    flaw = find_flaw(TENSOR_TYPES[15], blocks.ravel())
+    assert flaw is not None
+    assert (flaw.check, flaw.block) == ("N-INF", 1)
+
+
+@pytest.mark.parametrize(("kind", "form"), [(0, "<f4"), (28, "<f8"), (1, "<f2")])
+@given(value=st.floats(-60000, 60000, width=16))
+@settings(max_examples=25, deadline=None)
+def test_the_largest_number_is_read_from_its_bits(kind: int, form: str, value: float):
+    numbers = np.array([0.0, value, value / 2], form)
+    assert look_at(TENSOR_TYPES[kind], numbers.view(np.uint8)).largest == abs(float(numbers[1]))
+
+
+def _f32(name: str, values):
+    return TINY.with_tensor(name, kind=0, data=np.asarray(values, "<f4").tobytes())
+
+
+def test_a_norm_of_zeros_refuses_and_a_norm_of_ones_or_a_bias_of_zeros_does_not():
+    assert errors(_f32("output_norm.weight", np.zeros(32))) == {"N-ZERO"}
+    assert inspect(_f32("output_norm.weight", np.ones(32))).findings == ()
+    biased = replace(
+        TINY, tensors=(*TINY.tensors, Stored("blk.1.attn_q.bias", (32,), 0, np.zeros(32, "<f4").tobytes()))
+    )
+    assert inspect(biased).findings == ()
+
+
+def test_a_zero_among_rotary_factors_refuses_because_angles_are_divided_by_it():
+    factors = np.array([1.0, 8.0, 0.0, 32.0], "<f4")
+    with_factors = replace(
+        TINY, tensors=(*TINY.tensors, Stored("rope_freqs.weight", (4,), 0, factors.tobytes()))
+    )
+    assert errors(with_factors) == {"N-ZERO"}
+
+
+def test_a_matrix_that_is_partly_zero_is_told_but_unused_tokens_are_not():
+    values = np.random.default_rng(2).normal(0, 0.1, (64, 32)).astype("<f2")
+    values[:16] = 0
+    assert warnings(TINY.with_tensor(NAME, data=values.tobytes())) == {"N-SPARSE"}
+    embedding = next(tensor for tensor in TINY.tensors if tensor.name == "token_embd.weight")
+    rows = np.frombuffer(embedding.data, "<f2").copy().reshape(-1, 32)
+    rows[: len(rows) // 3] = 0
+    assert inspect(TINY.with_tensor("token_embd.weight", data=rows.tobytes())).findings == ()
+
+
+@pytest.mark.parametrize(("bit", "is_told"), [(14, True), (9, False), (0, False)])
+def test_a_flipped_bit_that_makes_a_weight_stand_out_is_told(bit: int, is_told: bool):
+    words = np.frombuffer(next(t.data for t in TINY.tensors if t.name == NAME), "<u2").copy()
+    words[777] ^= 1 << bit
+    assert warnings(TINY.with_tensor(NAME, data=words.tobytes())) == ({"N-HUGE"} if is_told else set())
+
+
+def test_a_flipped_bit_in_the_scale_of_a_block_is_told():
+    random = np.random.default_rng(4)
+    blocks = random.integers(0, 256, (64, 34), np.uint8)
+    blocks[:, :2] = random.uniform(1e-4, 1e-3, 64).astype("<f2").view(np.uint8).reshape(64, 2)
+    scan = TensorScan(TensorInfo("blk.0.a.weight", (64, 32), 8, 0, 0), TENSOR_TYPES[8], 0, blocks.size)
+    scan.feed(blocks.ravel())
+    assert list(scan.findings()) == []
+    blocks[50, 1] ^= 0x40
+    scan = TensorScan(TensorInfo("blk.0.a.weight", (64, 32), 8, 0, 0), TENSOR_TYPES[8], 0, blocks.size)
+    scan.feed(blocks.ravel())
+    assert [found.check for found in scan.findings()] == ["N-HUGE"]
+
+
+def test_quantized_blocks_whose_scales_are_all_zero_make_a_zero_tensor():
+    blocks = np.random.default_rng(5).integers(0, 256, (32, 144), np.uint8)
+    blocks[:, :4] = 0
+    info = TensorInfo("blk.0.a.weight", (256, 32), 12, 0, 0)
+    scan = TensorScan(info, TENSOR_TYPES[12], 0, blocks.size)
+    scan.feed(blocks.ravel())
+    assert [found.check for found in scan.findings()] == ["N-ZERO"]

@@ -22,6 +22,8 @@ CONTAINER_RULES = (
     Rule("I-DIGEST", ERROR, INTEGRITY, "The bytes are not those that were registered.", DOWNLOAD_AGAIN),
     Rule("I-CHANGED", ERROR, INTEGRITY, "The file changed while it was read, so nothing found out about it holds.",
          "Stop whatever writes to it and validate a stored, read-only copy."),
+    Rule("I-LENGTH", ERROR, INTEGRITY, "The source brought another number of bytes than it announced.",
+         DOWNLOAD_AGAIN),
     Rule("Z-SMALL", ERROR, SIZE, "The policy expects a larger file.", "Check that this is the whole model."),
     Rule("Z-LARGE", ERROR, SIZE, "The policy allows no file as large as this.", "Quantize it or change the policy."),
     Rule("H-MAGIC", ERROR, FORMAT, "A GGUF file begins with the four bytes GGUF.", DOWNLOAD_AGAIN),

@@ -52,10 +52,15 @@ MODEL_RULES = (
     Rule("N-INF", ERROR, NUMBERS, "An infinite weight turns into NaN within a layer.", TRAIN_AGAIN),
     Rule("N-ZERO", ERROR, NUMBERS, "A weight tensor of only zeros switches a part of the model off.", TRAIN_AGAIN),
     Rule("N-CONST", WARNING, NUMBERS, "A weight tensor of one repeated value was never trained.", TRAIN_AGAIN),
-    Rule("N-HUGE", WARNING, NUMBERS, "Weights of this size overflow in half precision.", TRAIN_AGAIN),
+    Rule("N-SPARSE", WARNING, NUMBERS, "A large part of a weight tensor is zero: pruned on purpose, or lost.",
+         TRAIN_AGAIN),
+    Rule("N-HUGE", WARNING, NUMBERS, "Weights of this size overflow in half precision, or stand out like a flipped "
+         "bit.", TRAIN_AGAIN),
     Rule("N-RANGE", ERROR, NUMBERS, "A block scale is not a number of its format.", DOWNLOAD_AGAIN),
     Rule("M-LIMIT", ERROR, MEMORY, "The policy allows no model that needs so much memory.",
          "Use a smaller context, fewer parallel sequences or a stronger quantization, or change the policy."),
+    Rule("M-CROSS", WARNING, MEMORY, "The estimate and the engine's own plan differ by more than 2 %.",
+         "Plan with the larger of the two figures, and report the architecture so that the formula is mended."),
     Rule("M-CONTEXT", WARNING, MEMORY, "The model was trained with a shorter context than the service asks for.",
          "Lower context_tokens of the service to the trained length."),
 )  # fmt: skip
