@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Further arguments of a command: `make demo ARGS=--help`, `make test-unit ARGS='-k window'`.
 ARGS ?=
+# Seconds that `make fuzz` spends on each reader.
+FUZZ_SECONDS ?= 60
 # `make setup ENGINE=portable` builds the engine for any processor of this kind, as images and CI need it.
 ENGINE ?=
 
@@ -13,7 +15,7 @@ WORKFLOWS = .github/workflows/*.yml
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python setup setup-dev doctor demo test test-unit test-integration test-e2e lint format bench lock clean
+.PHONY: help python setup setup-dev doctor demo test test-unit test-integration test-e2e fuzz lint format bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +48,12 @@ test-integration: setup-dev ## Run the tests of one room against real processes
 
 test-e2e: setup-dev ## Run the tests that start the whole stack
 	@$(PYTEST) tests/e2e $(ARGS)
+
+fuzz: setup-dev ## Fuzz each reader of untrusted files for FUZZ_SECONDS (60); crashing inputs stay in .tidegate/fuzz
+	@for target in gguf safetensors folder template pickle; do \
+	  echo "== $$target"; \
+	  .venv/bin/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) $(ARGS) || exit 1; \
+	done
 
 lint: setup-dev ## Check style, types, the direction of imports, the image and the workflows
 	@.venv/bin/ruff check .

@@ -14,6 +14,7 @@ import numpy as np
 
 from tidegate.gguf.findings import Finding, Severity, capped, has_errors
 from tidegate.gguf.header import Header
+from tidegate.gguf.kind import check_kind
 from tidegate.gguf.layout import check_layout, check_tensors, data_end
 from tidegate.gguf.limits import LIMITS, Limits
 from tidegate.gguf.lora import check_adapter, check_trained_file, is_adapter
@@ -116,7 +117,7 @@ def inspect_header(reading: Reading) -> tuple[Finding, ...]:
     if not has_errors(row for row in found if row.check not in UNSUPPORTED):
         found += check_layout(header)
     if is_adapter(header):
-        return (*found, *check_adapter(header))
+        return (*found, *check_kind(header), *check_adapter(header))
     if is_part(header):
         return (*found, *check_split_keys(header), *check_part_alone(header))
     return (

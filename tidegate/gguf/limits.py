@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Limits:
     """A file beyond any of these is refused with a finding; nothing is ever allocated by a number from the file."""
 
-    max_header_bytes: int = 48 * 1024**2
-    """Two and a half times the largest known; a reader that joins pieces holds it twice for a moment."""
+    max_header_bytes: int = 40 * 1024**2
+    """Twice the largest known; a reader that joins pieces holds it twice for a moment."""
     max_text_bytes: int = 8 * 1024**2
     """Of all keys, tensor names and string values together, as far as they are kept."""
     max_kept_text_bytes: int = 1024**2

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tidegate.gguf import LIMITS, Finding, Header, Limits, quote
+from tidegate.gguf import LIMITS, Finding, Header, Inspection, Limits, inspect_split, parse_name, quote
 from tidegate.gguf.findings import capped
 from tidegate.gguf.lora import is_adapter
+from tidegate.gguf.split_inspection import SplitInspection
 from tidegate.safetensors import adapter, model_config, sharded
 from tidegate.safetensors.files import FileInspection, inspect_one
 from tidegate.safetensors.folder import Entry, Listing, list_folder, open_entry
@@ -25,6 +26,9 @@ from tidegate.safetensors.kinds import FileKind
 from tidegate.safetensors.rules import finding
 from tidegate.safetensors.stream import Progress
 from tidegate.safetensors.weights import is_lora
+
+# Each part stays open until the whole is judged; a confined process may open 64 files.
+MAX_PARTS = 48
 
 
 class ArtifactKind(StrEnum):
@@ -110,30 +114,78 @@ def _of_file(seen: FileInspection) -> ArtifactInspection:
 
 def _inspect_folder(descriptor: int, progress: Progress | None, limits: Limits) -> ArtifactInspection:
     listing = list_folder(descriptor)
-    seen = list(_inspect_all(descriptor, listing, progress, limits))
+    parts = tuple(entry for entry in listing.entries if is_part_name(entry.path))
+    others = replace(listing, entries=tuple(entry for entry in listing.entries if entry not in parts))
+    seen = list(_inspect_all(descriptor, others, progress, limits))
     found = [
         *listing.findings,
         *(one for file in seen if isinstance(file, FileInspection) for one in _told(file)),
     ]
     found += [file for file in seen if isinstance(file, Finding)]
     files = {file.name: file for file in seen if isinstance(file, FileInspection)}
-    kind = _kind(files)
+    split = _inspect_parts(descriptor, parts, limits, found) if parts else None
+    if split is not None:
+        files |= {name: _part(name, part) for name, part in split.parts.items()}
+        found += split.whole.findings
+    kind = _kind(files, split)
     found += _FOLDERS[kind](files)
+    return _of_folder(kind, files, found, split)
+
+
+def _of_folder(
+    kind: ArtifactKind, files: dict[str, FileInspection], found: list[Finding], split: SplitInspection | None
+) -> ArtifactInspection:
     weights = [file.weights for file in files.values() if file.weights is not None]
     scanned = [file for file in files.values() if file.kind in (FileKind.SAFETENSORS, FileKind.GGUF)]
-    models = [file for file in files.values() if file.header is not None]
-    config = _table(files, model_config.CONFIG_NAME)
-    base = str(_table(files, adapter.CONFIG_NAME).get("base_model_name_or_path") or "")
+    headers = [file.header for file in files.values() if file.header is not None]
+    if split is not None and split.whole.header is not None:
+        headers = [split.whole.header]
+    is_gguf = kind in (ArtifactKind.GGUF_MODEL, ArtifactKind.GGUF_ADAPTER)
+    architecture = _table(files, model_config.CONFIG_NAME).get("model_type")
+    base = _table(files, adapter.CONFIG_NAME).get("base_model_name_or_path")
     return ArtifactInspection(
         kind=kind,
         digest=_digest(files.values()),
         size_bytes=sum(file.size_bytes for file in files.values()),
         findings=capped(found),
-        numbers_were_scanned=bool(scanned) and all(file.numbers_were_scanned for file in scanned),
-        header=models[0].header if kind in (ArtifactKind.GGUF_MODEL, ArtifactKind.GGUF_ADAPTER) else None,
-        weights=_summary(weights, str(config.get("model_type") or ""), base) if weights else None,
+        numbers_were_scanned=bool(scanned)
+        and all(file.numbers_were_scanned for file in scanned)
+        and (split is None or split.whole.numbers_were_scanned),
+        header=headers[0] if headers and is_gguf else None,
+        weights=_summary(weights, str(architecture or ""), str(base or "")) if weights else None,
         files=tuple(FileDigest(file.name, file.digest, file.size_bytes) for file in files.values()),
     )
+
+
+def is_part_name(path: str) -> bool:
+    """Whether a file of the folder is named like one part of a split GGUF model."""
+    return "/" not in path and parse_name(path) is not None
+
+
+def _inspect_parts(
+    descriptor: int, parts: tuple[Entry, ...], limits: Limits, found: list[Finding]
+) -> SplitInspection | None:
+    """All parts of a split GGUF model at once; they are judged as the one model that they make."""
+    if len(parts) > MAX_PARTS:
+        found.append(finding("FD-LIMIT", f"The folder holds {len(parts)} parts; {MAX_PARTS} can be judged."))
+        return None
+    opened: dict[str, int] = {}
+    try:
+        for entry in parts:
+            opened[entry.path] = open_entry(descriptor, entry)
+        return inspect_split(opened, None, limits)
+    except OSError as error:
+        found.append(finding("FD-READ", f"A part of the model cannot be opened: {error.strerror}."))
+        return None
+    finally:
+        for one in opened.values():
+            os.close(one)
+
+
+def _part(name: str, part: Inspection) -> FileInspection:
+    """A part as a file of the folder; what is wrong with it is told with the whole."""
+    scanned = part.numbers_were_scanned
+    return FileInspection(name, FileKind.GGUF, part.digest, part.size_bytes, (), numbers_were_scanned=scanned)
 
 
 def _inspect_all(
@@ -175,13 +227,15 @@ def _told(file: FileInspection) -> Iterator[Finding]:
         yield one if is_named else replace(one, message=f"In {quote(file.name)}: {one.message}")
 
 
-def _kind(files: dict[str, FileInspection]) -> ArtifactKind:
+def _kind(files: dict[str, FileInspection], split: SplitInspection | None) -> ArtifactKind:
     if adapter.CONFIG_NAME in files or adapter.WEIGHTS_NAME in files:
         return ArtifactKind.PEFT_ADAPTER
     kinds = [file.kind for file in files.values()]
     if FileKind.SAFETENSORS in kinds or model_config.CONFIG_NAME in files:
         return ArtifactKind.HF_MODEL
     headers = [file.header for file in files.values() if file.header is not None]
+    if split is not None and not headers:
+        return ArtifactKind.GGUF_MODEL
     if kinds.count(FileKind.GGUF) == 1 and headers:
         return ArtifactKind.GGUF_ADAPTER if is_adapter(headers[0]) else ArtifactKind.GGUF_MODEL
     return ArtifactKind.UNKNOWN

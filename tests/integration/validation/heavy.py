@@ -37,10 +37,10 @@ def _weights(count: int) -> bytes:
 
 
 HEAVY: dict[str, Callable[[], bytes]] = {
-    "one string of 60 MiB": lambda: tiny_llama().with_pair("general.notes", STRING, b"a" * (60 * MIB)).encode(),
+    "one string of 39 MiB": lambda: tiny_llama().with_pair("general.notes", STRING, b"a" * (39 * MIB)).encode(),
     "one string of 30 MiB that is no UTF-8": lambda: tiny_llama().with_pair("x.y", STRING, b"\xff" * (30 * MIB)).encode(),
     "sixteen million bytes": lambda: _with("x.bytes", _array(U8, 16 * MIB, 1)),
-    "eight million u64": lambda: _with("x.numbers", _array(U64, 8 * MIB, 8)),
+    "five million u64": lambda: _with("x.numbers", _array(U64, 9 * MIB // 2, 8)),
     "four million empty tokens": lambda: _with("tokenizer.ggml.tokens", _strings(4 * MIB, lambda _: b"")),
     "a million tokens": lambda: _with("tokenizer.ggml.tokens", _strings(MIB, lambda place: b"%d" % place)),
     "two million equal tokens": lambda: _with("tokenizer.ggml.tokens", _strings(2 * MIB, lambda _: b"same")),

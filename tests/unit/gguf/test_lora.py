@@ -55,7 +55,10 @@ def _found(file: File) -> list[tuple[str, Severity]]:
         target.write(file.encode())
         target.flush()
         os.lseek(target.fileno(), 0, os.SEEK_SET)
-        return [(found.check, found.severity) for found in inspect_file(target.fileno()).findings]
+        seen = inspect_file(target.fileno())
+    # That it is an adapter and needs its base model is always told.
+    assert "S-KIND" in [found.check for found in seen.findings]
+    return [(found.check, found.severity) for found in seen.findings if found.check != "S-KIND"]
 
 
 def _header(file: File) -> Header:
@@ -68,7 +71,7 @@ def _with(*tensors: Stored) -> File:
     return File(PAIRS, tensors)
 
 
-def test_a_sound_adapter_passes_without_a_finding():
+def test_a_sound_adapter_passes_with_no_more_than_a_word_about_what_it_is():
     assert _found(ADAPTER) == []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.corpus import splits
 from tests.unit.gguf.writer import tiny_llama
 from tests.unit.safetensors.writer import (
     MODEL_CONFIG,
@@ -195,6 +196,30 @@ def test_a_folder_with_one_gguf_is_that_model(tmp_path: Path):
     assert seen.kind is ArtifactKind.GGUF_MODEL
     assert seen.findings == ()
     assert seen.header is not None
+
+
+def _parts(folder: Path) -> Path:
+    case = next(case for case in splits.cases() if case.name == "split/two-parts")
+    assert isinstance(case.content, dict)
+    for name, content in case.content.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_a_split_model_is_judged_as_the_one_model_that_it_makes(tmp_path: Path):
+    seen = inspect(_parts(tmp_path))
+    assert seen.findings == ()
+    assert seen.kind is ArtifactKind.GGUF_MODEL
+    assert seen.numbers_were_scanned
+    assert seen.header is not None
+    assert len(seen.files) == 2
+
+
+def test_a_missing_part_of_a_split_model_is_named(tmp_path: Path):
+    (_parts(tmp_path) / "model-00002-of-00002.gguf").unlink()
+    seen = inspect(tmp_path)
+    assert "P-MISSING" in errors(seen)
+    assert "model-00002-of-00002.gguf" in str(seen.findings)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path):
