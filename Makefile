@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Further arguments of a command: `make demo ARGS=--help`, `make test-unit ARGS='-k window'`.
 ARGS ?=
+# How many processes run the tests of `make test`; they mostly wait for servers that they started.
+TEST_PROCESSES ?= 3
 # `make setup ENGINE=portable` builds the engine for any processor of this kind, as images and CI need it.
 ENGINE ?=
 
@@ -36,7 +38,7 @@ demo: setup ## Start everything on this machine and release a model through ever
 	@.venv/bin/tidegate demo $(ARGS)
 
 test: setup-dev ## Run every test: unit, integration, end to end
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) -n $(TEST_PROCESSES) $(ARGS)
 
 test-unit: setup-dev ## Run the fast tests, which start nothing
 	@$(PYTEST) tests/unit $(ARGS)
