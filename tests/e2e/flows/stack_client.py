@@ -36,7 +36,7 @@ def emulated_runpod() -> MockRunPodEnvironment:
 
 def with_a_service_on_runpod(folder: Path) -> Path:
     """The demo's organizations, of which SwaggyStacks has one service more, `cloud-chat`."""
-    for name in ("policies", "demo"):
+    for name in ("policies", "pools", "demo"):
         (folder / name).symlink_to(SOURCE_ROOT / "deployments" / name)
     (folder / "organizations").mkdir()
     for file in (SOURCE_ROOT / "deployments" / "organizations").glob("*.yaml"):
