@@ -2,6 +2,7 @@
 
 from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
 from tidegate.domain.artifact import ModelVersion
+from tidegate.domain.engine_keys import EngineKeys, engine_credential, parse_engine_credential
 from tidegate.domain.errors import (
     CapacityShortage,
     Fenced,
@@ -44,6 +45,7 @@ __all__ = [
     "ApiKey",
     "ApiKeyState",
     "CapacityShortage",
+    "EngineKeys",
     "Evidence",
     "Fenced",
     "Gate",
@@ -85,11 +87,13 @@ __all__ = [
     "TrustedKey",
     "Upstream",
     "Verdict",
+    "engine_credential",
     "fold",
     "idempotency_key",
     "key_digest",
     "owner_of_set",
     "parameters_digest",
+    "parse_engine_credential",
     "role_for",
     "set_name",
 ]
