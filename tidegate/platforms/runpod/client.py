@@ -11,6 +11,7 @@ from tidegate.platforms.runpod.control import ControlPlane
 from tidegate.platforms.runpod.jobs import JobPlane
 from tidegate.platforms.runpod.load_balancer import LoadBalancer
 from tidegate.platforms.runpod.pace import Pace
+from tidegate.platforms.runpod.pod_proxy import PodProxy, proxy_template
 from tidegate.platforms.runpod.transport import Retries, Transport
 
 
@@ -23,17 +24,20 @@ class RunPodClient:
         data_url: str,
         key: Secret,
         *,
+        pod_url: str | None = None,
         http: httpx.BaseTransport | None = None,
         pace: Pace | None = None,
         retries: Retries | None = None,
     ):
-        """`http` replaces the network, for tests. Raises: InvalidInput (a URL), Refused (a key that is none)."""
+        """`pod_url` is where pods are reached, when it does not follow from the other two. `http` replaces the network,
+        for tests. Raises: InvalidInput (a URL), Refused (a key that is none)."""
         self._api = Transport(api_url, key, http=http, pace=pace, retries=retries)
         self._data = Transport(data_url, key, http=http, pace=pace, retries=retries)
         self.control = ControlPlane(self._api)
         self.account = Account(self._api)
         self.jobs = JobPlane(self._data)
         self.load_balancer = LoadBalancer(self._data)
+        self.pods = PodProxy(pod_url or proxy_template(data_url), http=http)
 
     @property
     def api(self) -> Transport:
@@ -48,6 +52,7 @@ class RunPodClient:
     def close(self) -> None:
         self._api.close()
         self._data.close()
+        self.pods.close()
 
     def __enter__(self) -> Self:
         return self

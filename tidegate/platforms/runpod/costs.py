@@ -1,6 +1,6 @@
 """What sets on RunPod cost: before (from the catalog), meanwhile (accrued), afterwards (billed). Pure, in Decimal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -9,6 +9,7 @@ from tidegate.domain import Refused
 from tidegate.platforms.runpod.account import AccountState
 from tidegate.platforms.runpod.placement import Need
 from tidegate.platforms.runpod.replies import BillingRecord, GpuType
+from tidegate.platforms.runpod.wire import Cloud
 
 CENT_OF_CENT = Decimal("0.0001")
 SECONDS_PER_HOUR = Decimal(3600)
@@ -58,6 +59,26 @@ def price_ceiling(need: Need, gpus: Iterable[GpuType], max_workers: int) -> Deci
         and need.limits.allows_type(gpu.id)
         and need.limits.allows_pool(gpu.pool)
     ]
+    return _dearest(need, prices) * max_workers
+
+
+def pod_price_ceiling(need: Need, gpus: Mapping[Cloud, Iterable[GpuType]]) -> Decimal:
+    """The most that a pod can cost per hour: the dearest type that is allowed, on the clouds that are.
+
+    Raises: Refused when no GPU fits, or none at an allowed price.
+    """
+    prices: list[Decimal] = []
+    for cloud in need.limits.clouds:
+        is_secure = cloud is Cloud.SECURE
+        for gpu in gpus.get(cloud, ()):
+            price = gpu.price.secure if is_secure else gpu.price.community
+            is_there = gpu.secure if is_secure else gpu.community
+            if is_there and price is not None and need.is_met_by(gpu) and need.limits.allows_type(gpu.id):
+                prices.append(price * need.gpus)
+    return _dearest(need, prices)
+
+
+def _dearest(need: Need, prices: Sequence[Decimal]) -> Decimal:
     allowed = [price for price in prices if need.limits.allows_price(price)]
     if not allowed:
         raise Refused(
@@ -66,7 +87,7 @@ def price_ceiling(need: Need, gpus: Iterable[GpuType], max_workers: int) -> Deci
             remedy="Allow other GPU types or a higher price, or make the model or its context smaller.",
             field="max_price_per_hour_usd" if prices else "gpu_types",
         )
-    return max(allowed) * max_workers
+    return max(allowed)
 
 
 def accrued(spans: Iterable[WorkerSpan]) -> Decimal:

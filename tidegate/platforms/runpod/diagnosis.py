@@ -25,6 +25,8 @@ class Action(StrEnum):
     """Give it back the workers that RunPod took away."""
     GIVE_UP = "give_up"
     """Workers to 0 and keep the reason: it would cost money for ever and never serve."""
+    END = "end"
+    """Finish a stop that broke off after it was wanted."""
     TAKE_BACK = "take_back"
     """Remove it, because there is no machine for it: it can be asked for elsewhere, or later."""
 

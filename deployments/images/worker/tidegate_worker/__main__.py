@@ -29,9 +29,7 @@ def main() -> int:
         life = Lifecycle(wanted, state, log)
         life.watch_signals()
         if wanted.health_port is not None:
-            HealthShim(
-                state, wanted.host, wanted.health_port, wanted.health_path, wanted.engine_key
-            ).start()
+            HealthShim(state, wanted.host, wanted.health_port, wanted.health_path, wanted.engine_key).start()
     except WorkerProblem as problem:
         log.error("failed", **problem.as_dict())
         return problem.exit_code

@@ -107,10 +107,14 @@ def _engine_key(environment: Mapping[str, str], mode: Mode) -> str | None:
     """A pod's ports are open to everybody: without a key it does not start. The value is in no message."""
     key = environment.get(ENGINE_KEY_VARIABLE, "")
     if not key and mode == "POD":
-        raise _wrong(ENGINE_KEY_VARIABLE, "is not set", "A pod is public: give the key that callers must present.")
+        raise _wrong(
+            ENGINE_KEY_VARIABLE, "is not set", "A pod is public: give the key that callers must present."
+        )
     if key and not ENGINE_KEY.fullmatch(key):
         raise _wrong(
-            ENGINE_KEY_VARIABLE, "is no usable key", "Give 32 to 512 visible ASCII characters without a comma."
+            ENGINE_KEY_VARIABLE,
+            "is no usable key",
+            "Give 32 to 512 visible ASCII characters without a comma.",
         )
     return key or None
 

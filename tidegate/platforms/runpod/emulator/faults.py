@@ -41,7 +41,12 @@ KNOBS: dict[str, Knob] = {
         Knob("control_5xx", int, "answer with this status before anything happens", "control"),
         Knob("control_latency_s", float, "wait this long before each reply", "control"),
         Knob("control_401", bool, "reject every key", "control"),
-        Knob("capacity_400", bool, "refuse creates for want of capacity (scope: pool, GPU type, cloud)", "control"),
+        Knob(
+            "capacity_400",
+            bool,
+            "refuse creates for want of capacity (scope: pool, GPU type, cloud)",
+            "control",
+        ),
         Knob("stock_out", bool, "no free machine (scope: pool, GPU type, data centre, cloud)", "control"),
         Knob("list_lag_s", float, "lists do not show resources younger than this", "control"),
         Knob("graphql_gone", bool, "GraphQL answers 410", "control"),

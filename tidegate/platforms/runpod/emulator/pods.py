@@ -113,9 +113,7 @@ class PodKeeper:
             return emulator.catalog.place_cpu(places, emulator.faults)
         gpu = emulator.catalog.gpu(config["gpu"]["id"])
         gpus = [gpu] if gpu else []
-        return emulator.catalog.place(
-            gpus, config["gpu"]["count"], places, emulator.faults, config["cloud"]
-        )
+        return emulator.catalog.place(gpus, config["gpu"]["count"], places, emulator.faults, config["cloud"])
 
     async def _end(self, pod: Pod) -> None:
         run = self._runs.pop(pod.id, None)
