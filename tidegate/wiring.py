@@ -95,8 +95,6 @@ def _runpod_platform(ports: Ports) -> Any:
     """RunPod for every organization that uses it and whose key is there. The key of one is never used for another;
     a missing one is told when the organization is authorized for a release."""
     from tidegate.platforms.runpod import (
-        Allowance,
-        Cloud,
         OrganizationSets,
         RunPodClient,
         RunPodPlatform,
@@ -123,23 +121,29 @@ def _runpod_platform(ports: Ports) -> Any:
             except Refused:
                 # What is stored is no key. The authorization of a release says so; other work goes on.
                 continue
-            price = org.limits.max_price_per_hour_usd
-            allowance = Allowance(
-                gpu_types=org.limits.gpu_types,
-                data_centers=org.limits.data_centers,
-                gpus_per_worker=org.limits.gpus_per_set,
-                clouds=tuple(Cloud[cloud.upper()] for cloud in org.limits.clouds),
-                max_price_per_hour_usd=None if price is None else Decimal(str(price)),
-            )
             tenant = Tenant(
                 org.name,
                 credential_name("runpod", org.name),
                 services,
-                allowance,
+                runpod_allowance(org),
                 engine_keys=lambda is_made, name=org.name: engine_keys(ports, name, is_made=is_made),
             )
             organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)
     return RunPodPlatform(organizations, connect)
+
+
+def runpod_allowance(org: Organization) -> Any:
+    """The organization's limits in RunPod's words."""
+    from tidegate.platforms.runpod import Allowance, Cloud
+
+    price = org.limits.max_price_per_hour_usd
+    return Allowance(
+        gpu_types=org.limits.gpu_types,
+        data_centers=org.limits.data_centers,
+        gpus_per_worker=org.limits.gpus_per_set,
+        clouds=tuple(Cloud[cloud.upper()] for cloud in org.limits.clouds),
+        max_price_per_hour_usd=None if price is None else Decimal(str(price)),
+    )
 
 
 def credential_of(ports: Ports, org: Organization, platform: str) -> Secret | None:

@@ -36,7 +36,7 @@ from tidegate.platforms.runpod.costs import (
 )
 from tidegate.platforms.runpod.diagnosis import Action, Judgement
 from tidegate.platforms.runpod.engine_metrics import parse_metrics
-from tidegate.platforms.runpod.errors import Conflict, Missing, NoCapacity
+from tidegate.platforms.runpod.errors import BadRequest, Conflict, Forbidden, Missing, NoCapacity
 from tidegate.platforms.runpod.logs import LogBounds
 from tidegate.platforms.runpod.marks import PORT, PRICE, Marks, Wanted, require_same_digest
 from tidegate.platforms.runpod.orders import need_of, pod_marked, pod_marks, pod_order, same_pod_elsewhere
@@ -224,20 +224,25 @@ class PodSets:
     def _climb(
         self, name: str, config: RunPodServiceConfig, need: Need, order: Callable[[PodRung], CreatePod]
     ) -> Pod:
-        """The pod on the first rung that has room. Raises: CapacityShortage, Refused."""
+        """The pod on the first rung that has room. Raises: CapacityShortage, Refused, InvalidInput."""
         ladder = pod_ladder(need, self._stock(config, need.limits.clouds))
         require_means(self.client.account.state(), ladder[0].price_per_hour_usd, self.tenant.funded_hours)
         starved = self._observer.memory(name).starved
-        for rung in ladder:
-            if _rung_name(rung) in starved:
-                continue
+        refusals: list[BadRequest | Forbidden] = []
+        tried = [rung for rung in ladder if _rung_name(rung) not in starved]
+        for rung in tried:
             try:
                 pod = self.client.control.create_pod(order(rung))
-            except NoCapacity as shortage:
-                log.info("runpod: no room for %s on %s: %s", name, _rung_name(rung), shortage.message)
+            except (NoCapacity, BadRequest, Forbidden) as error:
+                # RunPod's words: a 400 may mean "not placed" without saying so, a 403 this machine only.
+                log.info("runpod: no pod for %s on %s: %s", name, _rung_name(rung), error.message)
+                refusals += [error] if isinstance(error, BadRequest | Forbidden) else []
                 continue
             self._observer.seed(pod)
             return pod
+        if tried and len(refusals) == len(tried):
+            # The same answer everywhere is about the request, not about the stock.
+            raise refusals[-1]
         # Next time everything is tried again: by then there may be stock.
         starved.clear()
         raise CapacityShortage(

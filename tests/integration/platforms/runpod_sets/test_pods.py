@@ -49,7 +49,8 @@ def test_a_pod_answers_nobody_without_the_key_of_its_set(pods: Account, spec: Se
     assert ready.memory_bytes is not None
     assert ready.restarts == 0
     key, another = ENGINE_KEYS.key_of(spec.name, "k1"), ENGINE_KEYS.key_of("another-set", "k1")
-    assert key is not None and another is not None
+    assert key is not None
+    assert another is not None
 
     def asked(path: str, bearer: str | None) -> int:
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}

@@ -113,9 +113,9 @@ def test_the_price_of_a_pod_is_that_of_the_dearest_machine_it_may_get() -> None:
     wanted = need(config(kind="pod", gpus_per_worker=2), Allowance(clouds=(Cloud.COMMUNITY,)))
 
     assert pod_price_ceiling(wanted, catalog) == Decimal("0.6")
+    cheap = need(config(kind="pod", max_price_per_hour_usd="0.1"), Allowance())
     with pytest.raises(Refused, match=r"at 0\.1 USD"):
-        cheap = config(kind="pod", max_price_per_hour_usd="0.1")
-        pod_price_ceiling(need(cheap, Allowance()), catalog)
+        pod_price_ceiling(cheap, catalog)
 
 
 def test_the_sweeper_keeps_the_pod_that_runs_and_removes_what_a_lost_machine_left() -> None:
