@@ -35,6 +35,7 @@ from tidegate.domain import (
 )
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
+from tidegate.steps.costs import remember_resource
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 
 GPU_SLOT_VARIABLE = "TIDEGATE_GPU_SLOT"
@@ -66,7 +67,9 @@ def load(
         gateway_url=lambda: gateway_url(settings),
     )
     if any(uses_runpod(org) for org in ports.organizations.values()):
-        ports.platforms = {**ports.platforms, "runpod": _runpod_platform(ports)}
+        runpod = _runpod_platform(ports)
+        ports.platforms = {**ports.platforms, "runpod": runpod}
+        ports.bills = {"runpod": runpod}
     ports.gpu = gpu(ports) if gpu else InlineGpu(ports)
     ports.make_checks = lambda: _checks(ports)
     return ports
@@ -126,6 +129,7 @@ def _runpod_platform(ports: Ports) -> Any:
                 credential_name("runpod", org.name),
                 services,
                 runpod_allowance(org),
+                remember=lambda resource: remember_resource(ports.ledger, resource),
                 engine_keys=lambda is_made, name=org.name: engine_keys(ports, name, is_made=is_made),
             )
             organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)

@@ -2,6 +2,7 @@
 
 from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
 from tidegate.domain.artifact import ModelVersion
+from tidegate.domain.costs import Charge, Cost, Resource, cost_of, in_turn, month_start
 from tidegate.domain.engine_keys import EngineKeys, engine_credential, parse_engine_credential
 from tidegate.domain.errors import (
     CapacityShortage,
@@ -45,6 +46,8 @@ __all__ = [
     "ApiKey",
     "ApiKeyState",
     "CapacityShortage",
+    "Charge",
+    "Cost",
     "EngineKeys",
     "Evidence",
     "Fenced",
@@ -70,6 +73,7 @@ __all__ = [
     "ReleaseRequest",
     "ReleaseState",
     "RequestProof",
+    "Resource",
     "Role",
     "Route",
     "RunPodServiceConfig",
@@ -87,10 +91,13 @@ __all__ = [
     "TrustedKey",
     "Upstream",
     "Verdict",
+    "cost_of",
     "engine_credential",
     "fold",
     "idempotency_key",
+    "in_turn",
     "key_digest",
+    "month_start",
     "owner_of_set",
     "parameters_digest",
     "parse_engine_credential",

@@ -19,6 +19,7 @@ import yaml
 
 from tidegate import steps, wiring
 from tidegate.benchmark.traffic import TrafficClient
+from tidegate.cli.services import costs
 from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, ServiceRef, Verdict
 from tidegate.engines.llama_server import find_binary
 from tidegate.platforms.runpod import RunPodPlatform
@@ -26,6 +27,7 @@ from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.settings import SOURCE_ROOT, Settings
 from tidegate.stack.port_choice import choose_ports
 from tidegate.steps import Ports
+from tidegate.steps.reporting import release_markdown
 
 SUPPORT = ServiceRef("swaggystacks", "support-chat")
 ON_PODS = ServiceRef("swaggystacks", "pod-chat")
@@ -206,6 +208,13 @@ def test_a_release_on_pods_replaces_the_one_before_and_nobody_else_gets_in(
     assert httpx.get(url).status_code == 401
     assert httpx.get(url, headers={"Authorization": f"Bearer {key.reveal()}"}).status_code == 401
     assert httpx.get(url, headers={"Authorization": f"Bearer {engine_key.reveal()}"}).status_code == 200
+    # What it costs is told: the old pod's share too, and nothing for those on their own machines.
+    [cost] = costs(installation.ports)
+    assert (cost["org"], cost["monthly_budget_usd"]) == (ON_PODS.org, 200)
+    assert cost["usd_per_hour"] > 0.1
+    assert cost["month"]["billed_usd"] + cost["month"]["not_billed_yet_usd"] > 0
+    assert "| cost |" in release_markdown(installation.ports, first.id)
+    assert "| cost |" in release_markdown(installation.ports, second.id)
     # Another organization's gateway credential is not given out for it.
     assert wiring.platform_credential(installation.ports, "scientiacapital", upstream.credential) is None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-from tidegate.domain import Refused
+from tidegate.domain import Charge, Refused
 from tidegate.platforms.runpod.account import AccountState
 from tidegate.platforms.runpod.placement import Need
 from tidegate.platforms.runpod.replies import BillingRecord, GpuType
@@ -112,6 +112,15 @@ def reconcile_costs(
         start=Decimal(0),
     )
     return Reconciliation(expected_usd, billed, max(Decimal("0.01"), tolerance * max(expected_usd, billed)))
+
+
+def charges_of(records: Iterable[BillingRecord]) -> list[Charge]:
+    """RunPod's records as charges; one that names no resource of ours is left out."""
+    return [
+        Charge(resource_id, record.start_time, record.end_time, record.total_amount)
+        for record in records
+        if (resource_id := record.serverless_id or record.pod_id) is not None
+    ]
 
 
 def require_means(account: AccountState | None, price_per_hour_usd: Decimal, hours: Decimal) -> None:

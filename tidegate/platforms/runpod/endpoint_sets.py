@@ -13,6 +13,7 @@ from tidegate.domain import (
     CapacityShortage,
     NotFound,
     Refused,
+    Resource,
     RunPodServiceConfig,
     SetSpec,
     SetState,
@@ -74,6 +75,7 @@ class EndpointSets:
         self._patience = patience or Patience()
         self._pace = pace or Pace()
         self._clock = clock
+        self._remembered: set[str] = set()
         self._observer = Observer(client, freshness or Freshness(), self._pace)
 
     def holds(self, name: str) -> bool:
@@ -108,6 +110,7 @@ class EndpointSets:
                 return SetStatus(
                     name=name, state=SetState.UNKNOWN, message="An endpoint of this name is not ours."
                 )
+            self._remember(endpoint, marks)
             try:
                 seen = self._observer.look(endpoint, marks)
             except Missing:
@@ -245,7 +248,9 @@ class EndpointSets:
             log.info("runpod: no room for %s in %s: %s", spec.name, ", ".join(rung.pools), shortage.message)
             return False
         self._observer.seed(endpoint)
-        require_same_digest(self._require_marks(endpoint), spec)
+        marks = self._require_marks(endpoint)
+        self._remember(endpoint, marks)
+        require_same_digest(marks, spec)
         return True
 
     def _adopt(self, endpoint: Endpoint, spec: SetSpec) -> None:
@@ -260,6 +265,12 @@ class EndpointSets:
         for extra in self._observer.all_of(name)[1:]:
             log.warning("runpod: a second endpoint named %s is removed: %s", name, extra.id)
             self._remove(extra)
+
+    def _remember(self, endpoint: Endpoint, marks: Marks) -> None:
+        if endpoint.id not in self._remembered and endpoint.created_at is not None:
+            most = Decimal(endpoint.env.get(PRICE, "0")) * marks.max_workers
+            self.tenant.remember(Resource(endpoint.name, endpoint.id, "endpoint", endpoint.created_at, most))
+            self._remembered.add(endpoint.id)
 
     # Acting on a judgement
 
@@ -323,6 +334,7 @@ class EndpointSets:
             message=judgement.message,
             since=seen.marks.started_at,
             load_seconds=self._observer.memory(endpoint.name).load_s,
+            usd_per_hour=float(Decimal(endpoint.env.get(PRICE, "0")) * seen.paid_workers),
         )
 
     def _worker_lines(self, endpoint: Endpoint, lines: int) -> list[str]:

@@ -14,6 +14,7 @@ from tidegate.domain import (
     CapacityShortage,
     NotFound,
     Refused,
+    Resource,
     RunPodServiceConfig,
     Secret,
     SetSpec,
@@ -79,6 +80,7 @@ class PodSets:
         self._patience = patience or Patience()
         self._pace = pace or Pace()
         self._clock = clock
+        self._remembered: set[str] = set()
         self._observer = PodObserver(client, client.pods, freshness or Freshness(), self._pace)
 
     def holds(self, name: str) -> bool:
@@ -114,6 +116,7 @@ class PodSets:
             marks = Marks.read(pod.env)
             if marks is None:
                 return SetStatus(name=name, state=SetState.UNKNOWN, message="A pod of this name is not ours.")
+            self._remember(pod)
             seen = self._observer.look(pod, marks, self._key(marks), self._clock())
             judgement = judge_pod(seen, self.tenant.rules(name))
             if marks.wanted is Wanted.RUNNING:
@@ -239,6 +242,7 @@ class PodSets:
                 refusals += [error] if isinstance(error, BadRequest | Forbidden) else []
                 continue
             self._observer.seed(pod)
+            self._remember(pod)
             return pod
         if tried and len(refusals) == len(tried):
             # The same answer everywhere is about the request, not about the stock.
@@ -265,6 +269,12 @@ class PodSets:
         if found and found[0].status not in OVER:
             # Not when the list lags behind the pod that was just made.
             self._observer.seed(found[0])
+
+    def _remember(self, pod: Pod) -> None:
+        if pod.id not in self._remembered and pod.created_at is not None:
+            price = Decimal(pod.env.get(PRICE) or pod.cost)
+            self.tenant.remember(Resource(pod.name, pod.id, "pod", pod.created_at, price))
+            self._remembered.add(pod.id)
 
     # Acting on a judgement
 
@@ -380,6 +390,7 @@ class PodSets:
             since=seen.marks.started_at,
             load_seconds=self._observer.memory(pod.name).load_s,
             memory_bytes=memory_bytes if isinstance(memory_bytes, int) else None,
+            usd_per_hour=float(pod.cost),
         )
 
     def _lines(self, pod: Pod, lines: int) -> list[str]:

@@ -4,9 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tidegate.domain import EngineKeys, InvalidInput, NeedsOperator, RunPodServiceConfig, owner_of_set
+from tidegate.domain import (
+    EngineKeys,
+    InvalidInput,
+    NeedsOperator,
+    Resource,
+    RunPodServiceConfig,
+    owner_of_set,
+)
 from tidegate.platforms.runpod.diagnosis import Rules
 from tidegate.platforms.runpod.orders import Allowance
+
+
+def forget_resource(resource: Resource) -> None:
+    """For who keeps no books."""
 
 
 def no_engine_keys(is_made: bool) -> EngineKeys | None:
@@ -23,6 +34,8 @@ class Tenant:
     allowance: Allowance = field(default_factory=Allowance)
     funded_hours: Decimal = Decimal(1)
     """A set is only created when the balance pays for it for so long."""
+    remember: Callable[[Resource], None] = forget_resource
+    """Told of every endpoint and pod of this organization that this process makes or finds: bills name ids only."""
     engine_keys: Callable[[bool], EngineKeys | None] = no_engine_keys
     """Read each time, so that a rotated or late secret needs no restart. Asked with True by who makes a set: only
     then is a missing secret made."""

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.integration.platforms.watching import until
-from tidegate.domain import EngineKeys, RunPodServiceConfig, Secret, ServiceRef, SetSpec, set_name
+from tidegate.domain import EngineKeys, Resource, RunPodServiceConfig, Secret, ServiceRef, SetSpec, set_name
 from tidegate.engines.llama_server import find_binary
 from tidegate.platforms.runpod import Allowance, OrganizationSets, RunPodClient, RunPodPlatform, Tenant
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
@@ -53,6 +53,7 @@ class Account:
     runpod: MockRunPodEnvironment
     kind: str = "load_balancer"
     clients: list[RunPodClient] = field(default_factory=list[RunPodClient])
+    resources: list[Resource] = field(default_factory=list[Resource])
     skew_s: float = 0.0
     allowance: Allowance = field(default_factory=Allowance)
 
@@ -85,6 +86,7 @@ class Account:
             {SERVICE: self.config(**changes)},
             self.allowance,
             funded_hours=Decimal(1),
+            remember=self.resources.append,
             engine_keys=lambda is_made: ENGINE_KEYS,
         )
         pace = Pace(now=lambda: time.monotonic() + self.skew_s)

@@ -156,6 +156,7 @@ def test_a_pod_whose_machine_is_lost_moves_and_nothing_is_left_behind(pods: Acco
     becomes(platform, spec.name, SetState.DEGRADED)
     moved = becomes(platform, spec.name, SetState.READY)
     assert moved.path_prefix != before.path_prefix, "another pod has another address"
+    assert len({resource.id for resource in pods.resources}) == 2, "both are paid for"
     assert (moved.digest, moved.restarts) == (spec.digest, 1)
     assert len(pods.pods()) == 1
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -359,6 +360,14 @@ def test_what_was_billed_stays_below_what_was_promised(account: Account, spec: S
 
     assert cost is not None
     assert not cost.is_exceeded
+    # The bill names ids only: which set they are was told when it was made.
+    [resource] = account.resources
+    assert (resource.set_name, resource.kind) == (spec.name, "endpoint")
+    bill = platform.charges("swaggystacks", resource.since, datetime.now(UTC))
+    assert {charge.resource_id for charge in bill} >= {resource.id}
+    status = platform.status(spec.name)
+    assert status.usd_per_hour is not None
+    assert Decimal(str(status.usd_per_hour)) == resource.usd_per_hour, "one worker of at most one"
     assert platform.price_per_hour_usd(spec) >= 0.576
 
 
