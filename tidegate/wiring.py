@@ -104,10 +104,14 @@ def _runpod_platform(ports: Ports) -> Any:
         Tenant,
     )
 
-    def connect(key: Secret) -> RunPodClient:
+    def connect(key: Secret, read_key: Callable[[], Secret | None] | None = None) -> RunPodClient:
         settings = ports.settings
         return RunPodClient(
-            settings.runpod_api_url, settings.runpod_data_url, key, pod_url=settings.runpod_pod_url
+            settings.runpod_api_url,
+            settings.runpod_data_url,
+            key,
+            read_key=read_key,
+            pod_url=settings.runpod_pod_url,
         )
 
     organizations: dict[str, OrganizationSets] = {}
@@ -120,7 +124,7 @@ def _runpod_platform(ports: Ports) -> Any:
                 if config.platform == "runpod" and config.runpod is not None
             }
             try:
-                client = connect(key)
+                client = connect(key, lambda org=org: credential_of(ports, org, "runpod"))
             except Refused:
                 # What is stored is no key. The authorization of a release says so; other work goes on.
                 continue

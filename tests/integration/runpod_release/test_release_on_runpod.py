@@ -20,7 +20,7 @@ import yaml
 from tidegate import steps, wiring
 from tidegate.benchmark.traffic import TrafficClient
 from tidegate.cli.services import costs
-from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, ServiceRef, Verdict
+from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, Secret, ServiceRef, Verdict
 from tidegate.engines.llama_server import find_binary
 from tidegate.platforms.runpod import RunPodPlatform
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
@@ -31,6 +31,7 @@ from tidegate.steps.reporting import release_markdown
 
 SUPPORT = ServiceRef("swaggystacks", "support-chat")
 ON_PODS = ServiceRef("swaggystacks", "pod-chat")
+KEY_VARIABLE = "TIDEGATE_SECRET_RUNPOD_KEY"
 MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
 PROMPTS = ["What is the capital of France?", "What is 2 plus 3?"]
 
@@ -139,12 +140,11 @@ class Installation:
 def installation(
     tmp_path_factory: pytest.TempPathFactory, runpod: MockRunPodEnvironment
 ) -> Iterator[Installation]:
-    name = "TIDEGATE_SECRET_RUNPOD_KEY"
-    os.environ[name] = runpod.key(SUPPORT.org).reveal()
+    os.environ[KEY_VARIABLE] = runpod.key(SUPPORT.org).reveal()
     made = Installation(tmp_path_factory.mktemp("rp") / "home", runpod)
     yield made
     made.end()
-    del os.environ[name]
+    del os.environ[KEY_VARIABLE]
 
 
 def test_releases_on_runpod_cost_clients_nothing_and_leave_only_what_is_owned(
@@ -233,6 +233,20 @@ def test_without_capacity_a_release_is_parked_and_costs_nothing(installation: In
         steps.resume(installation.ports, parked.id)
 
 
+def test_a_rotated_key_is_used_without_a_restart(installation: Installation) -> None:
+    """The key of the account is replaced where it is kept, and the old one is revoked at RunPod."""
+    platform = installation.ports.platforms["runpod"]
+    before = {status.name: status.state for status in platform.list_owned()}
+    old = Secret(os.environ[KEY_VARIABLE])
+    new = installation.runpod.control.add_key(SUPPORT.org, ["api:read", "api:write", "serverless"])
+
+    os.environ[KEY_VARIABLE] = new.reveal()
+    installation.runpod.control.revoke_key(old)
+
+    assert {status.name: status.state for status in platform.list_owned()} == before
+    platform.verify_credential(SUPPORT.org, installation.ports.secrets.get("runpod-key"))
+
+
 def test_doctor_asks_runpod_what_an_organization_lacks(installation: Installation) -> None:
     def findings(expected: int) -> dict[str, dict[str, str]]:
         environment = os.environ | {
@@ -246,7 +260,7 @@ def test_doctor_asks_runpod_what_an_organization_lacks(installation: Installatio
             env=environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == expected, done.stdout + done.stderr
-        assert installation.runpod.key(SUPPORT.org).reveal() not in done.stdout + done.stderr
+        assert os.environ[KEY_VARIABLE] not in done.stdout + done.stderr
         return {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
 
     sound = findings(0)
