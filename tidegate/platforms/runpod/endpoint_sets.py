@@ -334,6 +334,10 @@ class EndpointSets:
             message=judgement.message,
             since=seen.marks.started_at,
             load_seconds=self._observer.memory(endpoint.name).load_s,
+            restarts=self._observer.memory(endpoint.name).restarts,
+            memory_bytes=self._observer.engine_memory(endpoint)
+            if judgement.state is SetState.READY
+            else None,
             usd_per_hour=float(Decimal(endpoint.env.get(PRICE, "0")) * seen.paid_workers),
         )
 

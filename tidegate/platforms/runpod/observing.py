@@ -4,13 +4,14 @@ What a worker proves is asked of the worker itself, much more often than the con
 what must be true now.
 """
 
-from typing import cast
+from typing import Any, cast
 
 from tidegate.domain import TidegateError
 from tidegate.platforms.runpod.client import RunPodClient
 from tidegate.platforms.runpod.control import first_named
 from tidegate.platforms.runpod.diagnosis import Proof, Seen, count_starts
 from tidegate.platforms.runpod.errors import Missing
+from tidegate.platforms.runpod.jobs import JobPolicy
 from tidegate.platforms.runpod.logs import LogBounds
 from tidegate.platforms.runpod.marks import Marks
 from tidegate.platforms.runpod.pace import Pace
@@ -21,6 +22,9 @@ from tidegate.platforms.runpod.wire import EndpointKind
 MODELS_PATH = "/v1/models"
 SICK = frozenset({WorkerStatus.UNHEALTHY, WorkerStatus.INITIALIZING})
 SYSTEM_LOG_LINES = 200
+MEMORY_FIELD = "engine_memory_bytes"
+QUEUE_REPORT_FACTOR = 10
+REPORT_TTL_MS = 10_000
 
 
 class Observer:
@@ -76,6 +80,7 @@ class Observer:
             self._memories.age_limit(memory),
             lambda: self._client.control.workers(endpoint.id),
         )
+        self._count_starts(memory, workers)
         if workers.workers:
             memory.last_workers = tuple(worker.id for worker in workers.workers)
         seen = self._seen(endpoint, marks, memory, workers)
@@ -90,6 +95,39 @@ class Observer:
             memory.answers.pop("workers", None)
             memory.answers.pop("proof", None)
         return self._seen(endpoint, marks, memory, workers, proof)
+
+    def engine_memory(self, endpoint: Endpoint) -> int | None:
+        """Resident memory of an engine, where a worker tells it. Seldom asked of a queue, where it is a job."""
+        is_queue = endpoint.type == EndpointKind.QUEUE
+        age_s = self._freshness.report_s * (QUEUE_REPORT_FACTOR if is_queue else 1)
+        memory = self.memory(endpoint.name)
+
+        def ask() -> int | None:
+            try:
+                report = (
+                    self._queue_report(endpoint) if is_queue else self._client.load_balancer.report(endpoint)
+                )
+            except TidegateError:
+                return None
+            found = report.get(MEMORY_FIELD)
+            return found if isinstance(found, int) else None
+
+        return self._memories.kept(memory, "report", age_s, ask)
+
+    def _queue_report(self, endpoint: Endpoint) -> dict[str, Any]:
+        policy = JobPolicy(ttl=REPORT_TTL_MS, execution_timeout=REPORT_TTL_MS)
+        job = self._client.jobs.run_sync(endpoint, {"report": True}, wait_ms=REPORT_TTL_MS, policy=policy)
+        output = cast("list[object]", job.output) if isinstance(job.output, list) else [job.output]
+        return cast("dict[str, Any]", output[0]) if output and isinstance(output[0], dict) else {}
+
+    def _count_starts(self, memory: Memory, workers: WorkerList) -> None:
+        """A worker that began anew under its own name was started again."""
+        for worker in workers.workers:
+            if worker.started_at is None:
+                continue
+            before = memory.starts.get(worker.id)
+            memory.restarts += before is not None and worker.started_at > before
+            memory.starts[worker.id] = worker.started_at
 
     def _seen(
         self,

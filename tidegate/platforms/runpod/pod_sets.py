@@ -40,6 +40,7 @@ from tidegate.platforms.runpod.engine_metrics import parse_metrics
 from tidegate.platforms.runpod.errors import BadRequest, Conflict, Forbidden, Missing, NoCapacity
 from tidegate.platforms.runpod.logs import LogBounds
 from tidegate.platforms.runpod.marks import PORT, PRICE, Marks, Wanted, require_same_digest
+from tidegate.platforms.runpod.observing import MEMORY_FIELD
 from tidegate.platforms.runpod.orders import need_of, pod_marked, pod_marks, pod_order, same_pod_elsewhere
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.placement import Need, PodRung, pod_ladder
@@ -138,7 +139,7 @@ class PodSets:
             found = parse_metrics(self._proxy.text(pod.id, PORT, METRICS_PATH, key))
         except TidegateError:
             return {}
-        memory = self._observer.report(pod, key).get("engine_memory_bytes")
+        memory = self._observer.report(pod, key).get(MEMORY_FIELD)
         if isinstance(memory, int):
             found["memory_bytes"] = float(memory)
         gpus = pod.runtime.gpus if pod.runtime else ()
@@ -375,7 +376,7 @@ class PodSets:
         address = self._proxy.address(pod.id, PORT)
         is_ready = judgement.state is SetState.READY
         report = self._observer.report(pod, self._key(seen.marks)) if is_ready else {}
-        memory_bytes = report.get("engine_memory_bytes")
+        memory_bytes = report.get(MEMORY_FIELD)
         return SetStatus(
             name=pod.name,
             state=judgement.state,
