@@ -100,6 +100,7 @@ def costs(ports: "Ports") -> list[dict[str, Any]]:
                 "usd_per_hour": hourly or 0.0,
                 "month": cost_data(month.total) if month else None,
                 "is_billed": month.is_billed if month else True,
+                "exceeded": month.exceeded if month else [],
                 "monthly_budget_usd": org.monthly_budget_usd,
             }
         )
@@ -223,6 +224,8 @@ def cost_line(item: dict[str, Any]) -> str:
     budget = item["monthly_budget_usd"]
     of_budget = f" of {budget:.2f}" if budget is not None else ""
     note = "" if item["is_billed"] else " (the bill cannot be read: all of it is estimated)"
+    for name in item["exceeded"]:
+        note += f"; [red]more was billed for {escape(name)} than it can cost[/red]"
     return (
         f"{escape(item['org'])}: {item['usd_per_hour']:.2f} USD/h now; {spent:.2f}{of_budget} USD this month, "
         f"{month['not_billed_yet_usd']:.2f} of it not billed yet{note}"

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 SETTLED_AFTER = timedelta(hours=2)
 """RunPod's records lag by up to an hour."""
-NOTHING = Decimal(0)
+NOTHING, CENT, TOLERANCE = Decimal(0), Decimal("0.01"), Decimal("1.05")
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,28 @@ class Charge:
 
 @dataclass(frozen=True)
 class Cost:
-    """Billed, and estimated for what is not billed yet."""
+    """Billed, and estimated for what is not billed yet; and the most that it can have been."""
 
     billed_usd: Decimal = NOTHING
     estimated_usd: Decimal = NOTHING
+    most_usd: Decimal = NOTHING
 
     @property
     def total_usd(self) -> Decimal:
         return self.billed_usd + self.estimated_usd
 
+    @property
+    def is_exceeded(self) -> bool:
+        """More was billed than it can have cost: somebody else uses it, or a price was misread. Disks and rounding
+        are no reason to say so."""
+        return self.billed_usd > self.most_usd * TOLERANCE + CENT
+
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.billed_usd + other.billed_usd, self.estimated_usd + other.estimated_usd)
+        return Cost(
+            self.billed_usd + other.billed_usd,
+            self.estimated_usd + other.estimated_usd,
+            self.most_usd + other.most_usd,
+        )
 
     def __str__(self) -> str:
         more = f" and about {self.estimated_usd:.2f} not billed yet" if self.estimated_usd else ""
@@ -79,14 +90,15 @@ def cost_of(
 ) -> Cost:
     """The cost of one resource from `since` until now. Without `charges` (None) all of it is estimated."""
     begin, end = max(since, resource.since), min(now, resource.until or now)
+    most = _estimate(resource, begin, end)
     if charges is None:
-        return Cost(NOTHING, _estimate(resource, begin, end))
+        return Cost(NOTHING, most, most)
     settled = max(since, (now - settled_after).replace(minute=0, second=0, microsecond=0))
     own = [one for one in charges if one.resource_id == resource.id and one.end > since and one.start < now]
     before = sum((one.usd for one in own if one.start < settled), start=NOTHING)
     after = sum((one.usd for one in own if one.start >= settled), start=NOTHING)
     expected = _estimate(resource, max(begin, settled), end)
-    return Cost(before + after, max(NOTHING, expected - after))
+    return Cost(before + after, max(NOTHING, expected - after), most)
 
 
 def _estimate(resource: Resource, begin: datetime, end: datetime) -> Decimal:

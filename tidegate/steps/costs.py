@@ -32,6 +32,11 @@ class Spending:
     is_billed: bool
 
     @property
+    def exceeded(self) -> list[str]:
+        """Sets for which more was billed than they can cost."""
+        return sorted(name for name, cost in self.sets.items() if cost.is_exceeded)
+
+    @property
     def total(self) -> Cost:
         return sum(self.sets.values(), start=Cost())
 
@@ -45,6 +50,8 @@ def remember_resource(ledger: ReleaseLedger, resource: Resource) -> None:
 
 def spending(ports: Ports, org: str, since: datetime) -> Spending | None:
     """What the organization's sets cost since then, also those that are gone. None where nothing costs money."""
+    if not ports.bills:
+        return None
     resources = _resources(ports, org, since)
     if not resources:
         return None

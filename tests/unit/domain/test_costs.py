@@ -27,7 +27,8 @@ def test_what_is_settled_is_billed_even_where_nothing_was() -> None:
 
     cost = cost_of(resource(10, until=NOW - 3 * HOUR), charges, since=MONTH, now=NOW)
 
-    assert cost == Cost(Decimal("1.75"), Decimal(0))
+    assert (cost.billed_usd, cost.estimated_usd) == (Decimal("1.75"), 0)
+    assert not cost.is_exceeded
 
 
 def test_what_is_not_settled_yet_is_estimated_beyond_what_is_billed() -> None:
@@ -42,12 +43,15 @@ def test_what_is_not_settled_yet_is_estimated_beyond_what_is_billed() -> None:
 def test_a_bill_above_the_estimate_stands() -> None:
     cost = cost_of(resource(0.5), [hour(0, "7")], since=MONTH, now=NOW)
 
-    assert cost == Cost(Decimal(7), Decimal(0))
+    assert (cost.billed_usd, cost.estimated_usd) == (7, 0)
+    assert cost.is_exceeded, "half an hour at 2 USD is no 7"
     assert str(cost) == "7.00 USD billed"
 
 
 def test_without_a_bill_all_of_it_is_estimated() -> None:
-    assert cost_of(resource(10), None, since=MONTH, now=NOW) == Cost(Decimal(0), Decimal(20))
+    cost = cost_of(resource(10), None, since=MONTH, now=NOW)
+
+    assert cost == Cost(Decimal(0), Decimal(20), Decimal(20))
 
 
 def test_only_the_part_within_the_month_counts() -> None:
@@ -64,6 +68,11 @@ def test_a_pod_that_moved_is_paid_for_once_at_a_time() -> None:
     second = Resource("set", "p2", "pod", NOW - HOUR, TWO, NOW)
 
     assert [one.until for one in in_turn([second, first])] == [NOW - HOUR, NOW]
+
+
+def test_a_bill_is_above_the_most_only_by_more_than_disks_and_rounding() -> None:
+    assert not (Cost(Decimal("1.04"), most_usd=Decimal(1)) + Cost(most_usd=Decimal(0))).is_exceeded
+    assert Cost(Decimal("1.07"), most_usd=Decimal(1)).is_exceeded
 
 
 def test_a_month_begins_in_utc() -> None:

@@ -145,5 +145,7 @@ def test_status_tells_each_organization_what_it_spends_of_its_budget(
     assert row["monthly_budget_usd"] == 10
     row["usd_per_hour"] = 0.5
     assert cost_line(row) == ("acme: 0.50 USD/h now; 4.25 of 10.00 USD this month, 1.00 of it not billed yet")
-    row["is_billed"] = False
-    assert "cannot be read" in cost_line(row)
+    assert "cannot be read" in cost_line({**row, "is_billed": False})
+    bills.billed["acme"].append(hour("p1", 5, "99"))
+    [row] = costs(office.ports)
+    assert "more was billed for green than it can cost" in cost_line(row)

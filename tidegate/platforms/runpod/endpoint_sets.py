@@ -23,16 +23,8 @@ from tidegate.domain import (
     owner_of_set,
 )
 from tidegate.platforms.runpod.addresses import address_of
-from tidegate.platforms.runpod.billing import BillingRoute, Span
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import (
-    Reconciliation,
-    WorkerSpan,
-    accrued,
-    price_ceiling,
-    reconcile_costs,
-    require_means,
-)
+from tidegate.platforms.runpod.costs import price_ceiling, require_means
 from tidegate.platforms.runpod.diagnosis import Action, Judgement, Seen, judge
 from tidegate.platforms.runpod.errors import Missing, NoCapacity
 from tidegate.platforms.runpod.logs import LogBounds
@@ -192,26 +184,6 @@ class EndpointSets:
         """The most that the set can cost per hour. Raises: Refused when nothing that is allowed fits."""
         config = self.tenant.config(spec.service)
         return price_ceiling(self._need(spec, config), self.client.control.catalog.gpus(), config.max_workers)
-
-    def cost(self, name: str) -> Reconciliation | None:
-        """What RunPod billed for a set until now, against the most that it can have cost. None when it is absent.
-
-        RunPod's records lag by up to an hour, so that less than expected says little, and more says much.
-        """
-        endpoint = self._observer.find(name)
-        marks = Marks.read(endpoint.env) if endpoint else None
-        if endpoint is None or marks is None or endpoint.created_at is None:
-            return None
-        now = self._clock()
-        price = Decimal(endpoint.env.get(PRICE, "0"))
-        seconds = Decimal((now - endpoint.created_at).total_seconds()) * marks.max_workers
-        records = self.client.control.billing.records(
-            BillingRoute.SERVERLESS,
-            Span(start=endpoint.created_at, end=now, bucket="hour"),
-            resource_id=endpoint.id,
-        )
-        ceiling = accrued([WorkerSpan(seconds, price)])
-        return reconcile_costs(ceiling, records, since=endpoint.created_at, until=now)
 
     # Placing
 

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from tidegate.domain import NotFound, SetSpec, SetStatus
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import Reconciliation
 from tidegate.platforms.runpod.endpoint_sets import EndpointSets
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.pod_sets import PodSets
@@ -114,11 +113,6 @@ class OrganizationSets:
         """The most that the set can cost per hour. Raises: Refused when nothing that is allowed fits."""
         self.tenant.config(spec.service)
         return self._wanted(spec.name).price_per_hour_usd(spec)
-
-    def cost(self, name: str) -> Reconciliation | None:
-        """What RunPod billed for a set until now, against the most that it can have cost. None when it is absent."""
-        found = self._find(name)
-        return found.cost(name) if found else None
 
     def _wanted(self, name: str) -> Kind:
         config = self.tenant.config_of(name)

@@ -22,7 +22,7 @@ from tidegate.domain import (
 )
 from tidegate.platforms.runpod.billing import BillingRoute, Span
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import Reconciliation, charges_of
+from tidegate.platforms.runpod.costs import charges_of
 from tidegate.platforms.runpod.organization_sets import OrganizationSets
 from tidegate.platforms.runpod.pace import Pace, wait_for
 from tidegate.platforms.runpod.sweeping import Orphan, find_orphans
@@ -171,11 +171,6 @@ class RunPodPlatform:
             self.remove_orphan(org, orphan)
             removed.append(orphan)
         return removed
-
-    def cost(self, name: str) -> Reconciliation | None:
-        """What RunPod billed for a set, against the most that it can have cost."""
-        sets = self._find(name)
-        return sets.cost(name) if sets else None
 
     def charges(self, org: str, since: datetime, until: datetime) -> list[Charge]:
         """What RunPod billed for the account of an organization, by resource and hour.

@@ -25,16 +25,8 @@ from tidegate.domain import (
     engine_credential,
     owner_of_set,
 )
-from tidegate.platforms.runpod.billing import BillingRoute, Span
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import (
-    Reconciliation,
-    WorkerSpan,
-    accrued,
-    pod_price_ceiling,
-    reconcile_costs,
-    require_means,
-)
+from tidegate.platforms.runpod.costs import pod_price_ceiling, require_means
 from tidegate.platforms.runpod.diagnosis import Action, Judgement
 from tidegate.platforms.runpod.engine_metrics import parse_metrics
 from tidegate.platforms.runpod.errors import BadRequest, Conflict, Forbidden, Missing, NoCapacity
@@ -199,18 +191,6 @@ class PodSets:
         need = self._need(self._memory_of(spec), self.tenant.config(spec.service))
         catalog = self.client.control.catalog.gpus()
         return pod_price_ceiling(need, dict.fromkeys(need.limits.clouds, catalog))
-
-    def cost(self, name: str) -> Reconciliation | None:
-        """What RunPod billed for a set until now, against the most that it can have cost. None when it is absent."""
-        pod = self._observer.find(name)
-        if pod is None or pod.created_at is None or Marks.read(pod.env) is None:
-            return None
-        now = self._clock()
-        seconds = Decimal((now - pod.created_at).total_seconds())
-        span = Span(start=pod.created_at, end=now, bucket="hour")
-        records = self.client.control.billing.records(BillingRoute.PODS, span, resource_id=pod.id)
-        ceiling = accrued([WorkerSpan(seconds, Decimal(pod.env.get(PRICE, "0")))])
-        return reconcile_costs(ceiling, records, since=pod.created_at, until=now)
 
     # Placing
 
