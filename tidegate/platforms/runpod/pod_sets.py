@@ -5,7 +5,7 @@ that whoever looks next finishes what broke off. Its port is open to everybody: 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,23 +26,23 @@ from tidegate.domain import (
     owner_of_set,
 )
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import pod_price_ceiling, require_means
 from tidegate.platforms.runpod.diagnosis import Action, Judgement
 from tidegate.platforms.runpod.engine_metrics import parse_metrics
-from tidegate.platforms.runpod.errors import BadRequest, Conflict, Forbidden, Missing, NoCapacity
+from tidegate.platforms.runpod.errors import Conflict, Missing, NoCapacity
 from tidegate.platforms.runpod.logs import LogBounds
 from tidegate.platforms.runpod.marks import PORT, PRICE, Marks, Wanted, require_same_digest
 from tidegate.platforms.runpod.observing import MEMORY_FIELD
-from tidegate.platforms.runpod.orders import need_of, pod_marked, pod_marks, pod_order, same_pod_elsewhere
+from tidegate.platforms.runpod.orders import pod_marked, pod_marks, pod_order, same_pod_elsewhere
 from tidegate.platforms.runpod.pace import Pace
-from tidegate.platforms.runpod.placement import Need, PodRung, pod_ladder
+from tidegate.platforms.runpod.placement import Need, PodRung
 from tidegate.platforms.runpod.pod_diagnosis import OVER, PodSeen, judge_pod
 from tidegate.platforms.runpod.pod_observing import PodObserver, in_order
+from tidegate.platforms.runpod.pod_placing import PodPlacer, machine_name
 from tidegate.platforms.runpod.remembering import Freshness
 from tidegate.platforms.runpod.removal import Patience, remove_pod
-from tidegate.platforms.runpod.replies import GpuType, Pod
+from tidegate.platforms.runpod.replies import Pod
 from tidegate.platforms.runpod.tenant import Tenant
-from tidegate.platforms.runpod.wire import Cloud, CreatePod, PodAction, Product
+from tidegate.platforms.runpod.wire import CreatePod, PodAction
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class PodSets:
         self._patience = patience or Patience()
         self._pace = pace or Pace()
         self._clock = clock
+        self._placer = PodPlacer(tenant, client)
         self._remembered: set[str] = set()
         self._observer = PodObserver(client, client.pods, freshness or Freshness(), self._pace)
 
@@ -188,16 +189,14 @@ class PodSets:
 
     def price_per_hour_usd(self, spec: SetSpec) -> Decimal:
         """The most that the set can cost per hour. Raises: Refused when nothing that is allowed fits."""
-        need = self._need(self._memory_of(spec), self.tenant.config(spec.service))
-        catalog = self.client.control.catalog.gpus()
-        return pod_price_ceiling(need, dict.fromkeys(need.limits.clouds, catalog))
+        return self._placer.price_ceiling(self._memory_of(spec), self.tenant.config(spec.service))
 
     # Placing
 
     def _place(self, spec: SetSpec, config: RunPodServiceConfig) -> None:
         """Climb the ladder until RunPod takes it. Raises: CapacityShortage when no rung holds."""
         keys = self.tenant.keys()
-        need = self._need(self._memory_of(spec), config)
+        need = self._placer.need(self._memory_of(spec), config)
         marks = pod_marks(spec, need, keys.newest, self._clock())
         key = keys.key_of(spec.name, keys.newest)
         assert key is not None, "the newest one is there"
@@ -209,37 +208,10 @@ class PodSets:
         self, name: str, config: RunPodServiceConfig, need: Need, order: Callable[[PodRung], CreatePod]
     ) -> Pod:
         """The pod on the first rung that has room. Raises: CapacityShortage, Refused, InvalidInput."""
-        ladder = pod_ladder(need, self._stock(config, need.limits.clouds))
-        require_means(self.client.account.state(), ladder[0].price_per_hour_usd, self.tenant.funded_hours)
-        starved = self._observer.memory(name).starved
-        refusals: list[BadRequest | Forbidden] = []
-        tried = [rung for rung in ladder if _rung_name(rung) not in starved]
-        for rung in tried:
-            try:
-                pod = self.client.control.create_pod(order(rung))
-            except (NoCapacity, BadRequest, Forbidden) as error:
-                # RunPod's words: a 400 may mean "not placed" without saying so, a 403 this machine only.
-                log.info("runpod: no pod for %s on %s: %s", name, _rung_name(rung), error.message)
-                refusals += [error] if isinstance(error, BadRequest | Forbidden) else []
-                continue
-            self._observer.seed(pod)
-            self._remember(pod)
-            return pod
-        if tried and len(refusals) == len(tried):
-            # The same answer everywhere is about the request, not about the stock.
-            raise refusals[-1]
-        # Next time everything is tried again: by then there may be stock.
-        starved.clear()
-        raise CapacityShortage(
-            f"RunPod has no room for set {name} on any machine that fits: "
-            f"{', '.join(_rung_name(rung) for rung in ladder)}.",
-            remedy="Wait, or allow more GPU types, data centres or clouds.",
-            set=name,
-        )
-
-    def _stock(self, config: RunPodServiceConfig, clouds: Iterable[Cloud]) -> dict[Cloud, list[GpuType]]:
-        catalog, count = self.client.control.catalog, config.gpus_per_worker
-        return {cloud: catalog.gpus(Product.POD, count=count, cloud=cloud) for cloud in clouds}
+        pod = self._placer.climb(name, config, need, order, self._observer.memory(name).starved)
+        self._observer.seed(pod)
+        self._remember(pod)
+        return pod
 
     def _keep_first(self, name: str) -> None:
         """Two processes that saw no pod may both have made one: both keep the same, and remove the other."""
@@ -278,7 +250,7 @@ class PodSets:
                 memory = self._observer.memory(pod.name)
                 memory.forget()
                 if pod.gpu is not None and pod.cloud is not None:
-                    memory.starved.add(f"{pod.gpu.id} ({pod.cloud.lower()})")
+                    memory.starved.add(machine_name(pod.gpu.id, pod.cloud))
                 return Judgement(SetState.ABSENT, judgement.message)
             case Action.NONE:
                 pass
@@ -329,7 +301,7 @@ class PodSets:
                 f"The machine of {pod.name} has no room for it, and its service has no settings for another.",
                 remedy="Put the service's `runpod:` settings back, or delete the set.",
             )
-        need = self._need(marks.need_bytes, config)
+        need = self._placer.need(marks.need_bytes, config)
         self._climb(pod.name, config, need, lambda rung: same_pod_elsewhere(pod, config, rung, marks))
         self._keep_first(pod.name)
 
@@ -414,13 +386,3 @@ class PodSets:
                 pod=pod.id,
             )
         return marks
-
-    def _need(self, memory_bytes: int, config: RunPodServiceConfig) -> Need:
-        def known_places() -> list[str]:
-            return [place.id for place in self.client.control.catalog.data_centers()]
-
-        return need_of(config, memory_bytes, self.tenant.allowance, known_places)
-
-
-def _rung_name(rung: PodRung) -> str:
-    return f"{rung.gpu_type} ({rung.cloud.value.lower()})"
