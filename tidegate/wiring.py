@@ -99,20 +99,9 @@ def _runpod_platform(ports: Ports) -> Any:
     a missing one is told when the organization is authorized for a release."""
     from tidegate.platforms.runpod import (
         OrganizationSets,
-        RunPodClient,
         RunPodPlatform,
         Tenant,
     )
-
-    def connect(key: Secret, read_key: Callable[[], Secret | None] | None = None) -> RunPodClient:
-        settings = ports.settings
-        return RunPodClient(
-            settings.runpod_api_url,
-            settings.runpod_data_url,
-            key,
-            read_key=read_key,
-            pod_url=settings.runpod_pod_url,
-        )
 
     organizations: dict[str, OrganizationSets] = {}
     for org in ports.organizations.values():
@@ -124,7 +113,7 @@ def _runpod_platform(ports: Ports) -> Any:
                 if config.platform == "runpod" and config.runpod is not None
             }
             try:
-                client = connect(key, lambda org=org: credential_of(ports, org, "runpod"))
+                client = _connect(ports.settings, key, lambda org=org: credential_of(ports, org, "runpod"))
             except Refused:
                 # What is stored is no key. The authorization of a release says so; other work goes on.
                 continue
@@ -137,7 +126,7 @@ def _runpod_platform(ports: Ports) -> Any:
                 engine_keys=lambda is_made, name=org.name: engine_keys(ports, name, is_made=is_made),
             )
             organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)
-    return RunPodPlatform(organizations, connect)
+    return RunPodPlatform(organizations, lambda key: _connect(ports.settings, key))
 
 
 def runpod_allowance(org: Organization) -> Any:
@@ -173,18 +162,21 @@ def engine_keys(ports: Ports, org: str, *, is_made: bool = False) -> EngineKeys 
 
 def runpod_client(ports: Ports, org: Organization) -> Any:
     """A client with the organization's key, to be closed by the caller; None when there is no usable key."""
-    from tidegate.platforms.runpod import RunPodClient
-
     key = credential_of(ports, org, "runpod")
     if key is None:
         return None
     try:
-        settings = ports.settings
-        return RunPodClient(
-            settings.runpod_api_url, settings.runpod_data_url, key, pod_url=settings.runpod_pod_url
-        )
+        return _connect(ports.settings, key)
     except Refused:
         return None
+
+
+def _connect(settings: Settings, key: Secret, read_key: Callable[[], Secret | None] | None = None) -> Any:
+    """`read_key` gives the key that is stored now. Raises: Refused for a key that is none."""
+    from tidegate.platforms.runpod import RunPodClient
+
+    urls = (settings.runpod_api_url, settings.runpod_data_url)
+    return RunPodClient(*urls, key, read_key=read_key, pod_url=settings.runpod_pod_url)
 
 
 def gpu_memory_of(spec: SetSpec) -> int:
