@@ -69,14 +69,20 @@ def engine_version(binary: Path, environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def engine_environment(environment: Mapping[str, str], key: str | None = None) -> dict[str, str]:
+    """`key` is asked of every caller. It goes by the environment, because a command line can be read by others."""
     kept = {
         name: value
         for name, value in environment.items()
         if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }
     # A crashing engine would start a debugger on itself and hang for seconds before it is gone.
-    return {"LANG": "C.UTF-8", **kept, "GGML_NO_BACKTRACE": "1"}
+    return {
+        "LANG": "C.UTF-8",
+        **kept,
+        "GGML_NO_BACKTRACE": "1",
+        **({"LLAMA_API_KEY": key} if key else {}),
+    }
 
 
 def engine_command(binary: Path, model: Path, wanted: Configuration, host: str, port: int) -> list[str]:
@@ -125,6 +131,8 @@ class Engine:
         self, command: list[str], environment: Mapping[str, str], host: str, port: int, log: JsonLog
     ):
         self.port = port
+        key = environment.get("LLAMA_API_KEY")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._command = command
         self._environment = dict(environment)
         # An address that listens everywhere is none to call.
@@ -242,7 +250,7 @@ class Engine:
     def _ask(self, path: str, timeout_s: float) -> tuple[int, str]:
         connection = http.client.HTTPConnection(self._host, self.port, timeout=timeout_s)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=self._headers)
             reply = connection.getresponse()
             return reply.status, reply.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):

@@ -174,8 +174,8 @@ class Lifecycle:
 
 
 def _engine_address(wanted: Configuration) -> tuple[str, int]:
-    """Behind a load balancer the engine is the server; with a queue only this worker talks to it."""
-    if wanted.mode == "LB" and wanted.port is not None:
+    """Behind a load balancer or proxy the engine is the server; with a queue only this worker talks to it."""
+    if wanted.mode != "QUEUE" and wanted.port is not None:
         return wanted.host, wanted.port
     with socket.create_server((LOOPBACK, 0)) as free:
         return LOOPBACK, int(free.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A worker of a load-balancing endpoint: clients talk straight to the engine, and this process only watches over it."""
+"""A worker of a load-balancing endpoint, or a pod: clients talk straight to the engine, and this process only watches over it."""
 
 import time
 
