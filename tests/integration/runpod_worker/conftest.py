@@ -19,6 +19,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
+from deployments.runpod_worker.capacity import AWAITING
 from tests.integration.platforms.watching import until
 from tidegate.domain import Secret
 from tidegate.platforms.runpod import RunPodClient
@@ -40,6 +41,40 @@ RUN_S = 120.0
 Answer = TypeVar("Answer")
 
 
+class Worker:
+    """`prefect worker start`, as a script in the background starts it: with SIGINT ignored."""
+
+    def __init__(self, name: str, home: Path, environment: dict[str, str]):
+        self.name, self._log = name, home / f"{name}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"),
+                    *(sys.executable, "-m", "prefect", "worker", "start", "--type", "runpod", "--pool", POOL),
+                    *("--name", name, "--no-create-pool-if-not-found", "--install-policy", "never"),
+                ],
+                env=environment,
+                cwd=home,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until(lambda: "started!" in self.log() or self.has_ended(), START_S)
+        assert not self.has_ended(), self.log()
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def end(self, number: signal.Signals) -> int:
+        """Its exit code."""
+        if not self.has_ended():
+            self._process.send_signal(number)
+        return self._process.wait(30)
+
+
 class Cloud:
     """What the tests of the worker type look at and act through."""
 
@@ -47,6 +82,8 @@ class Cloud:
         self.home, self.url, self.runpod = home, url, runpod
         self.client = RunPodClient(runpod.api_url, runpod.data_url, runpod.key(ORG))
         self.pool_id = self.ask(self._make_pool())
+        self._worker: Worker | None = None
+        self._started = 0
 
     def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run(question)
@@ -99,10 +136,15 @@ class Cloud:
         until(lambda: (state := self.run(run_id).state) is not None and state.is_final(), RUN_S)
         return self.run(run_id)
 
+    def until_waiting(self, run_id: UUID) -> FlowRun:
+        """Until it waits for a GPU."""
+        until(lambda: (state := self.run(run_id).state) is not None and state.name == AWAITING, RUN_S)
+        return self.run(run_id)
+
     def cancel(self, run_id: UUID) -> None:
         async def tell() -> None:
             async with self.prefect() as client:
-                await client.set_flow_run_state(run_id, Cancelling(), force=True)
+                await client.set_flow_run_state(run_id, Cancelling())
 
         self.ask(tell())
 
@@ -116,43 +158,19 @@ class Cloud:
 
         return self.ask(read())
 
-    @contextmanager
-    def worker(self, name: str = "one") -> Iterator["subprocess.Popen[bytes]"]:
-        """A worker that is ended with everything in it, as at any exit of its process."""
-        log_path = self.home / f"worker-{name}.log"
-        with log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "prefect", "worker", "start", "--type", "runpod"),
-                    *(
-                        "--pool",
-                        POOL,
-                        "--name",
-                        name,
-                        "--no-create-pool-if-not-found",
-                        "--install-policy",
-                        "never",
-                    ),
-                ],
-                env=self._environment() | {"PREFECT_WORKER_QUERY_SECONDS": "1"},
-                cwd=self.home,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            until(lambda: "started!" in log_path.read_text() or process.poll() is not None, START_S)
-            assert process.poll() is None, log_path.read_text()
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
+    def worker(self) -> "Worker":
+        """One that runs: the last test's where it still does."""
+        if self._worker is None or self._worker.has_ended():
+            self._started += 1
+            self._worker = Worker(f"worker-{self._started}", self.home, self.environment())
+        return self._worker
 
-    def worker_log(self, name: str = "one") -> str:
-        return (self.home / f"worker-{name}.log").read_text()
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.end(signal.SIGKILL)
+        self.client.close()
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
@@ -163,6 +181,7 @@ class Cloud:
             "TIDEGATE_RUNPOD_API_URL": self.runpod.api_url,
             "TIDEGATE_RUNPOD_DATA_URL": self.runpod.data_url,
             "TIDEGATE_SECRET_RUNPOD_CREDENTIAL_SWAGGYSTACKS": self.runpod.key(ORG).reveal(),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
             **QUIET_PREFECT,
         }
 
@@ -191,7 +210,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     ):
         made = Cloud(home, url, runpod)
         yield made
-        made.client.close()
+        made.close()
 
 
 @contextmanager
