@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelling
 
 from deployments.runpod_worker.capacity import AWAITING
@@ -24,7 +24,7 @@ from tests.integration.platforms.watching import until
 from tidegate.domain import Secret
 from tidegate.platforms.runpod import RunPodClient
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
-from tidegate.platforms.runpod.replies import Pod
+from tidegate.platforms.runpod.replies import Pod, PodStatus
 from tidegate.stack.bootstrap import read_pools
 from tidegate.stack.embedded import QUIET_PREFECT
 from tidegate.stack.prefect_api import PrefectApi
@@ -38,7 +38,13 @@ IMAGE = "registry.example/tidegate-flows:1"
 GPU = "NVIDIA RTX A4000"
 START_S = 90.0
 RUN_S = 120.0
+# Each look asks a server: many more would slow down what they wait for.
+LOOK_S = 0.1
 Answer = TypeVar("Answer")
+
+
+def eventually(what: Callable[[], object]) -> None:
+    until(what, RUN_S, LOOK_S)
 
 
 class Worker:
@@ -59,7 +65,7 @@ class Worker:
                 stderr=log,
                 start_new_session=True,
             )
-        until(lambda: "started!" in self.log() or self.has_ended(), START_S)
+        until(lambda: "started!" in self.log() or self.has_ended(), START_S, LOOK_S)
         assert not self.has_ended(), self.log()
 
     def log(self) -> str:
@@ -82,6 +88,7 @@ class Cloud:
         self.home, self.url, self.runpod = home, url, runpod
         self.client = RunPodClient(runpod.api_url, runpod.data_url, runpod.key(ORG))
         self.pool_id = self.ask(self._make_pool())
+        self._api = httpx.Client(base_url=url, auth=httpx.BasicAuth(*AUTH.split(":", 1)))
         self._worker: Worker | None = None
         self._started = 0
 
@@ -126,20 +133,31 @@ class Cloud:
         return self.ask(create())
 
     def run(self, run_id: UUID) -> FlowRun:
-        async def read() -> FlowRun:
-            async with self.prefect() as client:
-                return await client.read_flow_run(run_id)
+        return FlowRun.model_validate(self._api.get(f"/flow_runs/{run_id}").raise_for_status().json())
 
-        return self.ask(read())
+    def state(self, run_id: UUID) -> State:
+        state = self.run(run_id).state
+        assert state is not None
+        return state
 
-    def until_over(self, run_id: UUID) -> FlowRun:
-        until(lambda: (state := self.run(run_id).state) is not None and state.is_final(), RUN_S)
-        return self.run(run_id)
+    def until_over(self, run_id: UUID) -> State:
+        """How it ended."""
+        eventually(lambda: self.state(run_id).is_final())
+        return self.state(run_id)
 
-    def until_waiting(self, run_id: UUID) -> FlowRun:
+    def until_waiting(self, run_id: UUID) -> State:
         """Until it waits for a GPU."""
-        until(lambda: (state := self.run(run_id).state) is not None and state.name == AWAITING, RUN_S)
-        return self.run(run_id)
+        eventually(lambda: self.state(run_id).name == AWAITING)
+        return self.state(run_id)
+
+    def until_no_pods(self) -> None:
+        eventually(lambda: not self.pods())
+
+    def until_pod(self, status: PodStatus) -> Pod:
+        """The only pod, once it is so."""
+        eventually(lambda: [pod.status for pod in self.pods()] == [status])
+        (pod,) = self.pods()
+        return pod
 
     def cancel(self, run_id: UUID) -> None:
         async def tell() -> None:
@@ -148,15 +166,10 @@ class Cloud:
 
         self.ask(tell())
 
-    def log(self, run_id: UUID) -> list[str]:
-        async def read() -> list[str]:
-            from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-
-            async with self.prefect() as client:
-                wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
-                return [line.message for line in await client.read_logs(wanted)]
-
-        return self.ask(read())
+    def log(self, run_id: UUID) -> str:
+        wanted = {"logs": {"flow_run_id": {"any_": [str(run_id)]}}, "sort": "TIMESTAMP_ASC"}
+        lines = self._api.post("/logs/filter", json=wanted).raise_for_status().json()
+        return "\n".join(line["message"] for line in lines)
 
     def worker(self) -> "Worker":
         """One that runs: the last test's where it still does."""
@@ -169,6 +182,7 @@ class Cloud:
         if self._worker is not None:
             self._worker.end(signal.SIGKILL)
         self.client.close()
+        self._api.close()
 
     def environment(self) -> dict[str, str]:
         return {
@@ -247,12 +261,12 @@ def _prefect_server(home: Path) -> Iterator[str]:
 
     def is_up() -> bool:
         try:
-            return httpx.get(f"{url}/health", auth=tuple(AUTH.split(":", 1)), timeout=2).is_success  # pyright: ignore[reportArgumentType]
+            return httpx.get(f"{url}/health", auth=httpx.BasicAuth(*AUTH.split(":", 1)), timeout=2).is_success
         except httpx.HTTPError:
             return False
 
     try:
-        until(lambda: is_up() or process.poll() is not None, START_S)
+        until(lambda: is_up() or process.poll() is not None, START_S, LOOK_S)
         assert process.poll() is None, (home / "server.log").read_text()
         yield url
     finally:

@@ -10,8 +10,7 @@ import psutil
 import pytest
 from prefect.client.schemas.objects import FlowRun
 
-from tests.integration.platforms.watching import until
-from tests.integration.runpod_worker.conftest import AUTH, GPU, IMAGE, Cloud
+from tests.integration.runpod_worker.conftest import AUTH, GPU, IMAGE, Cloud, eventually
 from tidegate import steps, wiring
 from tidegate.domain import ServiceRef
 from tidegate.platforms.runpod.replies import Pod, PodStatus
@@ -37,11 +36,11 @@ def greeting(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Greeting
     mark = tmp_path_factory.mktemp("greeting") / "go"
     worker = cloud.worker()
     run = cloud.start_run("greet", {"name": "Ada", "path": str(mark)}, env={"MINE": "1"})
-    until(Path(f"{mark}.started").exists, 60)
+    eventually(Path(f"{mark}.started").exists)
     (pod,) = cloud.pods()
     mark.touch()
-    until(lambda: not cloud.pods(), 60)
-    return Greeting(pod, cloud.run(run.id), "\n".join(cloud.log(run.id)), worker.log())
+    cloud.until_no_pods()
+    return Greeting(pod, cloud.run(run.id), cloud.log(run.id), worker.log())
 
 
 @pytest.fixture
@@ -52,13 +51,13 @@ def faults(cloud: Cloud) -> Iterator[None]:
 
 
 def test_a_flow_run_becomes_a_pod_that_is_gone_when_it_is_over(cloud: Cloud, greeting: Greeting) -> None:
-    over, pod = greeting.over, greeting.pod
+    run, pod = greeting.over, greeting.pod
 
-    assert over.state is not None
-    assert over.state.is_completed(), (over.state.message, greeting.worker_log)
-    assert pod.name == f"tgrun-{cloud.pool_id.hex[:12]}-{over.id}"
+    assert run.state is not None
+    assert run.state.is_completed(), (run.state.message, greeting.worker_log)
+    assert pod.name == f"tgrun-{cloud.pool_id.hex[:12]}-{run.id}"
     assert pod.gpu is not None
-    assert (over.infrastructure_pid, pod.gpu.id) == (pod.id, GPU)
+    assert (run.infrastructure_pid, pod.gpu.id) == (pod.id, GPU)
 
 
 def test_the_log_of_a_run_is_whole_once_its_pod_is_gone_and_holds_no_credential(greeting: Greeting) -> None:
@@ -84,13 +83,12 @@ def test_a_cancelled_run_leaves_no_pod(cloud: Cloud, tmp_path: Path) -> None:
     mark = tmp_path / "never"
     cloud.worker()
     run = cloud.start_run("wait_for_file", {"path": str(mark)})
-    until(Path(f"{mark}.started").exists, 60)
+    eventually(Path(f"{mark}.started").exists)
     cloud.cancel(run.id)
     over = cloud.until_over(run.id)
-    until(lambda: not cloud.pods(), 60)
+    cloud.until_no_pods()
 
-    assert over.state is not None
-    assert over.state.is_cancelled()
+    assert over.is_cancelled()
 
 
 @pytest.mark.usefixtures("faults")
@@ -98,26 +96,23 @@ def test_a_run_that_is_cancelled_while_its_pod_starts_leaves_no_pod(cloud: Cloud
     cloud.runpod.faults.set("image_pull_s", 600)
     cloud.worker()
     run = cloud.start_run("wait_for_file", {"path": "/never"})
-    until(lambda: [pod.status for pod in cloud.pods()] == [PodStatus.STARTING], 60)
+    cloud.until_pod(PodStatus.STARTING)
     cloud.cancel(run.id)
     over = cloud.until_over(run.id)
-    until(lambda: not cloud.pods(), 60)
+    cloud.until_no_pods()
 
-    assert over.state is not None
-    assert over.state.is_cancelled()
+    assert over.is_cancelled()
 
 
 def test_a_pod_that_dies_makes_its_run_a_crash_and_is_deleted(cloud: Cloud) -> None:
     cloud.worker()
     run = cloud.start_run("wait_for_file", {"path": "/never"})
-    until(lambda: [pod.status for pod in cloud.pods()] == [PodStatus.RUNNING], 60)
-    (pod,) = cloud.pods()
+    pod = cloud.until_pod(PodStatus.RUNNING)
     _kill_container(cloud, pod.id)
     over = cloud.until_over(run.id)
-    until(lambda: not cloud.pods(), 60)
+    cloud.until_no_pods()
 
-    assert over.state is not None
-    assert over.state.is_crashed()
+    assert over.is_crashed()
 
 
 def test_the_next_worker_takes_over_the_pod_of_one_that_was_told_to_end_or_killed(
@@ -126,22 +121,20 @@ def test_the_next_worker_takes_over_the_pod_of_one_that_was_told_to_end_or_kille
     mark = tmp_path / "go"
     first = cloud.worker()
     run = cloud.start_run("wait_for_file", {"path": str(mark)})
-    until(lambda: cloud.run(run.id).infrastructure_pid, 60)
-    (pod,) = cloud.pods()
+    pod = cloud.until_pod(PodStatus.RUNNING)
 
     assert first.end(signal.SIGTERM) == 0, first.log()
     second = cloud.worker()
-    until(lambda: f"Taking over pod {pod.id}" in second.log(), 60)
+    eventually(lambda: f"Taking over pod {pod.id}" in second.log())
     second.end(signal.SIGKILL)
     third = cloud.worker()
-    until(lambda: f"Taking over pod {pod.id}" in third.log(), 60)
+    eventually(lambda: f"Taking over pod {pod.id}" in third.log())
 
     assert [one.id for one in cloud.pods()] == [pod.id]
     mark.touch()
     over = cloud.until_over(run.id)
-    until(lambda: not cloud.pods(), 60)
-    assert over.state is not None
-    assert over.state.is_completed()
+    cloud.until_no_pods()
+    assert over.is_completed()
 
 
 def test_a_gpu_that_costs_too_much_is_not_rented_and_the_run_says_why(cloud: Cloud) -> None:
@@ -149,9 +142,8 @@ def test_a_gpu_that_costs_too_much_is_not_rented_and_the_run_says_why(cloud: Clo
     run = cloud.start_run("greet", {"name": "Cy"}, max_usd_per_hour=0.01)
     over = cloud.until_over(run.id)
 
-    assert over.state is not None
-    assert over.state.is_crashed()
-    assert "over the cap of 0.01 USD/h" in str(over.state.message)
+    assert over.is_crashed()
+    assert "over the cap of 0.01 USD/h" in str(over.message)
     assert cloud.pods() == []
 
 
@@ -163,13 +155,11 @@ def test_a_run_waits_for_a_gpu_and_starts_when_there_is_one(cloud: Cloud) -> Non
     run = cloud.start_run("wait_for_file", {"path": "/never"})
     waiting = cloud.until_waiting(run.id)
     cloud.runpod.faults.clear("stock_out")
-    until(cloud.pods, 60)
+    cloud.until_pod(PodStatus.STARTING)
 
-    assert waiting.state is not None
-    assert waiting.infrastructure_pid is None
-    assert f"{GPU}: out of stock" in str(waiting.state.message)
+    assert f"{GPU}: out of stock" in str(waiting.message)
     cloud.cancel(run.id)
-    until(lambda: not cloud.pods(), 60)
+    cloud.until_no_pods()
 
 
 @pytest.mark.usefixtures("faults")
@@ -181,8 +171,7 @@ def test_a_run_that_waits_for_a_gpu_is_cancelled_at_once(cloud: Cloud) -> None:
     cloud.cancel(run.id)
     over = cloud.until_over(run.id)
 
-    assert over.state is not None
-    assert over.state.is_cancelled()
+    assert over.is_cancelled()
     assert cloud.pods() == []
 
 
@@ -193,11 +182,10 @@ def test_a_run_that_waited_long_enough_for_a_gpu_fails_and_says_so(cloud: Cloud)
     run = cloud.start_run("wait_for_file", {"path": "/never"}, capacity_wait_s=2)
     over = cloud.until_over(run.id)
 
-    assert over.state is not None
-    assert over.state.is_failed()
-    assert "No GPU within 2 s" in str(over.state.message)
-    assert f"{GPU}: out of stock when asked" in str(over.state.message)
-    assert "RunPod has none of the wanted GPUs now" in "\n".join(cloud.log(run.id))
+    assert over.is_failed()
+    assert "No GPU within 2 s" in str(over.message)
+    assert f"{GPU}: out of stock when asked" in str(over.message)
+    assert "RunPod has none of the wanted GPUs now" in cloud.log(run.id)
 
 
 def test_the_gpu_flow_runs_in_a_pod_unchanged(cloud: Cloud, tmp_path: Path) -> None:
@@ -226,10 +214,9 @@ def test_the_gpu_flow_runs_in_a_pod_unchanged(cloud: Cloud, tmp_path: Path) -> N
         {"image": IMAGE, "gpu_types": [GPU], "env": {"TIDEGATE_HOME": str(home)}},
     )
     over = cloud.until_over(run.id)
-    until(lambda: not cloud.pods(), 60)
+    cloud.until_no_pods()
 
-    assert over.state is not None
-    assert over.state.is_completed(), (over.state.message, cloud.log(run.id))
+    assert over.is_completed(), (over.message, cloud.log(run.id))
     result = ports.ledger.result(JOB_RESULTS, token)
     assert result is not None
     assert {row["verdict"] for row in result["evidence"]} == {"pass"}
