@@ -25,6 +25,7 @@ from tidegate.domain import Secret
 from tidegate.platforms.runpod import RunPodClient
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.platforms.runpod.replies import Pod, PodStatus
+from tidegate.platforms.runpod.wire import CreatePod, PodGpu
 from tidegate.stack.bootstrap import read_pools
 from tidegate.stack.embedded import QUIET_PREFECT
 from tidegate.stack.prefect_api import PrefectApi
@@ -100,6 +101,13 @@ class Cloud:
 
     def pods(self) -> list[Pod]:
         return self.client.control.list_pods()
+
+    def make_pod(self, name: str) -> Pod:
+        """One that no worker has asked for."""
+        wanted = CreatePod(
+            name=name, image="tidegate-flows", ports=(), gpu=PodGpu(id=GPU), env={"PREFECT_API_URL": "x"}
+        )
+        return self.client.control.create_pod(wanted)
 
     def start_run(self, flow: str, parameters: dict[str, Any], **variables: Any) -> FlowRun:
         """A flow of `pod_flows.py`."""
@@ -184,6 +192,14 @@ class Cloud:
         self.client.close()
         self._api.close()
 
+    def access(self) -> dict[str, str]:
+        """Where a worker finds RunPod, and the key that it needs there."""
+        return {
+            "TIDEGATE_RUNPOD_API_URL": self.runpod.api_url,
+            "TIDEGATE_RUNPOD_DATA_URL": self.runpod.data_url,
+            "TIDEGATE_SECRET_RUNPOD_CREDENTIAL_SWAGGYSTACKS": self.runpod.key(ORG).reveal(),
+        }
+
     def environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
@@ -192,9 +208,7 @@ class Cloud:
             "PREFECT_HOME": str(self.home / "prefect"),
             "PREFECT_API_URL": self.url,
             "PREFECT_API_AUTH_STRING": AUTH,
-            "TIDEGATE_RUNPOD_API_URL": self.runpod.api_url,
-            "TIDEGATE_RUNPOD_DATA_URL": self.runpod.data_url,
-            "TIDEGATE_SECRET_RUNPOD_CREDENTIAL_SWAGGYSTACKS": self.runpod.key(ORG).reveal(),
+            **self.access(),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             **QUIET_PREFECT,
         }

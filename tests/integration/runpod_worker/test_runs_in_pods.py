@@ -1,16 +1,22 @@
 """Flow runs of a real Prefect server in pods of the emulator, by workers that are started, stopped and killed."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from tests.integration.runpod_worker.conftest import AUTH, GPU, IMAGE, Cloud, eventually
+from deployments.runpod_worker.variables import RunPodJobConfiguration
+from deployments.runpod_worker.worker import RunPodWorker
+from tests.integration.runpod_worker.conftest import AUTH, GPU, IMAGE, POOL, Cloud, eventually
 from tidegate import steps, wiring
 from tidegate.domain import ServiceRef
 from tidegate.platforms.runpod.replies import Pod, PodStatus
@@ -135,6 +141,45 @@ def test_the_next_worker_takes_over_the_pod_of_one_that_was_told_to_end_or_kille
     over = cloud.until_over(run.id)
     cloud.until_no_pods()
     assert over.is_completed()
+
+
+@pytest.mark.usefixtures("faults")
+def test_any_worker_of_the_pool_can_end_a_pod_by_its_id_and_says_when_it_cannot(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Prefect calls for a run whose worker is gone: no worker has to run, and none has seen the pod."""
+    cloud.runpod.faults.set("image_pull_s", 600)
+    pod = cloud.make_pod(f"tgrun-{'0' * 12}-{uuid4()}")
+    for name, value in cloud.access().items():
+        monkeypatch.setenv(name, value)
+    with temporary_settings({PREFECT_API_URL: cloud.url, PREFECT_API_AUTH_STRING: AUTH}):
+        worker = RunPodWorker(POOL)
+    wanted = RunPodJobConfiguration(image=IMAGE, gpu_types=[GPU], credential="runpod-credential-swaggystacks")
+
+    cloud.runpod.faults.set("control_401")
+    with pytest.raises(InfrastructureNotAvailable):
+        asyncio.run(worker.kill_infrastructure(pod.id, wanted))
+    cloud.runpod.faults.clear("control_401")
+    asyncio.run(worker.kill_infrastructure(pod.id, wanted))
+    assert cloud.pods() == []
+    with pytest.raises(InfrastructureNotFound):
+        asyncio.run(worker.kill_infrastructure(pod.id, wanted))
+
+
+def test_a_pod_whose_run_is_over_is_swept_and_one_of_somebody_else_is_not(
+    cloud: Cloud, greeting: Greeting
+) -> None:
+    cloud.worker().end(signal.SIGKILL)
+    forgotten = cloud.make_pod(f"tgrun-{cloud.pool_id.hex[:12]}-{greeting.over.id}")
+    foreign = cloud.make_pod(f"tgrun-{'0' * 12}-{greeting.over.id}")
+
+    try:
+        cloud.worker()
+        eventually(lambda: forgotten.id not in {pod.id for pod in cloud.pods()})
+        assert foreign.id in {pod.id for pod in cloud.pods()}
+    finally:
+        cloud.client.control.delete_pod(foreign.id)
+    cloud.until_no_pods()
 
 
 def test_a_gpu_that_costs_too_much_is_not_rented_and_the_run_says_why(cloud: Cloud) -> None:
