@@ -21,6 +21,7 @@ from prefect.states import Cancelling
 
 from deployments.runpod_worker.capacity import AWAITING
 from tests.integration.platforms.watching import until
+from tests.integration.runpod_worker.flows_image import assemble
 from tidegate.domain import Secret
 from tidegate.platforms.runpod import RunPodClient
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
@@ -85,8 +86,8 @@ class Worker:
 class Cloud:
     """What the tests of the worker type look at and act through."""
 
-    def __init__(self, home: Path, url: str, runpod: MockRunPodEnvironment):
-        self.home, self.url, self.runpod = home, url, runpod
+    def __init__(self, home: Path, image: Path, url: str, runpod: MockRunPodEnvironment):
+        self.home, self.image, self.url, self.runpod = home, image, url, runpod
         self.client = RunPodClient(runpod.api_url, runpod.data_url, runpod.key(ORG))
         self.pool_id = self.ask(self._make_pool())
         self._api = httpx.Client(base_url=url, auth=httpx.BasicAuth(*AUTH.split(":", 1)))
@@ -229,14 +230,22 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     secrets = home / "secrets"
     secrets.mkdir(mode=0o700)
     (secrets / "prefect-auth").write_text(AUTH)
+    image = home / "image"
+    image.mkdir()
+    assemble(image)
     with (
         _prefect_server(home) as url,
         MockRunPodEnvironment(
             images={"tidegate-flows": f"{sys.executable} -m deployments.pod"},
-            worker_env={"TIDEGATE_EMULATED_SECRETS_DIR": str(secrets), "PATH": os.environ["PATH"]},
+            worker_env={
+                "TIDEGATE_EMULATED_SECRETS_DIR": str(secrets),
+                "PATH": os.environ["PATH"],
+                # The code of the image, before that of this environment.
+                "PYTHONPATH": str(image),
+            },
         ) as runpod,
     ):
-        made = Cloud(home, url, runpod)
+        made = Cloud(home, image, url, runpod)
         yield made
         made.close()
 

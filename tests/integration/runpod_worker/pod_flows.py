@@ -8,12 +8,15 @@ from pathlib import Path
 from prefect import flow
 from prefect.logging import get_run_logger
 
+import tidegate
+
 
 @flow
 def greet(name: str, path: str) -> str:
     """Says what it has to say, and ends when somebody makes the file."""
     get_run_logger().info("the flow greets %s", name)
     print(f"plain output of {os.environ['RUNPOD_POD_ID']}", flush=True)
+    print(f"the code is {tidegate.__file__}", flush=True)
     print("a credential: " + os.environ.get("PREFECT_API_AUTH_STRING", ""), file=sys.stderr, flush=True)
     _wait_for(path)
     return name

@@ -85,6 +85,10 @@ def test_a_pods_environment_names_the_servers_credential_and_does_not_hold_it(
     assert cloud.runpod.key("swaggystacks").reveal() not in str(env)
 
 
+def test_a_pod_runs_the_code_that_its_image_holds(cloud: Cloud, greeting: Greeting) -> None:
+    assert f"the code is {cloud.image / 'tidegate' / '__init__.py'}" in greeting.log
+
+
 def test_a_cancelled_run_leaves_no_pod(cloud: Cloud, tmp_path: Path) -> None:
     mark = tmp_path / "never"
     cloud.worker()
