@@ -3,6 +3,7 @@
 What it knows is at Prefect and at RunPod, so a worker that starts anew goes on where another died.
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +11,14 @@ from uuid import UUID
 
 import anyio
 import anyio.abc
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterId,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import Abort, InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
 from prefect.logging.handlers import APILogHandler
@@ -229,7 +237,7 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
         await self._mark_flow_run_as_cancelled(run, {"message": "Cancelled; its pod is deleted."})
 
     async def _sweep_for_ever(self) -> None:
-        """Delete pods without an owner, and take over those whose worker died."""
+        """Delete pods without an owner, take over those whose worker died, and settle runs that lost theirs."""
         with anyio.CancelScope() as scope:
             self._sweeping = scope
             while True:
@@ -241,12 +249,13 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
                     )
                 await anyio.sleep(SWEEP_INTERVAL_S)
 
-    async def sweep(self) -> list[str]:
+    async def sweep(self, now: datetime | None = None) -> list[str]:
         """One sweep; ids of the pods that it deleted."""
         from deployments.runpod_worker.connection import connect
         from deployments.runpod_worker.provisioning import flow_run_of
-        from deployments.runpod_worker.sweeping import sort_pods
+        from deployments.runpod_worker.sweeping import lost_runs, sort_pods
 
+        now = now or datetime.now(UTC)
         credential = self._credential()
         if self._work_pool is None or credential is None:
             return []
@@ -255,14 +264,38 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
             pods = await anyio.to_thread.run_sync(client.control.list_pods)
             runs = {run for pod in pods if (run := flow_run_of(pod, pool_id)) is not None}
             states = await self._states(runs - self._watched)
-            found = sort_pods(pods, pool_id, {**states, **dict.fromkeys(self._watched, False)})
+            found = sort_pods(pods, pool_id, {**states, **dict.fromkeys(self._watched, False)}, now)
             for pod in found.orphans:
                 self._logger.warning("Pod %s (%s) has no run that needs it; deleting it", pod.id, pod.name)
                 await anyio.to_thread.run_sync(client.control.delete_pod, pod.id)
+            for run in lost_runs(await self._runs_in_pods(pool_id), runs | self._watched, now):
+                if await anyio.to_thread.run_sync(_is_gone, client, run.infrastructure_pid):
+                    await self._settle(run)
         for run, pod in (found.alive or {}).items():
             if run not in self._watched:
                 await self._take_over(credential, run, pod)
         return [pod.id for pod in found.orphans]
+
+    async def _runs_in_pods(self, pool_id: UUID) -> list[FlowRun]:
+        """Those that Prefect believes to be in one, or on the way."""
+        states = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+        return await self.client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states)),
+            work_pool_filter=WorkPoolFilter(id=WorkPoolFilterId(any_=[pool_id])),
+        )
+
+    async def _settle(self, run: FlowRun) -> None:
+        """Bring a run without a pod to where somebody goes on with it, or to its end."""
+        assert run.state is not None
+        self._logger.warning("Flow run '%s' is %s and has no pod", run.name, run.state.name)
+        if run.state.type is StateType.CANCELLING:
+            await self._mark_flow_run_as_cancelled(run, {"message": "Cancelled; it has no pod."})
+        elif run.state.type is StateType.RUNNING:
+            await self._propose_crashed_state(run, "Its pod is gone, and no worker saw how it ended.")
+        else:
+            again = Scheduled(name="AwaitingRetry", message="Its worker ended before it had a pod.")
+            with suppress(Abort):
+                await propose_state(self.client, again, flow_run_id=run.id)
 
     async def _take_over(self, credential: str, run_id: UUID, pod: "Pod") -> None:
         """Watch a pod that another worker has started; its run goes on in it meanwhile."""
@@ -307,6 +340,17 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
             return fixed
         offered = template.get("variables", {}).get("properties", {}).get("credential", {})
         return cast("str | None", offered.get("default"))
+
+
+def _is_gone(client: "RunPodClient", pod_id: str | None) -> bool:
+    """True also for a pod that was never made. A list that left one out is no proof; RunPod is asked for it."""
+    from tidegate.platforms.runpod.errors import Missing
+    from tidegate.platforms.runpod.replies import PodStatus
+
+    try:
+        return pod_id is None or client.control.pod(pod_id).status == PodStatus.TERMINATED
+    except Missing:
+        return True
 
 
 def _judged(sight: "Sight", is_over: bool, report: "PodReport") -> int:

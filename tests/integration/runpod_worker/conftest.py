@@ -110,9 +110,12 @@ class Cloud:
         )
         return self.client.control.create_pod(wanted)
 
-    def start_run(self, flow: str, parameters: dict[str, Any], **variables: Any) -> FlowRun:
-        """A flow of `pod_flows.py`."""
-        return self.start(flow.replace("_", "-"), f"pod_flows.py:{flow}", str(HERE), parameters, variables)
+    def start_run(
+        self, flow: str, parameters: dict[str, Any], state: State | None = None, **variables: Any
+    ) -> FlowRun:
+        """A flow of `pod_flows.py`. Workers take only what is scheduled: not what is in another state from the start."""
+        name = flow.replace("_", "-")
+        return self.start(name, f"pod_flows.py:{flow}", str(HERE), parameters, variables, state)
 
     def start(
         self,
@@ -121,6 +124,7 @@ class Cloud:
         path: str | None,
         parameters: dict[str, Any],
         variables: dict[str, Any],
+        state: State | None = None,
     ) -> FlowRun:
         async def create() -> FlowRun:
             async with self.prefect() as client:
@@ -136,6 +140,7 @@ class Cloud:
                 return await client.create_flow_run_from_deployment(
                     deployment,
                     parameters=parameters,
+                    state=state,
                     job_variables={"image": IMAGE, "gpu_types": [GPU], **variables},
                 )
 
@@ -186,6 +191,18 @@ class Cloud:
             self._started += 1
             self._worker = Worker(f"worker-{self._started}", self.home, self.environment())
         return self._worker
+
+    def sweep(self) -> list[str]:
+        """Ids of the pods that one sweep deletes."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.integration.runpod_worker.sweeper", POOL],
+            env=self.environment() | {"PYTHONPATH": str(ROOT)},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
 
     def close(self) -> None:
         if self._worker is not None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling, Pending, Running
 
 from deployments.runpod_worker.variables import RunPodJobConfiguration
 from deployments.runpod_worker.worker import RunPodWorker
@@ -156,8 +156,7 @@ def test_any_worker_of_the_pool_can_end_a_pod_by_its_id_and_says_when_it_cannot(
     pod = cloud.make_pod(f"tgrun-{'0' * 12}-{uuid4()}")
     for name, value in cloud.access().items():
         monkeypatch.setenv(name, value)
-    with temporary_settings({PREFECT_API_URL: cloud.url, PREFECT_API_AUTH_STRING: AUTH}):
-        worker = RunPodWorker(POOL)
+    worker = RunPodWorker(POOL)
     wanted = RunPodJobConfiguration(image=IMAGE, gpu_types=[GPU], credential="runpod-credential-swaggystacks")
 
     cloud.runpod.faults.set("control_401")
@@ -173,16 +172,29 @@ def test_any_worker_of_the_pool_can_end_a_pod_by_its_id_and_says_when_it_cannot(
 def test_a_pod_whose_run_is_over_is_swept_and_one_of_somebody_else_is_not(
     cloud: Cloud, greeting: Greeting
 ) -> None:
-    cloud.worker().end(signal.SIGKILL)
     forgotten = cloud.make_pod(f"tgrun-{cloud.pool_id.hex[:12]}-{greeting.over.id}")
     foreign = cloud.make_pod(f"tgrun-{'0' * 12}-{greeting.over.id}")
 
-    try:
-        cloud.worker()
-        eventually(lambda: forgotten.id not in {pod.id for pod in cloud.pods()})
-        assert foreign.id in {pod.id for pod in cloud.pods()}
-    finally:
-        cloud.client.control.delete_pod(foreign.id)
+    assert cloud.sweep() == [forgotten.id]
+    assert [pod.id for pod in cloud.pods()] == [foreign.id]
+    cloud.client.control.delete_pod(foreign.id)
+
+
+@pytest.mark.usefixtures("faults")
+def test_runs_that_lost_their_worker_and_have_no_pod_are_settled(cloud: Cloud) -> None:
+    cloud.runpod.faults.set("image_pull_s", 600)
+    cloud.worker()
+    running, cancelling, pending = (
+        cloud.start_run("wait_for_file", {"path": "/never"}, state=state)
+        for state in (Running(), Cancelling(), Pending())
+    )
+
+    cloud.sweep()
+
+    assert cloud.state(running.id).is_crashed()
+    assert cloud.state(cancelling.id).is_cancelled()
+    assert str(pending.id) in cloud.until_pod(PodStatus.STARTING).name
+    cloud.cancel(pending.id)
     cloud.until_no_pods()
 
 
