@@ -80,7 +80,7 @@ class Worker:
         """Its exit code."""
         if not self.has_ended():
             self._process.send_signal(number)
-        return self._process.wait(30)
+        return self._process.wait(START_S)
 
 
 class Cloud:
