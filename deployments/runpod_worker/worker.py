@@ -286,7 +286,10 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
 
     async def _settle(self, run: FlowRun) -> None:
         """Bring a run without a pod to where somebody goes on with it, or to its end."""
-        assert run.state is not None
+        now = await self.client.read_flow_run(run.id)
+        if run.state is None or now.state is None or now.state.id != run.state.id:
+            # Somebody goes on with it already, another worker's sweep for one.
+            return
         self._logger.warning("Flow run '%s' is %s and has no pod", run.name, run.state.name)
         if run.state.type is StateType.CANCELLING:
             await self._mark_flow_run_as_cancelled(run, {"message": "Cancelled; it has no pod."})
@@ -303,10 +306,10 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
 
         assert self._runs_task_group is not None
         flow_run = await self.client.read_flow_run(run_id)
-        self._watched.add(run_id)
-        self._logger.info("Taking over pod %s of flow run '%s'", pod.id, flow_run.name)
         if flow_run.infrastructure_pid != pod.id:
             await self.client.update_flow_run(run_id, infrastructure_pid=pod.id)
+        self._watched.add(run_id)
+        self._logger.info("Taking over pod %s of flow run '%s'", pod.id, flow_run.name)
 
         async def attend() -> None:
             try:
@@ -316,6 +319,9 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
                 if result.status_code != 0:
                     message = f"The pod of this run ended with code {result.status_code}."
                     await self._propose_crashed_state(flow_run, message)
+            except Exception:
+                # It must not end this worker and what it watches besides; the next sweep takes the pod over again.
+                self._logger.exception("Lost sight of pod %s of flow run '%s'", pod.id, flow_run.name)
             finally:
                 self._watched.discard(run_id)
 

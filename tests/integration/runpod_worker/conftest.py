@@ -192,8 +192,8 @@ class Cloud:
             self._worker = Worker(f"worker-{self._started}", self.home, self.environment())
         return self._worker
 
-    def sweep(self) -> list[str]:
-        """Ids of the pods that one sweep deletes."""
+    def sweep(self) -> None:
+        """As a worker does once a minute."""
         done = subprocess.run(
             [sys.executable, "-m", "tests.integration.runpod_worker.sweeper", POOL],
             env=self.environment() | {"PYTHONPATH": str(ROOT)},
@@ -202,7 +202,6 @@ class Cloud:
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout.split()
 
     def close(self) -> None:
         if self._worker is not None:
