@@ -286,8 +286,8 @@ class RunPodWorker(BaseWorker[RunPodJobConfiguration, RunPodVariables, RunPodWor
 
     async def _settle(self, run: FlowRun) -> None:
         """Bring a run without a pod to where somebody goes on with it, or to its end."""
-        now = await self.client.read_flow_run(run.id)
-        if run.state is None or now.state is None or now.state.id != run.state.id:
+        fresh = await self.client.read_flow_run(run.id)
+        if run.state is None or fresh.state is None or fresh.state.id != run.state.id:
             # Somebody goes on with it already, another worker's sweep for one.
             return
         self._logger.warning("Flow run '%s' is %s and has no pod", run.name, run.state.name)
