@@ -49,12 +49,12 @@ test-integration: setup-dev ## Run the tests of one room against real processes
 test-e2e: setup-dev ## Run the tests that start the whole stack
 	@$(PYTEST) tests/e2e $(ARGS)
 
-lint: setup-dev ## Check style, types, the direction of imports, the image and the workflows
+lint: setup-dev ## Check style, types, the direction of imports, the images and the workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/basedpyright
 	@.venv/bin/lint-imports
-	@.venv/bin/hadolint deployments/images/worker/Dockerfile
+	@.venv/bin/hadolint deployments/images/*/Dockerfile
 	@.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	@if command -v actionlint >/dev/null; then actionlint; fi
 
