@@ -110,18 +110,18 @@ def engine_command(binary: Path, model: Path, wanted: Configuration, host: str, 
     ]
 
 
-def unsent_replies(port: int, table: Path = Path("/proc/net/tcp")) -> int:
-    """Connections to a local port with bytes that the other side has not taken yet. Linux; elsewhere 0."""
+def open_connections(port: int, table: Path = Path("/proc/net/tcp")) -> list[int]:
+    """For each client connected to a local port, the bytes that it has not taken yet. Linux; elsewhere empty."""
     try:
         rows = [line.split() for line in table.read_text().splitlines()[1:]]
     except OSError:
-        return 0
+        return []
     local = f":{port:04X}"
-    return sum(
-        row[1].endswith(local) and row[3] == TCP_ESTABLISHED and int(row[4].partition(":")[0], 16) > 0
+    return [
+        int(row[4].partition(":")[0], 16)
         for row in rows
-        if len(row) > 4
-    )
+        if len(row) > 4 and row[1].endswith(local) and row[3] == TCP_ESTABLISHED
+    ]
 
 
 class Engine:
@@ -206,7 +206,11 @@ class Engine:
         except (KeyError, ValueError):
             return None
         # The engine counts a request as done when its last token exists; a slow reader waits for it longer.
-        return working + unsent_replies(self.port)
+        return working + sum(unsent > 0 for unsent in open_connections(self.port))
+
+    def connections(self) -> int:
+        """Clients that are connected, idle or not."""
+        return len(open_connections(self.port))
 
     def memory_bytes(self) -> int | None:
         """Resident memory of the engine, on Linux."""
