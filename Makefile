@@ -6,6 +6,8 @@ PYTHON ?= python3
 ARGS ?=
 # Seconds that `make fuzz` spends on each reader.
 FUZZ_SECONDS ?= 60
+# How many processes run the tests of `make test`; they mostly wait for servers that they started.
+TEST_PROCESSES ?= 3
 # `make setup ENGINE=portable` builds the engine for any processor of this kind, as images and CI need it.
 ENGINE ?=
 
@@ -38,7 +40,7 @@ demo: setup ## Start everything on this machine and release a model through ever
 	@.venv/bin/tidegate demo $(ARGS)
 
 test: setup-dev ## Run every test: unit, integration, end to end
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) -n $(TEST_PROCESSES) $(ARGS)
 
 test-unit: setup-dev ## Run the fast tests, which start nothing
 	@$(PYTEST) tests/unit $(ARGS)
@@ -55,12 +57,12 @@ fuzz: setup-dev ## Fuzz each reader of untrusted files for FUZZ_SECONDS (60); cr
 	  .venv/bin/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) $(ARGS) || exit 1; \
 	done
 
-lint: setup-dev ## Check style, types, the direction of imports, the image and the workflows
+lint: setup-dev ## Check style, types, the direction of imports, the images and the workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/basedpyright
 	@.venv/bin/lint-imports
-	@.venv/bin/hadolint deployments/images/worker/Dockerfile
+	@.venv/bin/hadolint deployments/images/*/Dockerfile
 	@.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	@if command -v actionlint >/dev/null; then actionlint; fi
 

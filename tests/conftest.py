@@ -1,6 +1,52 @@
-"""For every test: one BLAS thread. Two would fight for the cores with the servers that tests start."""
+"""For every test: one BLAS thread, and which tests may run beside which when several processes run them.
+
+Two BLAS threads would fight for the cores with the servers that tests start. A folder of integration tests
+shares its servers, so its tests stay in one process; the folders that start a whole stack stay in one
+together, because two stacks at once are more than a small machine carries.
+"""
 
 import os
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+WHOLE_STACKS = "whole stacks"
+FOLDERS_OF_WHOLE_STACKS = frozenset({"stack", "demo", "runpod_worker"})
+
+
+def group_of(nodeid: str) -> str:
+    """Tests of one group run in one process: a file of unit tests, a room of integration tests, all whole stacks."""
+    path = PurePosixPath(nodeid.partition("::")[0])
+    _, floor, *rooms = path.parts
+    if floor == "e2e" or FOLDERS_OF_WHOLE_STACKS.intersection(rooms[:1]):
+        return WHOLE_STACKS
+    return rooms[0] if floor == "integration" else str(path)
+
+
+class Rooms(LoadScopeScheduling):
+    """Gives whole groups to processes that are free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Rooms:
+    return Rooms(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long groups are given out first, so that the end does not wait for one of them. Within, the order is random."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _rank(group_of(item.nodeid)))
+
+
+def _rank(group: str) -> int:
+    if group == WHOLE_STACKS:
+        return 0
+    return 2 if group.endswith(".py") else 1

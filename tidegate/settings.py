@@ -33,6 +33,8 @@ class Settings:
     engine_bin_dir: str | None = None
     runpod_api_url: str = RUNPOD_API_URL
     runpod_data_url: str = RUNPOD_DATA_URL
+    runpod_pod_url: str | None = None
+    """Where pods are reached, with `{pod_id}` and `{port}`; None: it follows from the data URL."""
     ca_file: Path = SYSTEM_CA_FILES[0]
     """Authorities that vouch for sets which the gateway reaches by TLS."""
 
@@ -92,6 +94,7 @@ def load_settings(environ: dict[str, str] | None = None, cwd: Path | None = None
         engine_bin_dir=env.get("TIDEGATE_ENGINE_BIN_DIR") or None,
         runpod_api_url=env.get("TIDEGATE_RUNPOD_API_URL") or RUNPOD_API_URL,
         runpod_data_url=env.get("TIDEGATE_RUNPOD_DATA_URL") or RUNPOD_DATA_URL,
+        runpod_pod_url=env.get("TIDEGATE_RUNPOD_POD_URL") or None,
         ca_file=_ca_file(env),
     )
 

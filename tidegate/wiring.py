@@ -9,9 +9,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
+from tidegate.access import (
+    PROBE_KEY,
+    SecretStore,
+    api_key_name,
+    credential_name,
+    engine_keys_name,
+    load_organizations,
+)
 from tidegate.domain import (
     LOCAL_KEY_NAME,
+    EngineKeys,
     InvalidInput,
     NeedsOperator,
     Organization,
@@ -22,9 +30,12 @@ from tidegate.domain import (
     SetSpec,
     TidegateError,
     key_digest,
+    owner_of_set,
+    parse_engine_credential,
 )
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
+from tidegate.steps.costs import remember_resource
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 
 GPU_SLOT_VARIABLE = "TIDEGATE_GPU_SLOT"
@@ -56,7 +67,9 @@ def load(
         gateway_url=lambda: gateway_url(settings),
     )
     if any(uses_runpod(org) for org in ports.organizations.values()):
-        ports.platforms = {**ports.platforms, "runpod": _runpod_platform(ports)}
+        runpod = _runpod_platform(ports)
+        ports.platforms = {**ports.platforms, "runpod": runpod}
+        ports.bills = {"runpod": runpod}
     ports.gpu = gpu(ports) if gpu else InlineGpu(ports)
     ports.make_checks = lambda: _checks(ports)
     return ports
@@ -84,10 +97,11 @@ def uses_runpod(org: Organization) -> bool:
 def _runpod_platform(ports: Ports) -> Any:
     """RunPod for every organization that uses it and whose key is there. The key of one is never used for another;
     a missing one is told when the organization is authorized for a release."""
-    from tidegate.platforms.runpod import Allowance, OrganizationSets, RunPodClient, RunPodPlatform, Tenant
-
-    def connect(key: Secret) -> RunPodClient:
-        return RunPodClient(ports.settings.runpod_api_url, ports.settings.runpod_data_url, key)
+    from tidegate.platforms.runpod import (
+        OrganizationSets,
+        RunPodPlatform,
+        Tenant,
+    )
 
     organizations: dict[str, OrganizationSets] = {}
     for org in ports.organizations.values():
@@ -99,20 +113,34 @@ def _runpod_platform(ports: Ports) -> Any:
                 if config.platform == "runpod" and config.runpod is not None
             }
             try:
-                client = connect(key)
+                client = _connect(ports.settings, key, lambda org=org: credential_of(ports, org, "runpod"))
             except Refused:
                 # What is stored is no key. The authorization of a release says so; other work goes on.
                 continue
-            price = org.limits.max_price_per_hour_usd
-            allowance = Allowance(
-                gpu_types=org.limits.gpu_types,
-                data_centers=org.limits.data_centers,
-                gpus_per_worker=org.limits.gpus_per_set,
-                max_price_per_hour_usd=None if price is None else Decimal(str(price)),
+            tenant = Tenant(
+                org.name,
+                credential_name("runpod", org.name),
+                services,
+                runpod_allowance(org),
+                remember=lambda resource: remember_resource(ports.ledger, resource),
+                engine_keys=lambda is_made, name=org.name: engine_keys(ports, name, is_made=is_made),
             )
-            tenant = Tenant(org.name, credential_name("runpod", org.name), services, allowance)
             organizations[org.name] = OrganizationSets(tenant, client, memory_of=gpu_memory_of)
-    return RunPodPlatform(organizations, connect)
+    return RunPodPlatform(organizations, lambda key: _connect(ports.settings, key))
+
+
+def runpod_allowance(org: Organization) -> Any:
+    """The organization's limits in RunPod's words."""
+    from tidegate.platforms.runpod import Allowance, Cloud
+
+    price = org.limits.max_price_per_hour_usd
+    return Allowance(
+        gpu_types=org.limits.gpu_types,
+        data_centers=org.limits.data_centers,
+        gpus_per_worker=org.limits.gpus_per_set,
+        clouds=tuple(Cloud[cloud.upper()] for cloud in org.limits.clouds),
+        max_price_per_hour_usd=None if price is None else Decimal(str(price)),
+    )
 
 
 def credential_of(ports: Ports, org: Organization, platform: str) -> Secret | None:
@@ -124,17 +152,31 @@ def credential_of(ports: Ports, org: Organization, platform: str) -> Secret | No
         return None
 
 
+def engine_keys(ports: Ports, org: str, *, is_made: bool = False) -> EngineKeys | None:
+    """What the keys of an organization's public sets come from. Only who makes sets makes it: a gateway that made one
+    of its own would present keys that no set knows."""
+    name = engine_keys_name(org)
+    found = ports.secrets.ensure(name) if is_made else ports.secrets.get(name)
+    return EngineKeys.parse(found) if found else None
+
+
 def runpod_client(ports: Ports, org: Organization) -> Any:
     """A client with the organization's key, to be closed by the caller; None when there is no usable key."""
-    from tidegate.platforms.runpod import RunPodClient
-
     key = credential_of(ports, org, "runpod")
     if key is None:
         return None
     try:
-        return RunPodClient(ports.settings.runpod_api_url, ports.settings.runpod_data_url, key)
+        return _connect(ports.settings, key)
     except Refused:
         return None
+
+
+def _connect(settings: Settings, key: Secret, read_key: Callable[[], Secret | None] | None = None) -> Any:
+    """`read_key` gives the key that is stored now. Raises: Refused for a key that is none."""
+    from tidegate.platforms.runpod import RunPodClient
+
+    urls = (settings.runpod_api_url, settings.runpod_data_url)
+    return RunPodClient(*urls, key, read_key=read_key, pod_url=settings.runpod_pod_url)
 
 
 def gpu_memory_of(spec: SetSpec) -> int:
@@ -248,11 +290,19 @@ def client_keys(ports: Ports) -> list[Any]:
 
 
 def platform_credential(ports: Ports, org: str, name: str) -> Secret | None:
-    """What the gateway presents to a set elsewhere: the organization's own credential of one platform, and no other.
+    """What the gateway presents to a set elsewhere: the organization's own credential of one platform, or the key of
+    one of its own public sets, and no other.
 
-    Routes name it by platform and organization, wherever it is kept, so that no path and no variable stands in them.
+    Routes name it by platform and organization, or by set, wherever it is kept, so that no path and no variable stands
+    in them.
     """
     known = ports.organizations.get(org)
+    of_engine = parse_engine_credential(name)
+    if of_engine is not None:
+        key_id, set_name = of_engine
+        owner = owner_of_set(set_name)
+        keys = engine_keys(ports, org) if known and owner and owner.org == org else None
+        return keys.key_of(set_name, key_id) if keys else None
     for platform in ports.platforms if known else ():
         if known and name == credential_name(platform, org):
             return credential_of(ports, known, platform)

@@ -64,6 +64,13 @@ class RunPodVariables(BaseVariables):
         title="Start timeout",
         description="Seconds until the container must run.",
     )
+    capacity_wait_s: int = Field(
+        default=3600,
+        ge=0,
+        le=86400,
+        title="Wait for GPUs",
+        description="Seconds that the run waits while no wanted GPU is to be had; 0 to fail at once.",
+    )
     secret_env: dict[str, RunPodSecret] = Field(
         default_factory=dict,
         title="Secrets",
@@ -102,6 +109,7 @@ class RunPodJobConfiguration(BaseJobConfiguration):
     data_center_ids: list[str] = Field(default_factory=list)
     timeout_s: int = Field(default=3600, ge=60, le=86400)
     start_timeout_s: int = Field(default=900, ge=30, le=7200)
+    capacity_wait_s: int = Field(default=3600, ge=0, le=86400)
     secret_env: dict[str, RunPodSecret] = Field(default_factory=dict)
     prefect_auth_secret: RunPodSecret | None = None
     prefect_api_url: str | None = None

@@ -19,14 +19,21 @@ OVER = {PodStatus.EXITED: 0, PodStatus.ERROR: 1, PodStatus.TERMINATED: 1}
 
 @dataclass(frozen=True)
 class Sight:
-    """What is known of a pod. `exit_code` is set once it is over; `is_gone` once RunPod does not know it any more."""
+    """What is known of a pod. `exit_code` is set once it is over; `is_gone` once RunPod does not know it any more.
+
+    Before the first look nothing is known, so it does not count as starting either.
+    """
 
     pod_id: str
     lines: tuple[LogLine, ...] = ()
     cursor: str | None = None
-    is_starting: bool = True
+    is_starting: bool = False
     is_gone: bool = False
     exit_code: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_gone or self.exit_code is not None
 
 
 def look(client: RunPodClient, before: Sight, bounds: LogBounds = LOOK) -> Sight:

@@ -8,6 +8,7 @@ from tidegate.access.secret_store import (
     SecretStore,
     api_key_name,
     credential_name,
+    engine_keys_name,
     new_api_key,
     request_keys_name,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "SecretStore",
     "api_key_name",
     "credential_name",
+    "engine_keys_name",
     "load_organizations",
     "mask",
     "new_api_key",

@@ -17,6 +17,7 @@ ENVIRONMENT_PREFIX = "TIDEGATE_SECRET_"
 PROBE_KEY = "tidegate-probe-key"
 PREFECT_AUTH = "prefect-auth"
 REQUEST_KEYS_PREFIX = "request-keys-"
+ENGINE_KEYS_PREFIX = "engine-keys-"
 FORBIDDEN_MODE = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -33,6 +34,11 @@ def new_api_key(org: str) -> Secret:
 def credential_name(platform: str, org: str) -> str:
     """Name of the secret that proves an organization to a platform."""
     return f"{platform}-credential-{org}"
+
+
+def engine_keys_name(org: str) -> str:
+    """Name of the secret that the keys of an organization's public sets are derived from."""
+    return f"{ENGINE_KEYS_PREFIX}{org}"
 
 
 def request_keys_name(org: str) -> str:
@@ -199,7 +205,7 @@ def _new_value(name: str, random_text: str) -> str:
         return f"tg_probe_{random_text}"
     if match := re.match(r"^org-(.+)-api-key$", name):
         return _api_key(match[1], random_text)
-    if name.startswith(REQUEST_KEYS_PREFIX):
+    if name.startswith((REQUEST_KEYS_PREFIX, ENGINE_KEYS_PREFIX)):
         return f"k1 {random_text}"
     return random_text
 

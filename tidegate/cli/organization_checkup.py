@@ -62,7 +62,8 @@ def _on_runpod(ports: Ports, org: Organization, ref: ServiceRef, config: Service
         # Told above, with its remedy.
         return
     try:
-        for fact in readiness(client, config.runpod, config.max_memory_bytes):
+        allowance = wiring.runpod_allowance(org)
+        for fact in readiness(client, config.runpod, config.max_memory_bytes, allowance):
             yield Finding(f"{ref} {fact.name}", LEVELS[fact.is_ok], fact.text, fact.remedy)
     finally:
         client.close()

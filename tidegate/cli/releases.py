@@ -390,8 +390,11 @@ def coloured_state(state: str) -> str:
 
 
 def _details(ports: "Ports", found: "Release") -> object:
+    from tidegate.steps.costs import cost_data, release_cost
+
     return {
         "release": as_data(found),
+        "cost": cost_data(release_cost(ports, found)),
         "journal": as_data(ports.ledger.entries(found.id)),
         "evidence": as_data(ports.ledger.evidence(found.id)),
     }

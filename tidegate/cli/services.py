@@ -59,6 +59,7 @@ def observe(settings: "Settings", ports: "Ports") -> dict[str, Any]:
         "processes": [_process(process) for process in record.processes] if record else [],
         "gateways": [_gateway(gateway, ports.ledger.generation()) for gateway in ports.ledger.gateways()],
         "services": services(ports),
+        "costs": costs(ports),
     }
 
 
@@ -83,6 +84,29 @@ def services(ports: "Ports") -> list[dict[str, Any]]:
     return found
 
 
+def costs(ports: "Ports") -> list[dict[str, Any]]:
+    """Each organization whose sets cost money: per hour now, and this month against its budget."""
+    from tidegate.steps.costs import cost_data, month_to_date, usd_per_hour
+
+    rows: list[dict[str, Any]] = []
+    for org in ports.organizations.values():
+        month = month_to_date(ports, org.name)
+        hourly = usd_per_hour(ports, org.name)
+        if month is None and hourly is None:
+            continue
+        rows.append(
+            {
+                "org": org.name,
+                "usd_per_hour": hourly or 0.0,
+                "month": cost_data(month.total) if month else None,
+                "is_billed": month.is_billed if month else True,
+                "exceeded": month.exceeded if month else [],
+                "monthly_budget_usd": org.monthly_budget_usd,
+            }
+        )
+    return rows
+
+
 def _sets(ports: "Ports", ref: Any) -> list[dict[str, Any]]:
     from tidegate.domain import SetStatus
 
@@ -99,6 +123,7 @@ def _sets(ports: "Ports", ref: Any) -> list[dict[str, Any]]:
                 "state": now.state.value,
                 "restarts": now.restarts,
                 "memory_bytes": now.memory_bytes,
+                "usd_per_hour": now.usd_per_hour,
             }
         )
     return rows
@@ -172,12 +197,39 @@ def _print(seen: dict[str, Any], settings: "Settings") -> None:
         release = f"{item['release']['id']} {item['release']['state']}" if item["release"] else ""
         first = (item["service"], item["champion"] or "[dim]nothing yet[/dim]", release)
         sets = [
-            (f"{one['weight']} %", _coloured(one["state"]), _mebibytes(one["memory_bytes"]), one["set"])
+            (
+                f"{one['weight']} %",
+                _coloured(one["state"]),
+                _mebibytes(one["memory_bytes"]),
+                "" if one["usd_per_hour"] is None else f"{one['usd_per_hour']:.2f}",
+                one["set"],
+            )
             for one in item["sets"]
         ]
-        for number, cells in enumerate(sets or [("", "", "", "")]):
+        for number, cells in enumerate(sets or [("", "", "", "", "")]):
             rows.append((*(first if number == 0 else ("", "", "")), *cells))
-    print_table(("SERVICE", "CHAMPION", "RELEASE", "TRAFFIC", "STATE", "MEMORY", "SET"), rows)
+    columns = ["SERVICE", "CHAMPION", "RELEASE", "TRAFFIC", "STATE", "MEMORY", "USD/H", "SET"]
+    if not seen["costs"]:
+        # Nothing costs money here: no column of blanks.
+        columns.remove("USD/H")
+        rows = [(*row[:-2], row[-1]) for row in rows]
+    print_table(tuple(columns), rows)
+    for item in seen["costs"]:
+        say(cost_line(item))
+
+
+def cost_line(item: dict[str, Any]) -> str:
+    month = item["month"] or {"billed_usd": 0.0, "not_billed_yet_usd": 0.0}
+    spent = month["billed_usd"] + month["not_billed_yet_usd"]
+    budget = item["monthly_budget_usd"]
+    of_budget = f" of {budget:.2f}" if budget is not None else ""
+    note = "" if item["is_billed"] else " (the bill cannot be read: all of it is estimated)"
+    for name in item["exceeded"]:
+        note += f"; [red]more was billed for {escape(name)} than it can cost[/red]"
+    return (
+        f"{escape(item['org'])}: {item['usd_per_hour']:.2f} USD/h now; {spent:.2f}{of_budget} USD this month, "
+        f"{month['not_billed_yet_usd']:.2f} of it not billed yet{note}"
+    )
 
 
 def _coloured(state: str) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidegate.domain.api_keys import LOCAL_KEY_NAME, ApiKey, ApiKeyState, key_digest
     from tidegate.domain.artifact import ModelVersion
+    from tidegate.domain.costs import Charge, Cost, Resource, cost_of, in_turn, month_start
+    from tidegate.domain.engine_keys import EngineKeys, engine_credential, parse_engine_credential
     from tidegate.domain.errors import (
         CapacityShortage,
         Fenced,
@@ -52,6 +54,9 @@ __all__ = [
     "ApiKey",
     "ApiKeyState",
     "CapacityShortage",
+    "Charge",
+    "Cost",
+    "EngineKeys",
     "Evidence",
     "Fenced",
     "Gate",
@@ -76,6 +81,7 @@ __all__ = [
     "ReleaseRequest",
     "ReleaseState",
     "RequestProof",
+    "Resource",
     "Role",
     "Route",
     "RunPodServiceConfig",
@@ -93,11 +99,16 @@ __all__ = [
     "TrustedKey",
     "Upstream",
     "Verdict",
+    "cost_of",
+    "engine_credential",
     "fold",
     "idempotency_key",
+    "in_turn",
     "key_digest",
+    "month_start",
     "owner_of_set",
     "parameters_digest",
+    "parse_engine_credential",
     "role_for",
     "set_name",
 ]
@@ -110,6 +121,8 @@ _HOMES = {
         "key_digest",
     ),
     "artifact": ("ModelVersion",),
+    "costs": ("Charge", "Cost", "Resource", "cost_of", "in_turn", "month_start"),
+    "engine_keys": ("EngineKeys", "engine_credential", "parse_engine_credential"),
     "errors": (
         "CapacityShortage",
         "Fenced",

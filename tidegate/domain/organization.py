@@ -128,7 +128,9 @@ class Organization(BaseModel):
     )
     limits: Limits = Limits()
     monthly_budget_usd: float | None = Field(
-        default=None, ge=0, description="Most that its releases may cost in a calendar month (UTC)."
+        default=None,
+        ge=0,
+        description="Most that its sets may cost in a calendar month (UTC): no release is begun beyond it.",
     )
     people: dict[Person, Role] = Field(default_factory=dict, description="Person -> role.")
     machines: dict[Machine, Role] = Field(

@@ -7,6 +7,19 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 DATA_CENTER_OF_VOLUME = "A network volume lives in one data centre, and pins the set to it."
+NOT_OF_A_POD = frozenset(
+    {
+        "pools",
+        "min_workers",
+        "max_workers",
+        "requests_per_worker",
+        "idle_timeout_s",
+        "request_timeout_s",
+        "flashboot",
+    }
+)
+"""A pod is one machine of one type, without a scaler, and its proxy has a limit of its own."""
+ONLY_OF_A_POD = frozenset({"clouds"})
 
 
 class RunPodServiceConfig(BaseModel):
@@ -14,9 +27,10 @@ class RunPodServiceConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    kind: Literal["load_balancer", "queue"] = Field(
+    kind: Literal["load_balancer", "queue", "pod"] = Field(
         default="load_balancer",
-        description="load_balancer streams natively; queue keeps requests and gives them to workers as jobs.",
+        description="load_balancer streams natively; queue keeps requests and gives them to workers as jobs; pod is "
+        "one machine that runs, and is paid, until the set is removed.",
     )
     image: str = Field(min_length=1, description="Worker image, by digest or by a tag that is never reused.")
     model_url: str = Field(
@@ -28,6 +42,11 @@ class RunPodServiceConfig(BaseModel):
     )
     pools: tuple[str, ...] = Field(default=("*",), min_length=1, description="Shell patterns of GPU pools.")
     gpus_per_worker: int = Field(default=1, ge=1)
+    clouds: tuple[Literal["secure", "community"], ...] = Field(
+        default=("secure", "community"),
+        min_length=1,
+        description="Whose machines a pod may run on, of those that the organization's limits allow.",
+    )
     data_centers: tuple[str, ...] = Field(
         default=(), description="Where sets may run; empty leaves it to RunPod, which finds room most often."
     )
@@ -63,6 +82,9 @@ class RunPodServiceConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        foreign = sorted(self.model_fields_set & (NOT_OF_A_POD if self.kind == "pod" else ONLY_OF_A_POD))
+        if foreign:
+            raise ValueError(f"{', '.join(foreign)} mean nothing for kind {self.kind}: leave them out")
         if self.min_workers > self.max_workers:
             raise ValueError("min_workers must not exceed max_workers")
         if "{digest}" not in self.model_url and "{path}" not in self.model_url:
@@ -73,6 +95,11 @@ class RunPodServiceConfig(BaseModel):
         if twice:
             raise ValueError(f"{', '.join(twice)} stand in env and in secret_env")
         return self
+
+    @property
+    def worker_bounds(self) -> tuple[int, int]:
+        """Fewest and most workers of a set; a pod is one."""
+        return (1, 1) if self.kind == "pod" else (self.min_workers, self.max_workers)
 
     def model_location(self, digest: str, path: str) -> str:
         """Where the workers of one set find the file."""

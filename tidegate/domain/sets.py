@@ -61,6 +61,9 @@ class SetStatus(BaseModel):
     since: datetime | None = None
     load_seconds: float | None = Field(default=None, description="Start of the process to ready.")
     memory_bytes: int | None = None
+    usd_per_hour: float | None = Field(
+        default=None, description="What it costs per hour now; None where sets cost nothing."
+    )
 
     @property
     def is_ready(self) -> bool:

@@ -1,5 +1,7 @@
 """What the ledger remembers of sets: the spec that they were asked for and the last recorded state."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -63,6 +65,13 @@ class SetsPart(Part):
             wanted = wanted.where(SetRow.org == ref.org, SetRow.service == ref.service)
         with self._database.read() as session:
             return [_told(row) for row in session.scalars(wanted)]
+
+    def sets_since(self, org: str, at: datetime) -> list[tuple[str, datetime | None]]:
+        """Names of the organization's sets that existed at some time since then, and when they were deleted."""
+        is_later = SetRow.deleted_at.is_(None) | (SetRow.deleted_at >= at)
+        wanted = select(SetRow).where(SetRow.org == org, is_later).order_by(SetRow.number)
+        with self._database.read() as session:
+            return [(row.name, row.deleted_at) for row in session.scalars(wanted)]
 
 
 def _get(session: Session, name: str) -> SetRow:

@@ -1,9 +1,18 @@
 """What Tidegate asks of a platform. Every vendor folder implements exactly this."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
-from tidegate.domain import Secret, SetSpec, SetStatus
+from tidegate.domain import Charge, Secret, SetSpec, SetStatus
+
+
+class Bills(Protocol):
+    """A platform that costs money tells what it charged. Platforms without this cost nothing."""
+
+    def charges(self, org: str, since: datetime, until: datetime) -> Sequence[Charge]:
+        """What was billed for the organization's account, by resource and hour. Raises: Refused, Transient."""
+        ...
 
 
 class Platform(Protocol):

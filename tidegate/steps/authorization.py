@@ -1,7 +1,5 @@
 """May this organization release this model to this service now? Rows of the authorization gate."""
 
-from datetime import UTC
-
 from tidegate.access import credential_name
 from tidegate.access.asking import allow_unsigned
 from tidegate.domain import (
@@ -12,11 +10,11 @@ from tidegate.domain import (
     Permission,
     Refused,
     Release,
-    ReleaseState,
     Secret,
     TidegateError,
     Verdict,
 )
+from tidegate.steps.costs import month_to_date_usd
 from tidegate.steps.ports import Ports
 from tidegate.steps.provenance import check_provenance, publishers_of
 from tidegate.validation import PROVENANCE_CHECK
@@ -193,18 +191,6 @@ def _budget(ports: Ports, release: Release) -> Evidence:
         remedy=remedy if problems else "",
         estimated_usd=plan.estimated_usd,
         month_to_date_usd=spent,
-    )
-
-
-def month_to_date_usd(ports: Ports, release: Release) -> float:
-    """What the organization's other releases of this calendar month (UTC) were estimated at. One that was
-    rejected never had a set."""
-    first = ports.clock().astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    others = ports.ledger.releases_since(release.request.org, first)
-    return sum(
-        other.plan.estimated_usd
-        for other in others
-        if other.id != release.id and other.plan and other.state is not ReleaseState.REJECTED
     )
 
 

@@ -19,7 +19,7 @@ from tidegate.domain import (
     ServiceConfig,
     ServiceRef,
 )
-from tidegate.platforms.protocol import Platform
+from tidegate.platforms.protocol import Bills, Platform
 from tidegate.release import Controller, Step
 from tidegate.release.ports import Checks, Ledger
 from tidegate.settings import Settings
@@ -39,6 +39,7 @@ class ReleaseLedger(Ledger, Protocol):
     def live_api_keys(self) -> list[ApiKey]: ...
     def register_api_key(self, org: str, name: str, digest: str, *, created_by: str) -> None: ...
     def find_active(self, key: str) -> Release | None: ...
+    def sets_since(self, org: str, at: datetime) -> list[tuple[str, datetime | None]]: ...
     def releases_since(self, org: str, at: datetime) -> list[Release]: ...
     def spend(self, proof: RequestProof, release_id: str) -> None: ...
     def proofs(self, release_id: str, action: Action | None = None) -> list[RequestProof]: ...
@@ -96,6 +97,8 @@ class Ports:
     platforms: Mapping[str, Platform]
     secrets: Secrets
     gateway_url: Callable[[], str]
+    bills: Mapping[str, Bills] = field(default_factory=dict[str, Bills])
+    """The platforms that cost money."""
     gpu: GpuRunner | None = None
     make_checks: Callable[[], Checks] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tidegate.domain import JournalEntry, Release, ReleaseState, Verdict
+from tidegate.steps.costs import release_cost
 from tidegate.steps.ports import Ports
 
 OUTCOMES = {
@@ -30,7 +31,7 @@ def release_markdown(ports: Ports, release_id: str) -> str:
         "",
         f"**Why:** {release.reason}",
         "",
-        _facts(release),
+        _facts(release, cost_text(ports, release)),
         "",
         "## Evidence",
         "",
@@ -71,7 +72,17 @@ def timeline_rows(entries: list[JournalEntry]) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(release: Release) -> str:
+def cost_text(ports: Ports, release: Release) -> str:
+    """What the release was planned to cost, and what its set cost until now; empty where sets cost nothing."""
+    cost = release_cost(ports, release)
+    if cost is None:
+        return ""
+    assert release.plan is not None, "without a plan there is no set"
+    hours = ports.service(release.ref).policy.budget.release_hours
+    return f"{cost}; planned with {release.plan.estimated_usd:.2f} USD for {hours:g} h"
+
+
+def _facts(release: Release, cost: str = "") -> str:
     rows: list[dict[str, Any]] = [
         {"": "release", " ": f"`{release.id}` (epoch {release.epoch})"},
         {"": "requested by", " ": f"{release.request.requested_by} ({release.request.trigger})"},
@@ -88,6 +99,8 @@ def _facts(release: Release) -> str:
             {"": "ladder", " ": " -> ".join(f"{step} %" for step in plan.ladder)},
             {"": "policy", " ": f"`{plan.policy_digest[:12]}`"},
         ]
+    if cost:
+        rows.append({"": "cost", " ": cost})
     return markdown_table(["", " "], rows)
 
 

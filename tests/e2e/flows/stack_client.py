@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from tidegate import steps, wiring
 from tidegate.access import PREFECT_AUTH
 from tidegate.domain import Release, ServiceRef
+from tidegate.engines.llama_server import find_binary
+from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.settings import SOURCE_ROOT, Settings
 from tidegate.stack.launching import running_stack
 from tidegate.stack.prefect_api import PrefectApi
@@ -21,7 +24,36 @@ from tidegate.stack.prefect_api import PrefectApi
 MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
 SUPPORT = ServiceRef("swaggystacks", "support-chat")
 RESEARCH = ServiceRef("scientiacapital", "research-desk")
+CLOUD = ServiceRef("swaggystacks", "cloud-chat")
 RUN_TIMEOUT_S = 300.0
+
+
+def emulated_runpod() -> MockRunPodEnvironment:
+    """Its workers run this installation's engine."""
+    worker_env = {"TIDEGATE_ENGINE_BIN_DIR": str(find_binary("llama-server").parent)}
+    return MockRunPodEnvironment(worker_env=worker_env, timings={"image_pull_s": 0.05})
+
+
+def with_a_service_on_runpod(folder: Path) -> Path:
+    """The demo's organizations, of which SwaggyStacks has one service more, `cloud-chat`."""
+    for name in ("policies", "pools", "demo"):
+        (folder / name).symlink_to(SOURCE_ROOT / "deployments" / name)
+    (folder / "organizations").mkdir()
+    for file in (SOURCE_ROOT / "deployments" / "organizations").glob("*.yaml"):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if content["name"] == CLOUD.org:
+            content["credentials"]["runpod"] = "env:RUNPOD_KEY"
+            content["services"][CLOUD.service] = content["services"][SUPPORT.service] | {
+                "platform": "runpod",
+                "runpod": {
+                    "image": "registry.example/tidegate-worker:1.0.0",
+                    "model_url": "file://{path}",
+                    "max_workers": 1,
+                    "max_price_per_hour_usd": 1.0,
+                },
+            }
+        (folder / "organizations" / file.name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder
 
 
 @dataclass(frozen=True)
@@ -34,10 +66,14 @@ class Run:
 
 
 class Stack:
-    """One home; `up` and `down` are the user's commands."""
+    """One home; `up` and `down` are the user's commands. One of its services runs on an emulated RunPod."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, runpod: MockRunPodEnvironment):
         self.home = home
+        self.runpod = runpod
+        deployments = home.with_name("deployments")
+        deployments.mkdir()
+        self.deployments = with_a_service_on_runpod(deployments)
 
     def tidegate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -52,7 +88,15 @@ class Stack:
     def environment(self) -> dict[str, str]:
         foreign = ("PREFECT_", "TIDEGATE_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        return kept | {"TIDEGATE_HOME": str(self.home), "PYTHONPATH": str(SOURCE_ROOT), "COLUMNS": "200"}
+        return kept | {
+            "TIDEGATE_HOME": str(self.home),
+            "TIDEGATE_DEPLOYMENTS_DIR": str(self.deployments),
+            "TIDEGATE_RUNPOD_API_URL": self.runpod.api_url,
+            "TIDEGATE_RUNPOD_DATA_URL": self.runpod.data_url,
+            "RUNPOD_KEY": self.runpod.key(CLOUD.org).reveal(),
+            "PYTHONPATH": str(SOURCE_ROOT),
+            "COLUMNS": "200",
+        }
 
     def connect(self) -> None:
         """Open the ledger and the API of the stack that is up."""
@@ -61,8 +105,10 @@ class Stack:
         self.settings = Settings(
             home=self.home,
             ledger_url=f"sqlite:///{self.home / 'ledger.sqlite3'}",
-            deployments_dir=SOURCE_ROOT / "deployments",
+            deployments_dir=self.deployments,
             runtime_dir=self.home / "run",
+            runpod_api_url=self.runpod.api_url,
+            runpod_data_url=self.runpod.data_url,
         )
         self.ports = wiring.load(self.settings)
         auth = self.ports.secrets.get(PREFECT_AUTH)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from stack_client import RESEARCH, SUPPORT, Stack, wait_until
+from stack_client import CLOUD, RESEARCH, SUPPORT, Stack, wait_until
 
 from deployments.demo.variants import derive
 from tidegate import steps
@@ -263,3 +263,14 @@ def test_a_form_with_a_wrong_choice_is_refused_by_the_server(stack: Stack) -> No
     )
     assert answer.status_code in (409, 422)
     assert "nobody" in answer.text
+
+
+def test_flows_release_to_runpod_what_they_release_here_and_leave_no_orphan(stack: Stack) -> None:
+    """Last, because sets at RunPod stay up until the emulator ends."""
+    for version, end in (("v1", "Promoted"), ("v2", "Promoted"), ("v3-regressed", "RolledBack")):
+        run = stack.run("release/release", stack.request(CLOUD, "pipit", version))
+        assert run.state_name == end, (version, run)
+    assert stack.live(CLOUD) == "v2"
+    released = [one for one in stack.ports.ledger.list_releases(ref=CLOUD) if one.state is ReleaseState.DONE]
+    billed = {endpoint["name"] for endpoint in stack.runpod.control.state()["endpoints"]}
+    assert billed == {one.plan.green_set for one in released if one.plan}

@@ -9,12 +9,12 @@ import psutil
 DEADLINE_S = 30.0
 
 
-def until(what: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
-    """Wait for a condition; fails with what was seen last."""
+def until(what: Callable[[], object], deadline_s: float = DEADLINE_S, pause_s: float = 0.01) -> None:
+    """Wait for a condition; fails with what was seen last. A look that costs much wants a longer pause."""
     deadline = time.monotonic() + deadline_s
     while not (seen := what()):
         assert time.monotonic() < deadline, f"it never came true; last seen: {seen!r}"
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 def engine_processes(root: Path) -> list[psutil.Process]:

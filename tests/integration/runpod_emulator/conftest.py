@@ -32,7 +32,8 @@ SHORT = {
     "webhook_gap_s": 0.1,
     "lb_wait_s": 20.0,
 }
-IMAGES = {"standin": STANDIN, "sdk-worker": SDK_WORKER, "shell": "/bin/sh -c {args}"}
+PAGES = f"{sys.executable} {FOLDER / 'pages.py'}"
+IMAGES = {"standin": STANDIN, "pages": PAGES, "sdk-worker": SDK_WORKER, "shell": "/bin/sh -c {args}"}
 
 
 class Account:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.runpod_emulator.conftest import Account, eventually, remove_everything
 
+ONE_WORKER = {"min": 1, "max": 1}
 CLIENT = """
 import json, os, sys
 import runpod
@@ -40,12 +41,22 @@ def account(runpod):
 
 
 @pytest.fixture(scope="module")
-def endpoint(account):
-    made = account.endpoint("sdk", image="sdk-worker:1", workers={"min": 1, "max": 1})
+def shared_endpoint(account):
+    return account.endpoint("sdk", image="sdk-worker:1", workers=ONE_WORKER)
+
+
+@pytest.fixture
+def endpoint(account, shared_endpoint):
+    """With its worker ready, also after the test that sent it away: tests run in any order."""
+    path = f"/v2/serverless/{shared_endpoint['id']}"
+    if not account.workers(shared_endpoint):
+        account.ok("PATCH", path, {"workers": ONE_WORKER})
     eventually(
-        lambda: account.workers(made), lambda seen: [one["status"] for one in seen] == ["IDLE"], limit_s=60
+        lambda: account.workers(shared_endpoint),
+        lambda seen: [one["status"] for one in seen] == ["IDLE"],
+        limit_s=60,
     )
-    return made
+    return shared_endpoint
 
 
 @pytest.fixture
@@ -109,7 +120,6 @@ def test_openais_client_raises_its_own_errors(runpod, endpoint):
 
 
 def test_the_sdks_worker_drains_without_losing_its_job(account, endpoint):
-    """The last test of the module: its worker leaves."""
     identifier = account.run(endpoint, input={"sleep_s": 2})
     account.job_in(endpoint, identifier, "IN_PROGRESS")
     account.ok("PATCH", f"/v2/serverless/{endpoint['id']}", {"workers": {"min": 0, "max": 0}})

@@ -1,5 +1,6 @@
 """Pods: processes with states, actions, logs and a price."""
 
+import httpx
 import psutil
 
 from tests.integration.runpod_emulator.conftest import eventually
@@ -123,3 +124,46 @@ def test_a_deleted_volume_takes_its_files_with_it(account, runpod):
     (folder / "x").write_text("x")
     account.call("DELETE", f"/v2/network-volumes/{volume['id']}")
     assert not folder.exists()
+
+
+def test_a_pods_port_is_open_to_everybody_and_gets_requests_as_they_were_sent(account, runpod):
+    made = pod(account, "p12", "", image="pages", env={"PORT": "8000"}, ports=["8000/http", "22/tcp"])
+    base = f"{runpod.data_url}/pod/{made['id']}"
+    told = eventually(
+        lambda: httpx.get(f"{base}/8000/a%2Fb?c=d", headers={"Authorization": "Bearer mine"}),
+        lambda reply: reply.status_code == 200,
+    ).json()
+    assert told == {"path": "/a%2Fb?c=d", "authorization": "Bearer mine"}
+    # A port that is not listed, or is no HTTP, has no name at the proxy; nor has a pod that is not there.
+    for path in ("/9000/", "/22/"):
+        assert httpx.get(base + path).status_code == 404
+    assert httpx.get(f"{runpod.data_url}/pod/none/8000/").status_code == 404
+
+    act(account, made, "stop")
+    assert httpx.get(f"{base}/8000/").status_code == 502
+
+
+def test_the_edge_ends_a_reply_of_a_pod_that_says_nothing_for_too_long(account, runpod):
+    made = pod(account, "p13", "", image="pages", env={"PORT": "8000"}, ports=["8000/http"])
+    base = f"{runpod.data_url}/pod/{made['id']}/8000"
+    eventually(lambda: httpx.get(f"{base}/"), lambda reply: reply.status_code == 200)
+    runpod.faults.set("edge_limit_s", 0.2, scope=made["id"])
+    assert httpx.get(f"{base}/silent").status_code == 524
+
+
+def test_a_pod_whose_machine_is_lost_cannot_be_started_there_again(account, runpod):
+    made = pod(account, "p14", "sleep 60")
+    in_status(account, made, "RUNNING")
+    runpod.faults.set("host_lost", scope=made["id"])
+    lost = in_status(account, made, "ERROR")
+    assert lost["cost"] == 0.0
+    refused = act(account, made, "start")
+    assert (refused.status_code, "not enough free GPUs" in refused.json()["detail"]) == (400, True)
+
+
+def test_stock_runs_out_by_cloud(account, runpod):
+    runpod.faults.set("stock_out", scope="SECURE")
+    body = {"name": "p15", "image": "shell", "args": "'sleep 60'", "gpu": {"id": "NVIDIA L4", "count": 1}}
+    assert account.call("POST", "/v2/pods", body).status_code == 400
+    made = account.ok("POST", "/v2/pods", {**body, "cloud": "COMMUNITY"})
+    assert (made["cloud"], made["cost"]) == ("COMMUNITY", 0.36)

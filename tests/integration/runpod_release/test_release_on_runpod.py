@@ -11,21 +11,27 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from tidegate import steps, wiring
 from tidegate.benchmark.traffic import TrafficClient
-from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, ServiceRef, Verdict
+from tidegate.cli.services import costs
+from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, Secret, ServiceRef, Verdict
 from tidegate.engines.llama_server import find_binary
 from tidegate.platforms.runpod import RunPodPlatform
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.settings import SOURCE_ROOT, Settings
 from tidegate.stack.port_choice import choose_ports
 from tidegate.steps import Ports
+from tidegate.steps.reporting import release_markdown
 
 SUPPORT = ServiceRef("swaggystacks", "support-chat")
+ON_PODS = ServiceRef("swaggystacks", "pod-chat")
+KEY_VARIABLE = "TIDEGATE_SECRET_RUNPOD_KEY"
 MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
 PROMPTS = ["What is the capital of France?", "What is 2 plus 3?"]
 
@@ -55,8 +61,19 @@ def organizations_on_runpod(folder: Path) -> Path:
                     "max_price_per_hour_usd": 1.0,
                 },
             }
+            content["services"][ON_PODS.service] = on_pods(content["services"][SUPPORT.service])
         (folder / "organizations" / file.name).write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder
+
+
+def on_pods(service: dict[str, Any]) -> dict[str, Any]:
+    """The same service on pods, which keeps no set of an earlier version."""
+    runpod = {
+        "kind": "pod",
+        **{name: service["runpod"][name] for name in ("image", "model_url", "max_price_per_hour_usd")},
+    }
+    policy = {"shift": {"ladder": [50, 100], "bake_s": 0.5, "keep_previous": 0}, "budget": {"max_sets": 8}}
+    return service | {"runpod": runpod, "policy": policy}
 
 
 class Installation:
@@ -91,9 +108,9 @@ class Installation:
         wiring.provision_secrets(ports)
         return ports
 
-    def release(self, version: str) -> Release:
+    def release(self, version: str, ref: ServiceRef = SUPPORT) -> Release:
         request = ReleaseRequest(
-            org=SUPPORT.org, service=SUPPORT.service, model="pipit", version=version, requested_by="ada"
+            org=ref.org, service=ref.service, model="pipit", version=version, requested_by="ada"
         )
         wish = steps.request_release(self.ports, request)
         steps.resume(self.ports, wish.id)
@@ -102,6 +119,9 @@ class Installation:
     def endpoints(self) -> set[str]:
         """Names of what an account would be billed for."""
         return {endpoint["name"] for endpoint in self.runpod.control.state()["endpoints"]}
+
+    def pods(self) -> set[str]:
+        return {pod["name"] for pod in self.runpod.control.state()["pods"]}
 
     def sets_of(self, *releases: Release) -> set[str]:
         return {release.plan.green_set for release in releases if release.plan}
@@ -120,12 +140,11 @@ class Installation:
 def installation(
     tmp_path_factory: pytest.TempPathFactory, runpod: MockRunPodEnvironment
 ) -> Iterator[Installation]:
-    name = "TIDEGATE_SECRET_RUNPOD_KEY"
-    os.environ[name] = runpod.key(SUPPORT.org).reveal()
+    os.environ[KEY_VARIABLE] = runpod.key(SUPPORT.org).reveal()
     made = Installation(tmp_path_factory.mktemp("rp") / "home", runpod)
     yield made
     made.end()
-    del os.environ[name]
+    del os.environ[KEY_VARIABLE]
 
 
 def test_releases_on_runpod_cost_clients_nothing_and_leave_only_what_is_owned(
@@ -158,6 +177,48 @@ def test_releases_on_runpod_cost_clients_nothing_and_leave_only_what_is_owned(
     assert over.ok > 100
 
 
+def test_a_release_on_pods_replaces_the_one_before_and_nobody_else_gets_in(
+    installation: Installation,
+) -> None:
+    first = installation.release("v1", ON_PODS)
+    assert first.state is ReleaseState.DONE, first.reason
+    assert installation.pods() == installation.sets_of(first)
+
+    key = installation.ports.secrets.get(f"org-{ON_PODS.org}-api-key")
+    assert key is not None
+    client = TrafficClient(f"{installation.url}/{ON_PODS}/v1", key, PROMPTS, rate_per_s=15)
+    client.start()
+    try:
+        second = installation.release("v2", ON_PODS)
+    finally:
+        over = client.stop()
+
+    assert second.state is ReleaseState.DONE, second.reason
+    assert (over.failed, over.truncated) == (0, 0), over.failures
+    assert over.ok > 30
+    assert installation.pods() == installation.sets_of(second), "the old one is gone"
+    route = installation.ports.ledger.get_route(ON_PODS)
+    assert route is not None
+    [upstream] = route.upstreams
+    assert upstream.credential is not None
+    engine_key = wiring.platform_credential(installation.ports, ON_PODS.org, upstream.credential)
+    assert engine_key is not None
+    # The address is public: without the gateway's key there is no way in, and with it there is.
+    url = f"http://{upstream.host}:{upstream.port}{upstream.path_prefix}/v1/models"
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers={"Authorization": f"Bearer {key.reveal()}"}).status_code == 401
+    assert httpx.get(url, headers={"Authorization": f"Bearer {engine_key.reveal()}"}).status_code == 200
+    # What it costs is told: the old pod's share too, and nothing for those on their own machines.
+    [cost] = costs(installation.ports)
+    assert (cost["org"], cost["monthly_budget_usd"]) == (ON_PODS.org, 200)
+    assert cost["usd_per_hour"] > 0.1
+    assert cost["month"]["billed_usd"] + cost["month"]["not_billed_yet_usd"] > 0
+    assert "| cost |" in release_markdown(installation.ports, first.id)
+    assert "| cost |" in release_markdown(installation.ports, second.id)
+    # Another organization's gateway credential is not given out for it.
+    assert wiring.platform_credential(installation.ports, "scientiacapital", upstream.credential) is None
+
+
 def test_without_capacity_a_release_is_parked_and_costs_nothing(installation: Installation) -> None:
     before = installation.endpoints()
     installation.runpod.faults.set("capacity_400")
@@ -170,6 +231,20 @@ def test_without_capacity_a_release_is_parked_and_costs_nothing(installation: In
         installation.runpod.faults.clear()
         steps.stop_release(installation.ports, parked.id, "ada", "the test is over")
         steps.resume(installation.ports, parked.id)
+
+
+def test_a_rotated_key_is_used_without_a_restart(installation: Installation) -> None:
+    """The key of the account is replaced where it is kept, and the old one is revoked at RunPod."""
+    platform = installation.ports.platforms["runpod"]
+    before = {status.name: status.state for status in platform.list_owned()}
+    old = Secret(os.environ[KEY_VARIABLE])
+    new = installation.runpod.control.add_key(SUPPORT.org, ["api:read", "api:write", "serverless"])
+
+    os.environ[KEY_VARIABLE] = new.reveal()
+    installation.runpod.control.revoke_key(old)
+
+    assert {status.name: status.state for status in platform.list_owned()} == before
+    platform.verify_credential(SUPPORT.org, installation.ports.secrets.get("runpod-key"))
 
 
 def test_doctor_asks_runpod_what_an_organization_lacks(installation: Installation) -> None:
@@ -185,12 +260,13 @@ def test_doctor_asks_runpod_what_an_organization_lacks(installation: Installatio
             env=environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == expected, done.stdout + done.stderr
-        assert installation.runpod.key(SUPPORT.org).reveal() not in done.stdout + done.stderr
+        assert os.environ[KEY_VARIABLE] not in done.stdout + done.stderr
         return {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
 
     sound = findings(0)
     assert sound["credential for runpod"]["level"] == "ok"
     assert "USD/h" in sound[f"{SUPPORT} GPUs"]["text"]
+    assert "(community)" in sound[f"{ON_PODS} GPUs"]["text"], "a pod is one machine, of a cloud"
 
     installation.runpod.faults.set("balance_usd", 0.01)
     installation.runpod.faults.set("stock_out")

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,14 +16,17 @@ import httpx
 import psutil
 import pytest
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelling
 
+from deployments.runpod_worker.capacity import AWAITING
 from tests.integration.platforms.watching import until
+from tests.integration.runpod_worker.flows_image import assemble
 from tidegate.domain import Secret
 from tidegate.platforms.runpod import RunPodClient
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
-from tidegate.platforms.runpod.replies import Pod
+from tidegate.platforms.runpod.replies import Pod, PodStatus
+from tidegate.platforms.runpod.wire import CreatePod, PodGpu
 from tidegate.stack.bootstrap import read_pools
 from tidegate.stack.embedded import QUIET_PREFECT
 from tidegate.stack.prefect_api import PrefectApi
@@ -37,16 +40,59 @@ IMAGE = "registry.example/tidegate-flows:1"
 GPU = "NVIDIA RTX A4000"
 START_S = 90.0
 RUN_S = 120.0
+# Each look asks a server: many more would slow down what they wait for.
+LOOK_S = 0.1
 Answer = TypeVar("Answer")
+
+
+def eventually(what: Callable[[], object]) -> None:
+    until(what, RUN_S, LOOK_S)
+
+
+class Worker:
+    """`prefect worker start`, as a script in the background starts it: with SIGINT ignored."""
+
+    def __init__(self, name: str, home: Path, environment: dict[str, str]):
+        self.name, self._log = name, home / f"{name}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"),
+                    *(sys.executable, "-m", "prefect", "worker", "start", "--type", "runpod", "--pool", POOL),
+                    *("--name", name, "--no-create-pool-if-not-found", "--install-policy", "never"),
+                ],
+                env=environment,
+                cwd=home,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until(lambda: "started!" in self.log() or self.has_ended(), START_S, LOOK_S)
+        assert not self.has_ended(), self.log()
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def end(self, number: signal.Signals) -> int:
+        """Its exit code."""
+        if not self.has_ended():
+            self._process.send_signal(number)
+        return self._process.wait(START_S)
 
 
 class Cloud:
     """What the tests of the worker type look at and act through."""
 
-    def __init__(self, home: Path, url: str, runpod: MockRunPodEnvironment):
-        self.home, self.url, self.runpod = home, url, runpod
+    def __init__(self, home: Path, image: Path, url: str, runpod: MockRunPodEnvironment):
+        self.home, self.image, self.url, self.runpod = home, image, url, runpod
         self.client = RunPodClient(runpod.api_url, runpod.data_url, runpod.key(ORG))
         self.pool_id = self.ask(self._make_pool())
+        self._api = httpx.Client(base_url=url, auth=httpx.BasicAuth(*AUTH.split(":", 1)))
+        self._worker: Worker | None = None
+        self._started = 0
 
     def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run(question)
@@ -57,9 +103,19 @@ class Cloud:
     def pods(self) -> list[Pod]:
         return self.client.control.list_pods()
 
-    def start_run(self, flow: str, parameters: dict[str, Any], **variables: Any) -> FlowRun:
-        """A flow of `pod_flows.py`."""
-        return self.start(flow.replace("_", "-"), f"pod_flows.py:{flow}", str(HERE), parameters, variables)
+    def make_pod(self, name: str) -> Pod:
+        """One that no worker has asked for."""
+        wanted = CreatePod(
+            name=name, image="tidegate-flows", ports=(), gpu=PodGpu(id=GPU), env={"PREFECT_API_URL": "x"}
+        )
+        return self.client.control.create_pod(wanted)
+
+    def start_run(
+        self, flow: str, parameters: dict[str, Any], state: State | None = None, **variables: Any
+    ) -> FlowRun:
+        """A flow of `pod_flows.py`. Workers take only what is scheduled: not what is in another state from the start."""
+        name = flow.replace("_", "-")
+        return self.start(name, f"pod_flows.py:{flow}", str(HERE), parameters, variables, state)
 
     def start(
         self,
@@ -68,6 +124,7 @@ class Cloud:
         path: str | None,
         parameters: dict[str, Any],
         variables: dict[str, Any],
+        state: State | None = None,
     ) -> FlowRun:
         async def create() -> FlowRun:
             async with self.prefect() as client:
@@ -83,76 +140,84 @@ class Cloud:
                 return await client.create_flow_run_from_deployment(
                     deployment,
                     parameters=parameters,
+                    state=state,
                     job_variables={"image": IMAGE, "gpu_types": [GPU], **variables},
                 )
 
         return self.ask(create())
 
     def run(self, run_id: UUID) -> FlowRun:
-        async def read() -> FlowRun:
-            async with self.prefect() as client:
-                return await client.read_flow_run(run_id)
+        return FlowRun.model_validate(self._api.get(f"/flow_runs/{run_id}").raise_for_status().json())
 
-        return self.ask(read())
+    def state(self, run_id: UUID) -> State:
+        state = self.run(run_id).state
+        assert state is not None
+        return state
 
-    def until_over(self, run_id: UUID) -> FlowRun:
-        until(lambda: (state := self.run(run_id).state) is not None and state.is_final(), RUN_S)
-        return self.run(run_id)
+    def until_over(self, run_id: UUID) -> State:
+        """How it ended."""
+        eventually(lambda: self.state(run_id).is_final())
+        return self.state(run_id)
+
+    def until_waiting(self, run_id: UUID) -> State:
+        """Until it waits for a GPU."""
+        eventually(lambda: self.state(run_id).name == AWAITING)
+        return self.state(run_id)
+
+    def until_no_pods(self) -> None:
+        eventually(lambda: not self.pods())
+
+    def until_pod(self, status: PodStatus) -> Pod:
+        """The only pod, once it is so."""
+        eventually(lambda: [pod.status for pod in self.pods()] == [status])
+        (pod,) = self.pods()
+        return pod
 
     def cancel(self, run_id: UUID) -> None:
         async def tell() -> None:
             async with self.prefect() as client:
-                await client.set_flow_run_state(run_id, Cancelling(), force=True)
+                await client.set_flow_run_state(run_id, Cancelling())
 
         self.ask(tell())
 
-    def log(self, run_id: UUID) -> list[str]:
-        async def read() -> list[str]:
-            from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    def log(self, run_id: UUID) -> str:
+        wanted = {"logs": {"flow_run_id": {"any_": [str(run_id)]}}, "sort": "TIMESTAMP_ASC"}
+        lines = self._api.post("/logs/filter", json=wanted).raise_for_status().json()
+        return "\n".join(line["message"] for line in lines)
 
-            async with self.prefect() as client:
-                wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
-                return [line.message for line in await client.read_logs(wanted)]
+    def worker(self) -> "Worker":
+        """One that runs: the last test's where it still does."""
+        if self._worker is None or self._worker.has_ended():
+            self._started += 1
+            self._worker = Worker(f"worker-{self._started}", self.home, self.environment())
+        return self._worker
 
-        return self.ask(read())
+    def sweep(self) -> None:
+        """As a worker does once a minute."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.integration.runpod_worker.sweeper", POOL],
+            env=self.environment() | {"PYTHONPATH": str(ROOT)},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
 
-    @contextmanager
-    def worker(self, name: str = "one") -> Iterator["subprocess.Popen[bytes]"]:
-        """A worker that is ended with everything in it, as at any exit of its process."""
-        log_path = self.home / f"worker-{name}.log"
-        with log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "prefect", "worker", "start", "--type", "runpod"),
-                    *(
-                        "--pool",
-                        POOL,
-                        "--name",
-                        name,
-                        "--no-create-pool-if-not-found",
-                        "--install-policy",
-                        "never",
-                    ),
-                ],
-                env=self._environment() | {"PREFECT_WORKER_QUERY_SECONDS": "1"},
-                cwd=self.home,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            until(lambda: "started!" in log_path.read_text() or process.poll() is not None, START_S)
-            assert process.poll() is None, log_path.read_text()
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.end(signal.SIGKILL)
+        self.client.close()
+        self._api.close()
 
-    def worker_log(self, name: str = "one") -> str:
-        return (self.home / f"worker-{name}.log").read_text()
+    def access(self) -> dict[str, str]:
+        """Where a worker finds RunPod, and the key that it needs there."""
+        return {
+            "TIDEGATE_RUNPOD_API_URL": self.runpod.api_url,
+            "TIDEGATE_RUNPOD_DATA_URL": self.runpod.data_url,
+            "TIDEGATE_SECRET_RUNPOD_CREDENTIAL_SWAGGYSTACKS": self.runpod.key(ORG).reveal(),
+        }
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
@@ -160,9 +225,8 @@ class Cloud:
             "PREFECT_HOME": str(self.home / "prefect"),
             "PREFECT_API_URL": self.url,
             "PREFECT_API_AUTH_STRING": AUTH,
-            "TIDEGATE_RUNPOD_API_URL": self.runpod.api_url,
-            "TIDEGATE_RUNPOD_DATA_URL": self.runpod.data_url,
-            "TIDEGATE_SECRET_RUNPOD_CREDENTIAL_SWAGGYSTACKS": self.runpod.key(ORG).reveal(),
+            **self.access(),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
             **QUIET_PREFECT,
         }
 
@@ -182,16 +246,24 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     secrets = home / "secrets"
     secrets.mkdir(mode=0o700)
     (secrets / "prefect-auth").write_text(AUTH)
+    image = home / "image"
+    image.mkdir()
+    assemble(image)
     with (
         _prefect_server(home) as url,
         MockRunPodEnvironment(
             images={"tidegate-flows": f"{sys.executable} -m deployments.pod"},
-            worker_env={"TIDEGATE_EMULATED_SECRETS_DIR": str(secrets), "PATH": os.environ["PATH"]},
+            worker_env={
+                "TIDEGATE_EMULATED_SECRETS_DIR": str(secrets),
+                "PATH": os.environ["PATH"],
+                # The code of the image, before that of this environment.
+                "PYTHONPATH": str(image),
+            },
         ) as runpod,
     ):
-        made = Cloud(home, url, runpod)
+        made = Cloud(home, image, url, runpod)
         yield made
-        made.client.close()
+        made.close()
 
 
 @contextmanager
@@ -228,12 +300,12 @@ def _prefect_server(home: Path) -> Iterator[str]:
 
     def is_up() -> bool:
         try:
-            return httpx.get(f"{url}/health", auth=tuple(AUTH.split(":", 1)), timeout=2).is_success  # pyright: ignore[reportArgumentType]
+            return httpx.get(f"{url}/health", auth=httpx.BasicAuth(*AUTH.split(":", 1)), timeout=2).is_success
         except httpx.HTTPError:
             return False
 
     try:
-        until(lambda: is_up() or process.poll() is not None, START_S)
+        until(lambda: is_up() or process.poll() is not None, START_S, LOOK_S)
         assert process.poll() is None, (home / "server.log").read_text()
         yield url
     finally:

@@ -1,8 +1,11 @@
 """A worker's environment: what it needs, what it assumes, and how it names what is wrong."""
 
+from pathlib import Path
+
 import pytest
 
 from tidegate_worker.configuration import DEFAULT_INIT_TIMEOUT_S, read_configuration
+from tidegate_worker.engine import engine_command, engine_environment
 from tidegate_worker.problems import CONFIGURATION, WorkerProblem
 
 GOOD = {
@@ -50,6 +53,8 @@ def test_a_queue_worker_needs_no_port_of_a_load_balancer() -> None:
         ("PORT_HEALTH", "8000"),
         ("HEALTH_CHECK_PATH", "/worker"),
         ("RUNPOD_INIT_TIMEOUT", "soon"),
+        ("TIDEGATE_ENGINE_API_KEY", "too-short"),
+        ("TIDEGATE_ENGINE_API_KEY", "two-keys,of-which-the-engine-makes-a-list"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
@@ -65,3 +70,26 @@ def test_queue_mode_away_from_a_queue_endpoint_is_refused() -> None:
         read_configuration({**GOOD, "TIDEGATE_WORKER_MODE": "QUEUE"})
 
     assert refused.value.field == "RUNPOD_WEBHOOK_GET_JOB"
+
+
+def test_a_pod_does_not_start_without_a_key_and_never_tells_it() -> None:
+    key = "the-key-of-a-pod-" + "x" * 32
+    with pytest.raises(WorkerProblem) as refused:
+        read_configuration({**GOOD, "TIDEGATE_WORKER_MODE": "POD"})
+    wanted = read_configuration({**GOOD, "TIDEGATE_WORKER_MODE": "POD", "TIDEGATE_ENGINE_API_KEY": key})
+
+    assert refused.value.field == "TIDEGATE_ENGINE_API_KEY"
+    assert wanted.engine_key == key
+    assert key not in repr(wanted)
+
+
+def test_an_engine_gets_its_key_by_its_environment_and_never_by_its_command_line() -> None:
+    key = "the-key-of-a-pod-" + "x" * 32
+    wanted = read_configuration({**GOOD, "TIDEGATE_ENGINE_API_KEY": key})
+
+    command = engine_command(Path("llama-server"), Path("m.gguf"), wanted, "127.0.0.1", 1)
+
+    assert key not in " ".join(command)
+    assert engine_environment({"TIDEGATE_ENGINE_API_KEY": key}, key)["LLAMA_API_KEY"] == key
+    assert "TIDEGATE_ENGINE_API_KEY" not in engine_environment({"TIDEGATE_ENGINE_API_KEY": key}, key)
+    assert "LLAMA_API_KEY" not in engine_environment({"LLAMA_API_KEY": "another"})

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tidegate_worker.engine import unsent_replies
+from tidegate_worker.engine import open_connections
 from tidegate_worker.machine import find_gpu, memory_bytes, parse_gpus
 
 
@@ -46,7 +46,7 @@ def test_the_limit_of_a_container_counts_when_there_is_one(tmp_path: Path) -> No
     assert memory_bytes((none, tmp_path / "missing")) == physical
 
 
-def test_only_established_connections_of_the_port_with_unsent_bytes_count(tmp_path: Path) -> None:
+def test_established_connections_of_the_port_count_with_their_unsent_bytes(tmp_path: Path) -> None:
     table = tmp_path / "tcp"
     table.write_text(
         "  sl  local_address rem_address   st tx_queue:rx_queue\n"
@@ -56,5 +56,5 @@ def test_only_established_connections_of_the_port_with_unsent_bytes_count(tmp_pa
         "   3: 0100007F:1F41 0100007F:C352 01 00000200:00000000 x\n"
     )
 
-    assert unsent_replies(8000, table) == 1
-    assert unsent_replies(8000, tmp_path / "missing") == 0
+    assert open_connections(8000, table) == [512, 0]
+    assert open_connections(8000, tmp_path / "missing") == []

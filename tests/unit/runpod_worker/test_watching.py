@@ -7,10 +7,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Pending
 
 from deployments.runpod_worker.provisioning import PodName
 from deployments.runpod_worker.reporting import PodReport
-from deployments.runpod_worker.sweeping import sort_pods
+from deployments.runpod_worker.sweeping import lost_runs, sort_pods
 from deployments.runpod_worker.watching import Sight, look
 from tidegate.domain import Secret
 from tidegate.platforms.runpod import RunPodClient
@@ -123,3 +125,13 @@ def test_a_second_pod_of_one_run_is_an_orphan() -> None:
     found = sort_pods(pods, POOL, {run: False}, NOW)
 
     assert list(found.orphans) == [pods[1]]
+
+
+def test_a_run_without_a_pod_is_lost_once_its_worker_had_time_to_make_one() -> None:
+    def run(age_s: float) -> FlowRun:
+        state = Pending().model_copy(update={"timestamp": NOW - timedelta(seconds=age_s)})
+        return FlowRun(flow_id=uuid4(), name="a-run", state=state)
+
+    young, old, placed = run(60), run(900), run(900)
+
+    assert lost_runs([young, old, placed], {placed.id}, NOW) == (old,)

@@ -16,7 +16,7 @@ from tidegate.domain import (
     set_name,
 )
 from tidegate.steps.artifacts import check_file_inference
-from tidegate.steps.authorization import month_to_date_usd
+from tidegate.steps.costs import month_to_date_usd
 from tidegate.steps.evaluation import JOB_RESULTS, evaluate, job_token
 from tidegate.steps.files import check_file
 from tidegate.steps.nightly import services_with_traffic

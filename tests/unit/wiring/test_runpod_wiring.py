@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.gguf.writer import tiny_llama
 from tidegate import wiring
-from tidegate.domain import NotFound, Refused, SetSpec, SetState
+from tidegate.domain import NotFound, Refused, SetSpec, SetState, engine_credential
 from tidegate.platforms.runpod import RunPodPlatform
 from tidegate.settings import Settings
 
@@ -61,6 +61,27 @@ def spec(path: Path, org: str = "acme") -> SetSpec:
         artifact_path=str(path),
         max_memory_bytes=3 * 1024**3,
     )
+
+
+def test_a_gateway_gets_the_key_of_a_set_and_never_makes_the_secret_that_it_comes_from(
+    settings: Settings, tmp_path: Path
+) -> None:
+    organization(settings, "acme")
+    organization(settings, "bolt")
+    ports = wiring.load(settings)
+    name = engine_credential("k1", spec(tmp_path).name)
+    assert wiring.platform_credential(ports, "acme", name) is None
+    assert not (settings.secrets_dir / "engine-keys-acme").exists()
+
+    keys = wiring.engine_keys(ports, "acme", is_made=True)
+
+    assert keys is not None
+    key = keys.key_of(spec(tmp_path).name, "k1")
+    assert key is not None
+    given = wiring.platform_credential(ports, "acme", name)
+    assert given is not None
+    assert given.reveal() == key.reveal()
+    assert wiring.platform_credential(ports, "bolt", name) is None, "it is another one's set"
 
 
 def test_an_installation_without_runpod_does_not_know_it(settings: Settings) -> None:

@@ -25,6 +25,11 @@ def address_of(endpoint: Endpoint) -> Address:
         url = openai_base(endpoint).removesuffix("/v1")
     else:
         url = base_of(endpoint)
+    return address_at(url)
+
+
+def address_at(url: str) -> Address:
+    """The parts of a base URL."""
     parts = urlsplit(url)
     is_tls = parts.scheme == "https"
     return Address(

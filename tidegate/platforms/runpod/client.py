@@ -1,5 +1,6 @@
 """The face of the RunPod client: one object per key, with both planes."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -9,8 +10,10 @@ from tidegate.domain import Secret
 from tidegate.platforms.runpod.account import Account
 from tidegate.platforms.runpod.control import ControlPlane
 from tidegate.platforms.runpod.jobs import JobPlane
+from tidegate.platforms.runpod.key_source import KeySource
 from tidegate.platforms.runpod.load_balancer import LoadBalancer
 from tidegate.platforms.runpod.pace import Pace
+from tidegate.platforms.runpod.pod_proxy import PodProxy, proxy_template
 from tidegate.platforms.runpod.transport import Retries, Transport
 
 
@@ -23,17 +26,22 @@ class RunPodClient:
         data_url: str,
         key: Secret,
         *,
+        read_key: Callable[[], Secret | None] | None = None,
+        pod_url: str | None = None,
         http: httpx.BaseTransport | None = None,
         pace: Pace | None = None,
         retries: Retries | None = None,
     ):
-        """`http` replaces the network, for tests. Raises: InvalidInput (a URL), Refused (a key that is none)."""
-        self._api = Transport(api_url, key, http=http, pace=pace, retries=retries)
-        self._data = Transport(data_url, key, http=http, pace=pace, retries=retries)
+        """`read_key` gives the key that is stored now: a replaced one is used without a restart. `pod_url` is where pods are reached, when it does not follow from the other two. `http` replaces the network,
+        for tests. Raises: InvalidInput (a URL), Refused (a key that is none)."""
+        keys = KeySource(key, read_key, pace)
+        self._api = Transport(api_url, keys, http=http, pace=pace, retries=retries)
+        self._data = Transport(data_url, keys, http=http, pace=pace, retries=retries)
         self.control = ControlPlane(self._api)
         self.account = Account(self._api)
         self.jobs = JobPlane(self._data)
         self.load_balancer = LoadBalancer(self._data)
+        self.pods = PodProxy(pod_url or proxy_template(data_url), http=http)
 
     @property
     def api(self) -> Transport:
@@ -48,6 +56,7 @@ class RunPodClient:
     def close(self) -> None:
         self._api.close()
         self._data.close()
+        self.pods.close()
 
     def __enter__(self) -> Self:
         return self

@@ -130,15 +130,25 @@ class ControlPlane:
         """Create it, or adopt the one of its name when the answer is lost. Raises: NoCapacity, and others."""
         return self._create("/v2/pods", ask, ask.name, "pod", Pod, self.list_pods)
 
-    def update_pod(self, pod_id: str, ask: UpdatePod) -> Pod:
-        return self._transport.model(
-            Call("PATCH", _pod(pod_id), f"change pod {pod_id}", body=ask.body()), Pod
-        )
+    def update_pod(self, pod_id: str, ask: UpdatePod, *, is_repeatable: bool = False) -> Pod:
+        """`is_repeatable` for a change that does the same when it is done twice, such as other marks."""
+        what = f"change pod {pod_id}"
+        call = Call("PATCH", _pod(pod_id), what, body=ask.body(), is_repeatable=is_repeatable)
+        return self._transport.model(call, Pod)
 
     def act_on_pod(self, pod_id: str, action: PodAction) -> Pod | None:
-        """The pod afterwards; None when it was terminated. Raises: Conflict when its status forbids it."""
+        """The pod afterwards; None when it was terminated.
+
+        Raises: Conflict when its status forbids it, NoCapacity when its machine has no room to start it.
+        """
         what = f"{action.value} pod {pod_id}"
-        call = Call("POST", f"{_pod(pod_id)}/action", what, body={"action": action.value})
+        call = Call(
+            "POST",
+            f"{_pod(pod_id)}/action",
+            what,
+            body={"action": action.value},
+            is_create=action is PodAction.START,
+        )
         response = self._transport.send(call)
         return None if response.status_code == 204 else parse(Pod, response.json(), what)
 

@@ -1,47 +1,13 @@
-"""What sets on RunPod cost: before (from the catalog), meanwhile (accrued), afterwards (billed). Pure, in Decimal."""
+"""What sets on RunPod cost: before (from the catalog) and afterwards (its bill as charges). Pure, in Decimal."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
-from tidegate.domain import Refused
+from tidegate.domain import Charge, Refused
 from tidegate.platforms.runpod.account import AccountState
 from tidegate.platforms.runpod.placement import Need
 from tidegate.platforms.runpod.replies import BillingRecord, GpuType
-
-CENT_OF_CENT = Decimal("0.0001")
-SECONDS_PER_HOUR = Decimal(3600)
-
-
-@dataclass(frozen=True)
-class WorkerSpan:
-    """Time that one worker was billed for: start-up, execution and idle timeout."""
-
-    seconds: Decimal
-    price_per_hour_usd: Decimal
-
-
-@dataclass(frozen=True)
-class Reconciliation:
-    """What we expected of a set and what RunPod billed for it."""
-
-    expected_usd: Decimal
-    billed_usd: Decimal
-    tolerance_usd: Decimal
-
-    @property
-    def difference_usd(self) -> Decimal:
-        return self.billed_usd - self.expected_usd
-
-    @property
-    def agrees(self) -> bool:
-        return abs(self.difference_usd) <= self.tolerance_usd
-
-    @property
-    def is_exceeded(self) -> bool:
-        """More was billed than expected: somebody else uses it, or a price was misread."""
-        return self.difference_usd > self.tolerance_usd
+from tidegate.platforms.runpod.wire import Cloud
 
 
 def price_ceiling(need: Need, gpus: Iterable[GpuType], max_workers: int) -> Decimal:
@@ -58,6 +24,26 @@ def price_ceiling(need: Need, gpus: Iterable[GpuType], max_workers: int) -> Deci
         and need.limits.allows_type(gpu.id)
         and need.limits.allows_pool(gpu.pool)
     ]
+    return _dearest(need, prices) * max_workers
+
+
+def pod_price_ceiling(need: Need, gpus: Mapping[Cloud, Iterable[GpuType]]) -> Decimal:
+    """The most that a pod can cost per hour: the dearest type that is allowed, on the clouds that are.
+
+    Raises: Refused when no GPU fits, or none at an allowed price.
+    """
+    prices: list[Decimal] = []
+    for cloud in need.limits.clouds:
+        is_secure = cloud is Cloud.SECURE
+        for gpu in gpus.get(cloud, ()):
+            price = gpu.price.secure if is_secure else gpu.price.community
+            is_there = gpu.secure if is_secure else gpu.community
+            if is_there and price is not None and need.is_met_by(gpu) and need.limits.allows_type(gpu.id):
+                prices.append(price * need.gpus)
+    return _dearest(need, prices)
+
+
+def _dearest(need: Need, prices: Sequence[Decimal]) -> Decimal:
     allowed = [price for price in prices if need.limits.allows_price(price)]
     if not allowed:
         raise Refused(
@@ -66,31 +52,16 @@ def price_ceiling(need: Need, gpus: Iterable[GpuType], max_workers: int) -> Deci
             remedy="Allow other GPU types or a higher price, or make the model or its context smaller.",
             field="max_price_per_hour_usd" if prices else "gpu_types",
         )
-    return max(allowed) * max_workers
+    return max(allowed)
 
 
-def accrued(spans: Iterable[WorkerSpan]) -> Decimal:
-    """USD to a hundredth of a cent; rounded once, at the end."""
-    total = sum(
-        (span.seconds / SECONDS_PER_HOUR * span.price_per_hour_usd for span in spans), start=Decimal(0)
-    )
-    return total.quantize(CENT_OF_CENT, rounding=ROUND_HALF_UP)
-
-
-def reconcile_costs(
-    expected_usd: Decimal,
-    records: Iterable[BillingRecord],
-    *,
-    since: datetime,
-    until: datetime,
-    tolerance: Decimal = Decimal("0.05"),
-) -> Reconciliation:
-    """Compare with the records that lie within the time. `tolerance` is a share; below a cent nothing is told."""
-    billed = sum(
-        (record.total_amount for record in records if record.end_time > since and record.start_time < until),
-        start=Decimal(0),
-    )
-    return Reconciliation(expected_usd, billed, max(Decimal("0.01"), tolerance * max(expected_usd, billed)))
+def charges_of(records: Iterable[BillingRecord]) -> list[Charge]:
+    """RunPod's records as charges; one that names no resource of ours is left out."""
+    return [
+        Charge(resource_id, record.start_time, record.end_time, record.total_amount)
+        for record in records
+        if (resource_id := record.serverless_id or record.pod_id) is not None
+    ]
 
 
 def require_means(account: AccountState | None, price_per_hour_usd: Decimal, hours: Decimal) -> None:

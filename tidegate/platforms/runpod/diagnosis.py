@@ -13,6 +13,7 @@ from tidegate.platforms.runpod.marks import Marks, Wanted
 from tidegate.platforms.runpod.replies import Worker, WorkerBounds, WorkerStatus
 
 SERVING = frozenset({WorkerStatus.IDLE, WorkerStatus.RUNNING})
+PAID = SERVING | {WorkerStatus.INITIALIZING}
 START_LINES = ("start container", "starting container")
 """What RunPod's system log says each time a container begins; repeated, with nothing served, it is a loop."""
 
@@ -25,6 +26,8 @@ class Action(StrEnum):
     """Give it back the workers that RunPod took away."""
     GIVE_UP = "give_up"
     """Workers to 0 and keep the reason: it would cost money for ever and never serve."""
+    END = "end"
+    """Finish a stop that broke off after it was wanted."""
     TAKE_BACK = "take_back"
     """Remove it, because there is no machine for it: it can be asked for elsewhere, or later."""
 
@@ -64,6 +67,11 @@ class Seen:
     def current(self) -> tuple[Worker, ...]:
         """Without those of an older version, which serve something that was wanted before."""
         return tuple(worker for worker in self.workers if not worker.is_stale)
+
+    @property
+    def paid_workers(self) -> int:
+        """Those that have a machine. An image that is being pulled is not billed; that cannot be seen from here."""
+        return sum(worker.status in PAID for worker in self.workers)
 
     @property
     def has_serving_worker(self) -> bool:

@@ -37,7 +37,13 @@ MAX_DETAIL_CHARS = 300
 MAX_LISTED_ERRORS = 5
 # RunPod gives no other sign of missing stock than these words in the detail of a 400 (runpod/runpodctl#326).
 # This is the only place that reads the text of an error.
-NO_CAPACITY_WORDS = ("no longer any instances", "no instances available", "no instances currently available")
+NO_CAPACITY_WORDS = (
+    "no longer any instances",
+    "no instances available",
+    "no instances currently available",
+    # Of a pod that is started again: it is bound to its machine (runpod/runpod-python#168).
+    "not enough free gpus",
+)
 
 
 class NoCapacity(CapacityShortage):

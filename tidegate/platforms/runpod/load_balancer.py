@@ -6,7 +6,7 @@ RunPod queues nothing here and repeats nothing. A reply without the worker's mar
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from tidegate.domain import TidegateError
 from tidegate.platforms.runpod.errors import BadReply, BadRequest, Missing, NoWorker, ServerTrouble
@@ -49,6 +49,14 @@ class LoadBalancer:
         except (ServerTrouble, BadRequest, Missing):
             return WorkerHealth.UNHEALTHY
         return WorkerHealth.READY if response.status_code == 200 else WorkerHealth.INITIALIZING
+
+    def report(self, endpoint: Endpoint, timeout_s: float = 5.0) -> dict[str, Any]:
+        """What one of our workers says of itself where RunPod asks for its health; empty when it says nothing."""
+        url = endpoint.request_urls.health or f"{base_of(endpoint)}/ping"
+        call = Call("GET", url, f"read report of {endpoint.name}", timeout_s=timeout_s, is_repeatable=False)
+        response = self._transport.send(call)
+        data: object = read_json(response, call.what) if response.content else None
+        return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
     def ask(
         self,

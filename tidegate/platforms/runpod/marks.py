@@ -10,14 +10,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from tidegate.domain import RunPodServiceConfig, SetSpec
+from tidegate.domain import Refused, RunPodServiceConfig, SetSpec
 from tidegate.platforms.runpod.wire import secret_placeholder
 
 SET_NAME, DIGEST, RELEASE_ID = "TIDEGATE_SET_NAME", "TIDEGATE_MODEL_DIGEST", "TIDEGATE_RELEASE_ID"
 WANTED, PROBLEM = "TIDEGATE_WANTED", "TIDEGATE_PROBLEM"
 WORKERS, STARTED_AT = "TIDEGATE_WANTED_WORKERS", "TIDEGATE_STARTED_AT"
+RESTARTS, KEY_ID, NEED_BYTES = "TIDEGATE_RESTARTS", "TIDEGATE_ENGINE_KEY_ID", "TIDEGATE_NEED_BYTES"
+ENGINE_KEY = "TIDEGATE_ENGINE_API_KEY"
 PRICE = "TIDEGATE_PRICE_PER_HOUR_USD"
 MAX_PROBLEM_CHARS = 2000
+MODES = {"load_balancer": "LB", "queue": "QUEUE", "pod": "POD"}
 PORT, HEALTH_PORT, HEALTH_PATH = 8000, 8001, "/ping"
 
 
@@ -41,6 +44,11 @@ class Marks:
     max_workers: int
     started_at: datetime | None = None
     problem: str = ""
+    restarts: int = 0
+    key_id: str = ""
+    """Of a pod: with which of the organization's engine keys it was made."""
+    need_bytes: int = 0
+    """Of a pod: the GPU memory that it was placed for, so that it can be placed again."""
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> Self | None:
@@ -56,6 +64,9 @@ class Marks:
                 max_workers=int(high),
                 started_at=datetime.fromisoformat(env[STARTED_AT]) if env.get(STARTED_AT) else None,
                 problem=env.get(PROBLEM, ""),
+                restarts=int(env.get(RESTARTS) or 0),
+                key_id=env.get(KEY_ID, ""),
+                need_bytes=int(env.get(NEED_BYTES) or 0),
             )
         except (KeyError, ValueError):
             return None
@@ -71,17 +82,28 @@ class Marks:
             STARTED_AT: self.started_at.isoformat() if self.started_at else "",
             PROBLEM: self.problem[-MAX_PROBLEM_CHARS:],
         }
-        return {**env, **marks}
+        of_pod = {KEY_ID: self.key_id, NEED_BYTES: str(self.need_bytes), RESTARTS: str(self.restarts)}
+        return {**env, **marks, **(of_pod if self.key_id else {})}
 
     def want(self, wanted: Wanted, *, problem: str = "", now: datetime | None = None) -> Self:
         return replace(self, wanted=wanted, problem=problem, started_at=now or self.started_at)
+
+
+def require_same_digest(marks: Marks, spec: SetSpec) -> None:
+    """Raises: Refused: one name never means two files."""
+    if marks.digest != spec.digest:
+        raise Refused(
+            f"Set {spec.name} exists and serves {marks.digest[:12]}, not {spec.digest[:12]}.",
+            remedy="Delete it first, or ask for the name that belongs to this digest.",
+            set=spec.name,
+        )
 
 
 def worker_environment(spec: SetSpec, config: RunPodServiceConfig) -> dict[str, str]:
     """The worker's contract, without the marks. Credentials are placeholders that RunPod fills in."""
     is_queue = config.kind == "queue"
     contract = {
-        "TIDEGATE_WORKER_MODE": "QUEUE" if is_queue else "LB",
+        "TIDEGATE_WORKER_MODE": MODES[config.kind],
         "TIDEGATE_MODEL_URL": config.model_location(spec.digest, spec.artifact_path),
         "TIDEGATE_CONTEXT_TOKENS": str(spec.context_tokens),
         "TIDEGATE_PARALLEL": str(spec.parallel),

@@ -1,94 +1,30 @@
 """Looks at one set on RunPod: its endpoint, its workers, what a worker says that it serves.
 
-RunPod allows 60 requests a minute for a whole account, so that what the control plane said is kept for some
-seconds. What a worker proves is asked of the worker itself, much more often, because that is what must be true now.
+What a worker proves is asked of the worker itself, much more often than the control plane is asked, because that is
+what must be true now.
 """
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-from tidegate.domain import TidegateError, Transient
+from tidegate.domain import TidegateError
 from tidegate.platforms.runpod.client import RunPodClient
 from tidegate.platforms.runpod.control import first_named
 from tidegate.platforms.runpod.diagnosis import Proof, Seen, count_starts
 from tidegate.platforms.runpod.errors import Missing
+from tidegate.platforms.runpod.jobs import JobPolicy
 from tidegate.platforms.runpod.logs import LogBounds
 from tidegate.platforms.runpod.marks import Marks
 from tidegate.platforms.runpod.pace import Pace
+from tidegate.platforms.runpod.remembering import Freshness, Memories, Memory
 from tidegate.platforms.runpod.replies import Endpoint, Worker, WorkerList, WorkerStatus
 from tidegate.platforms.runpod.wire import EndpointKind
 
 MODELS_PATH = "/v1/models"
 SICK = frozenset({WorkerStatus.UNHEALTHY, WorkerStatus.INITIALIZING})
 SYSTEM_LOG_LINES = 200
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """For how many seconds an answer may be used again, and how long a worker may take for one."""
-
-    starting_s: float = 5.0
-    ready_s: float = 20.0
-    outage_s: float = 120.0
-    """While RunPod's control plane fails, its last word is used so long: workers still prove themselves."""
-    proof_s: float = 2.0
-    queue_proof_s: float = 30.0
-    """A queue answers by a job, and a worker takes about one job a second: users come first."""
-    proof_timeout_s: float = 10.0
-    log_s: float = 20.0
-    log_after_s: float = 10.0
-    """Every image is pulled and every model loaded for a while: no reason to read logs yet."""
-    log_quiet_s: float = 1.0
-
-
-@dataclass
-class _Kept:
-    """An answer and when it was given."""
-
-    at: float
-    value: Any
-
-
-@dataclass
-class Memory:
-    """What this process remembers of a set. Losing it costs patience, never a set."""
-
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    endpoint_id: str | None = None
-    trouble_since: float | None = None
-    was_ready: bool = False
-    load_s: float | None = None
-    worker_ids: set[str] = field(default_factory=set[str])
-    last_workers: tuple[str, ...] = ()
-    """Whose logs can be asked for: RunPod keeps them a while after a worker has left its list."""
-    answers: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
-    repaired_at: float | None = None
-    starved_pools: set[str] = field(default_factory=set[str])
-
-    def forget(self) -> None:
-        """Start anew, with the next endpoint of that name. What was out of stock stays known."""
-        self.endpoint_id = None
-        self.trouble_since = None
-        self.was_ready = False
-        self.load_s = None
-        self.worker_ids.clear()
-        self.last_workers = ()
-        self.answers.clear()
-        self.repaired_at = None
-
-    def note(self, is_ready: bool, now: float) -> None:
-        """How a look ended: trouble begins with the first look that does not find it ready."""
-        if is_ready:
-            if self.trouble_since is not None and not self.was_ready:
-                self.load_s = now - self.trouble_since
-            self.was_ready = True
-            self.trouble_since = None
-            self.worker_ids.clear()
-        elif self.trouble_since is None:
-            self.trouble_since = now
+MEMORY_FIELD = "engine_memory_bytes"
+QUEUE_REPORT_FACTOR = 10
+REPORT_TTL_MS = 10_000
 
 
 class Observer:
@@ -98,21 +34,21 @@ class Observer:
         self._client = client
         self._freshness = freshness
         self._pace = pace
-        self._memories: dict[str, Memory] = {}
-        self._lock = threading.Lock()
+        self._memories = Memories(freshness, pace)
 
     def memory(self, name: str) -> Memory:
-        with self._lock:
-            return self._memories.setdefault(name, Memory())
+        return self._memories.of(name)
 
     def find(self, name: str, *, is_fresh: bool = False) -> Endpoint | None:
         """The endpoint of a set. Of several with its name, the oldest: `all_of` finds the others."""
         memory = self.memory(name)
-        age_s = 0.0 if is_fresh else self._age_limit(memory)
-        known = memory.endpoint_id
+        age_s = 0.0 if is_fresh else self._memories.age_limit(memory)
+        known = memory.resource_id
         if known is not None:
             try:
-                return self._kept(memory, "endpoint", age_s, lambda: self._client.control.endpoint(known))
+                return self._memories.kept(
+                    memory, "endpoint", age_s, lambda: self._client.control.endpoint(known)
+                )
             except Missing:
                 memory.forget()
         found = first_named(self._client.control.list_endpoints(), name)
@@ -132,15 +68,19 @@ class Observer:
     def seed(self, endpoint: Endpoint) -> None:
         """Take over what a list or a create said already."""
         memory = self.memory(endpoint.name)
-        memory.endpoint_id = endpoint.id
-        memory.answers["endpoint"] = _Kept(self._pace.now(), endpoint)
+        memory.resource_id = endpoint.id
+        self._memories.keep(memory, "endpoint", endpoint)
 
     def look(self, endpoint: Endpoint, marks: Marks) -> Seen:
         """Everything that the state of a set is judged by."""
         memory = self.memory(endpoint.name)
-        workers = self._kept(
-            memory, "workers", self._age_limit(memory), lambda: self._client.control.workers(endpoint.id)
+        workers = self._memories.kept(
+            memory,
+            "workers",
+            self._memories.age_limit(memory),
+            lambda: self._client.control.workers(endpoint.id),
         )
+        self._count_starts(memory, workers)
         if workers.workers:
             memory.last_workers = tuple(worker.id for worker in workers.workers)
         seen = self._seen(endpoint, marks, memory, workers)
@@ -149,12 +89,45 @@ class Observer:
             return self._with_losses(endpoint, seen, memory)
         is_queue = endpoint.type == EndpointKind.QUEUE
         age_s = self._freshness.queue_proof_s if is_queue else self._freshness.proof_s
-        proof = self._kept(memory, "proof", age_s, lambda: self._prove(endpoint))
+        proof = self._memories.kept(memory, "proof", age_s, lambda: self._prove(endpoint))
         if proof.digest is None:
             # What the control plane said may be old: look and ask again at the next call.
             memory.answers.pop("workers", None)
             memory.answers.pop("proof", None)
         return self._seen(endpoint, marks, memory, workers, proof)
+
+    def engine_memory(self, endpoint: Endpoint) -> int | None:
+        """Resident memory of an engine, where a worker tells it. Seldom asked of a queue, where it is a job."""
+        is_queue = endpoint.type == EndpointKind.QUEUE
+        age_s = self._freshness.report_s * (QUEUE_REPORT_FACTOR if is_queue else 1)
+        memory = self.memory(endpoint.name)
+
+        def ask() -> int | None:
+            try:
+                report = (
+                    self._queue_report(endpoint) if is_queue else self._client.load_balancer.report(endpoint)
+                )
+            except TidegateError:
+                return None
+            found = report.get(MEMORY_FIELD)
+            return found if isinstance(found, int) else None
+
+        return self._memories.kept(memory, "report", age_s, ask)
+
+    def _queue_report(self, endpoint: Endpoint) -> dict[str, Any]:
+        policy = JobPolicy(ttl=REPORT_TTL_MS, execution_timeout=REPORT_TTL_MS)
+        job = self._client.jobs.run_sync(endpoint, {"report": True}, wait_ms=REPORT_TTL_MS, policy=policy)
+        output = cast("list[object]", job.output) if isinstance(job.output, list) else [job.output]
+        return cast("dict[str, Any]", output[0]) if output and isinstance(output[0], dict) else {}
+
+    def _count_starts(self, memory: Memory, workers: WorkerList) -> None:
+        """A worker that began anew under its own name was started again."""
+        for worker in workers.workers:
+            if worker.started_at is None:
+                continue
+            before = memory.starts.get(worker.id)
+            memory.restarts += before is not None and worker.started_at > before
+            memory.starts[worker.id] = worker.started_at
 
     def _seen(
         self,
@@ -186,7 +159,7 @@ class Observer:
         starts = 0
         sick = [worker for worker in seen.current if worker.status in SICK]
         if sick and seen.trouble_s > self._freshness.log_after_s:
-            starts = self._kept(
+            starts = self._memories.kept(
                 memory, "starts", self._freshness.log_s, lambda: self._most_starts(endpoint, sick)
             )
         return self._seen(
@@ -221,24 +194,6 @@ class Observer:
         except TidegateError as error:
             return Proof(problem=error.message)
         return served_digest(data)
-
-    def _age_limit(self, memory: Memory) -> float:
-        is_steady = memory.was_ready and memory.trouble_since is None
-        return self._freshness.ready_s if is_steady else self._freshness.starting_s
-
-    def _kept(self, memory: Memory, key: str, age_s: float, ask: Callable[[], Result]) -> Result:
-        kept = memory.answers.get(key)
-        old_s = self._pace.now() - kept.at if kept is not None else 0.0
-        if kept is not None and old_s < age_s:
-            return cast("Result", kept.value)
-        try:
-            value = ask()
-        except Transient:
-            if kept is None or old_s > self._freshness.outage_s:
-                raise
-            return cast("Result", kept.value)
-        memory.answers[key] = _Kept(self._pace.now(), value)
-        return value
 
 
 def served_digest(data: object) -> Proof:

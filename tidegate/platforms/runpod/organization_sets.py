@@ -1,68 +1,25 @@
-"""The sets of one organization on RunPod: create, adopt, judge, stop, start and remove, with its own key.
+"""The sets of one organization on RunPod, whatever they are made of: serverless endpoints or pods.
 
-Nothing is ever changed in place but the number of workers: another file is another endpoint. Every effect
-begins by looking, and every order of effects may break off anywhere and be asked for again.
+A service says what its sets are made of from now on. Those that it has already stay what they are, until a release
+has replaced them.
 """
 
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeAlias
 
-from tidegate.domain import (
-    CapacityShortage,
-    InvalidInput,
-    NotFound,
-    Refused,
-    RunPodServiceConfig,
-    SetSpec,
-    SetState,
-    SetStatus,
-    TidegateError,
-    Transient,
-    owner_of_set,
-)
-from tidegate.platforms.runpod.addresses import address_of
-from tidegate.platforms.runpod.billing import BillingRoute, Span
+from tidegate.domain import NotFound, SetSpec, SetStatus
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import (
-    Reconciliation,
-    WorkerSpan,
-    accrued,
-    price_ceiling,
-    reconcile_costs,
-    require_means,
-)
-from tidegate.platforms.runpod.diagnosis import Action, Judgement, Rules, Seen, judge
-from tidegate.platforms.runpod.errors import Missing, NoCapacity
-from tidegate.platforms.runpod.logs import LogBounds
-from tidegate.platforms.runpod.marks import PRICE, Marks, Wanted
-from tidegate.platforms.runpod.observing import Freshness, Observer
-from tidegate.platforms.runpod.orders import Allowance, endpoint_order, marked, need_of, worker_bounds
+from tidegate.platforms.runpod.endpoint_sets import EndpointSets
 from tidegate.platforms.runpod.pace import Pace
-from tidegate.platforms.runpod.placement import EndpointRung, Need, endpoint_ladder
-from tidegate.platforms.runpod.removal import Patience, remove_endpoint
-from tidegate.platforms.runpod.replies import Endpoint
-from tidegate.platforms.runpod.wire import EndpointKind, Product
+from tidegate.platforms.runpod.pod_sets import PodSets
+from tidegate.platforms.runpod.remembering import Freshness
+from tidegate.platforms.runpod.removal import Patience
+from tidegate.platforms.runpod.tenant import Tenant
 
-log = logging.getLogger(__name__)
-
-REPAIR_EVERY_S = 60.0
-EVIDENCE_LINES = 20
-LOGGED_WORKERS = 3
-
-
-@dataclass(frozen=True)
-class Tenant:
-    """One organization at RunPod. `credential` is the name of the secret that holds its key."""
-
-    org: str
-    credential: str
-    services: Mapping[str, RunPodServiceConfig]
-    allowance: Allowance = field(default_factory=Allowance)
-    funded_hours: Decimal = Decimal(1)
-    """A set is only created when the balance pays for it for so long."""
+Kind: TypeAlias = EndpointSets | PodSets
+OTHERS_S = 60.0
 
 
 class OrganizationSets:
@@ -82,311 +39,112 @@ class OrganizationSets:
         """`memory_of` estimates what a worker needs on its GPU for a set."""
         self.tenant = tenant
         self.client = client
-        self._memory_of = memory_of
-        self._patience = patience or Patience()
         self._pace = pace or Pace()
-        self._clock = clock
-        self._observer = Observer(client, freshness or Freshness(), self._pace)
+        patience, freshness = patience or Patience(), freshness or Freshness()
+        self.endpoints = EndpointSets(
+            tenant,
+            client,
+            memory_of=memory_of,
+            freshness=freshness,
+            patience=patience,
+            pace=self._pace,
+            clock=clock,
+        )
+        self.pods = PodSets(
+            tenant,
+            client,
+            memory_of=memory_of,
+            freshness=freshness,
+            patience=patience,
+            pace=self._pace,
+            clock=clock,
+        )
+        self._kinds: dict[str, Kind] = {}
+        self._others: dict[Kind, tuple[float, frozenset[str]]] = {}
 
     def create(self, spec: SetSpec) -> SetStatus:
-        """Raises: Refused, InvalidInput, CapacityShortage, Transient."""
-        config = self._config(spec.service)
-        with self._observer.memory(spec.name).lock:
-            endpoint = self._observer.find(spec.name, is_fresh=True)
-            if endpoint is None:
-                self._place(spec, config)
-                self._keep_oldest(spec.name)
-            else:
-                self._adopt(endpoint, spec)
-        return self.status(spec.name)
+        """Adopts a set of either kind; a new one is made of what its service says.
+
+        Raises: Refused, InvalidInput, CapacityShortage, Transient.
+        """
+        self.tenant.config(spec.service)
+        made = self._find(spec.name) or self._wanted(spec.name)
+        return made.create(spec)
 
     def status(self, name: str) -> SetStatus:
         """State of a set. What cannot go on by itself is mended or ended here, whoever asks first."""
-        memory = self._observer.memory(name)
-        with memory.lock:
-            endpoint = self._observer.find(name)
-            if endpoint is None:
-                memory.forget()
-                return SetStatus.absent(name)
-            marks = Marks.read(endpoint.env)
-            if marks is None:
-                return SetStatus(
-                    name=name, state=SetState.UNKNOWN, message="An endpoint of this name is not ours."
-                )
-            try:
-                seen = self._observer.look(endpoint, marks)
-            except Missing:
-                # It went away between the two questions.
-                memory.forget()
-                return SetStatus.absent(name)
-            judgement = judge(seen, self._rules(name))
-            if marks.wanted is Wanted.RUNNING:
-                memory.note(judgement.state is SetState.READY, self._pace.now())
-            return self._answer(endpoint, seen, self._act(endpoint, marks, judgement))
+        found = self._find(name)
+        return found.status(name) if found else SetStatus.absent(name)
 
     def invoke(self, name: str, path: str, body: Mapping[str, object], timeout_s: float) -> dict[str, object]:
-        """Raises: NotFound, Transient (no worker answered), InvalidInput (the engine says 4xx)."""
-        endpoint = self._require(name)
-        if endpoint.type == EndpointKind.QUEUE:
-            data: object = self.client.jobs.openai(endpoint, path, body, timeout_s)
-        else:
-            data = self.client.load_balancer.ask(endpoint, path, body, timeout_s).data
-        if not isinstance(data, dict):
-            raise Transient(f"Set {name} answered no object.", remedy="Ask again.", set=name)
-        return {str(key): value for key, value in data.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any JSON
+        """Raises: NotFound, Transient (nobody answered), InvalidInput (the engine says 4xx)."""
+        return self._require(name).invoke(name, path, body, timeout_s)
 
     def metrics(self, name: str) -> dict[str, float]:
-        """Counts of workers by status; empty when there is no set."""
-        endpoint = self._observer.find(name)
-        if endpoint is None:
-            return {}
-        counts = self.client.control.workers(endpoint.id).summary.model_dump()
-        return {f"workers_{word}": float(count) for word, count in counts.items()}
+        found = self._find(name)
+        return found.metrics(name) if found else {}
 
     def logs(self, name: str, lines: int) -> str:
-        """Why it was given up, if it was, and the last lines of its workers. RunPod keeps those for minutes only."""
-        endpoint = self._observer.find(name)
-        if endpoint is None:
-            return ""
-        marks = Marks.read(endpoint.env)
-        reason = [marks.problem] if marks and marks.problem else []
-        return "\n".join([*reason, *self._worker_lines(endpoint, lines)])
+        found = self._find(name)
+        return found.logs(name, lines) if found else ""
 
     def stop(self, name: str) -> None:
-        """Workers to 0; the endpoint stays, known as stopped, and costs nothing."""
-        with self._observer.memory(name).lock:
-            for endpoint in self._observer.all_of(name):
-                marks = self._require_marks(endpoint)
-                if marks.wanted is not Wanted.STOPPED:
-                    self._put(endpoint, marks.want(Wanted.STOPPED), 0, 0)
+        found = self._find(name)
+        if found:
+            found.stop(name)
 
     def start(self, name: str) -> SetStatus:
-        """Raises: NotFound, Refused (the account cannot pay), Transient."""
-        with self._observer.memory(name).lock:
-            endpoint = self._require(name)
-            marks = self._require_marks(endpoint)
-            if marks.wanted is not Wanted.RUNNING:
-                self._run(endpoint, marks)
-        return self.status(name)
+        """Raises: NotFound, Refused, CapacityShortage, Transient."""
+        return self._require(name).start(name)
 
     def delete(self, name: str) -> None:
-        """Workers to 0, queue purged, drained, deleted, confirmed. Raises: Transient when it does not go away."""
-        memory = self._observer.memory(name)
-        with memory.lock:
-            for endpoint in self._observer.all_of(name):
-                self._require_marks(endpoint)
-                self._remove(endpoint)
-            memory.forget()
+        """Raises: Transient when it does not go away."""
+        found = self._find(name)
+        if found:
+            found.delete(name)
+            self._kinds.pop(name, None)
+            self._others.pop(found, None)
 
     def list_owned(self) -> list[SetStatus]:
         """Sets of this organization only, even when the account holds more."""
-        names: dict[str, None] = {}
-        for endpoint in self.client.control.list_endpoints():
-            owner = owner_of_set(endpoint.name)
-            if owner is not None and owner.org == self.tenant.org and Marks.read(endpoint.env):
-                if endpoint.name not in names:
-                    self._observer.seed(endpoint)
-                names[endpoint.name] = None
-        found = [self.status(name) for name in names]
-        return [status for status in found if status.state is not SetState.ABSENT]
+        return [*self.endpoints.list_owned(), *self.pods.list_owned()]
 
     def price_per_hour_usd(self, spec: SetSpec) -> Decimal:
         """The most that the set can cost per hour. Raises: Refused when nothing that is allowed fits."""
-        config = self._config(spec.service)
-        return price_ceiling(self._need(spec, config), self.client.control.catalog.gpus(), config.max_workers)
+        self.tenant.config(spec.service)
+        return self._wanted(spec.name).price_per_hour_usd(spec)
 
-    def cost(self, name: str) -> Reconciliation | None:
-        """What RunPod billed for a set until now, against the most that it can have cost. None when it is absent.
+    def _wanted(self, name: str) -> Kind:
+        config = self.tenant.config_of(name)
+        return self.pods if config is not None and config.kind == "pod" else self.endpoints
 
-        RunPod's records lag by up to an hour, so that less than expected says little, and more says much.
+    def _find(self, name: str) -> Kind | None:
+        """What the set is made of; None when there is none of that name.
+
+        First what was found before, then what its service says. Those of the other kind are few and old: their
+        names are asked for once a minute.
         """
-        endpoint = self._observer.find(name)
-        marks = Marks.read(endpoint.env) if endpoint else None
-        if endpoint is None or marks is None or endpoint.created_at is None:
-            return None
-        now = self._clock()
-        price = Decimal(endpoint.env.get(PRICE, "0"))
-        seconds = Decimal((now - endpoint.created_at).total_seconds()) * marks.max_workers
-        records = self.client.control.billing.records(
-            BillingRoute.SERVERLESS,
-            Span(start=endpoint.created_at, end=now, bucket="hour"),
-            resource_id=endpoint.id,
-        )
-        ceiling = accrued([WorkerSpan(seconds, price)])
-        return reconcile_costs(ceiling, records, since=endpoint.created_at, until=now)
+        wanted = self._wanted(name)
+        first = self._kinds.get(name, wanted)
+        if not first.holds(name):
+            second = self.pods if first is self.endpoints else self.endpoints
+            is_there = second.holds(name) if second is wanted else name in self._names_of(second)
+            if not is_there:
+                self._kinds.pop(name, None)
+                return None
+            first = second
+        self._kinds[name] = first
+        return first
 
-    # Placing
+    def _names_of(self, kind: Kind) -> frozenset[str]:
+        kept = self._others.get(kind)
+        if kept is None or self._pace.now() - kept[0] > OTHERS_S:
+            kept = (self._pace.now(), kind.names())
+            self._others[kind] = kept
+        return kept[1]
 
-    def _place(self, spec: SetSpec, config: RunPodServiceConfig) -> None:
-        """Climb the ladder until RunPod takes it. Raises: CapacityShortage when no rung holds."""
-        need = self._need(spec, config)
-        gpus = self.client.control.catalog.gpus(Product.SERVERLESS, count=config.gpus_per_worker)
-        ladder = endpoint_ladder(need, gpus)
-        require_means(
-            self.client.account.state(),
-            ladder[0].price_per_hour_usd * config.min_workers,
-            self.tenant.funded_hours,
-        )
-        memory = self._observer.memory(spec.name)
-        memory.forget()
-        for rung in ladder:
-            if set(rung.pools) <= memory.starved_pools:
-                continue
-            if self._try_rung(spec, config, rung):
-                return
-        # Next time everything is tried again: by then there may be stock.
-        memory.starved_pools.clear()
-        raise CapacityShortage(
-            f"RunPod has no room for set {spec.name} in any of the pools that fit: "
-            f"{', '.join(pool for rung in ladder for pool in rung.pools)}.",
-            remedy="Wait, or allow more GPU types or data centres.",
-            set=spec.name,
-        )
-
-    def _try_rung(self, spec: SetSpec, config: RunPodServiceConfig, rung: EndpointRung) -> bool:
-        try:
-            endpoint = self.client.control.create_endpoint(endpoint_order(spec, config, rung, self._clock()))
-        except NoCapacity as shortage:
-            log.info("runpod: no room for %s in %s: %s", spec.name, ", ".join(rung.pools), shortage.message)
-            return False
-        self._observer.seed(endpoint)
-        _require_same_digest(self._require_marks(endpoint), spec)
-        return True
-
-    def _adopt(self, endpoint: Endpoint, spec: SetSpec) -> None:
-        """One that was stopped is started again; one that was given up stays so, with its reason."""
-        marks = self._require_marks(endpoint)
-        _require_same_digest(marks, spec)
-        if marks.wanted is Wanted.STOPPED:
-            self._run(endpoint, marks)
-
-    def _keep_oldest(self, name: str) -> None:
-        """Two processes that saw no endpoint may both have made one: both keep the same, and remove the other."""
-        for extra in self._observer.all_of(name)[1:]:
-            log.warning("runpod: a second endpoint named %s is removed: %s", name, extra.id)
-            self._remove(extra)
-
-    # Acting on a judgement
-
-    def _act(self, endpoint: Endpoint, marks: Marks, judgement: Judgement) -> Judgement:
-        memory = self._observer.memory(endpoint.name)
-        if judgement.action is Action.REPAIR:
-            self._repair(endpoint, marks)
-        elif judgement.action is Action.GIVE_UP:
-            tail = "\n".join(self._worker_lines(endpoint, EVIDENCE_LINES))
-            problem = f"{judgement.message}\n{tail}" if tail else judgement.message
-            log.warning("runpod: set %s is given up: %s", endpoint.name, judgement.message)
-            self._put(endpoint, marks.want(Wanted.FAILED, problem=problem), 0, 0)
-            return Judgement(SetState.FAILED, problem)
-        elif judgement.action is Action.TAKE_BACK:
-            log.warning("runpod: set %s is taken back: %s", endpoint.name, judgement.message)
-            self._remove(endpoint)
-            memory.forget()
-            memory.starved_pools |= set(endpoint.gpu.pools if endpoint.gpu else ())
-            return Judgement(SetState.ABSENT, judgement.message)
-        return judgement
-
-    def _repair(self, endpoint: Endpoint, marks: Marks) -> None:
-        memory = self._observer.memory(endpoint.name)
-        now = self._pace.now()
-        if memory.repaired_at is not None and now - memory.repaired_at < REPAIR_EVERY_S:
-            return
-        memory.repaired_at = now
-        log.warning("runpod: workers of %s are set back to %d", endpoint.name, marks.max_workers)
-        change = worker_bounds(marks.min_workers, marks.max_workers)
-        self._observer.seed(self.client.control.update_endpoint(endpoint.id, change, is_repeatable=True))
-
-    def _run(self, endpoint: Endpoint, marks: Marks) -> None:
-        """Let a stopped or failed one run again, from now on with fresh patience."""
-        self._observer.memory(endpoint.name).forget()
-        again = marks.want(Wanted.RUNNING, now=self._clock())
-        self._put(endpoint, again, marks.min_workers, marks.max_workers)
-
-    def _put(self, endpoint: Endpoint, marks: Marks, low: int, high: int) -> None:
-        change = marked(marks, endpoint.env, low, high)
-        self._observer.memory(endpoint.name).answers.clear()
-        self._observer.seed(self.client.control.update_endpoint(endpoint.id, change, is_repeatable=True))
-
-    def _remove(self, endpoint: Endpoint) -> None:
-        remove_endpoint(self.client, endpoint, self._patience, self._pace)
-
-    # Reading
-
-    def _answer(self, endpoint: Endpoint, seen: Seen, judgement: Judgement) -> SetStatus:
-        if judgement.state is SetState.ABSENT:
-            return SetStatus(name=endpoint.name, state=SetState.ABSENT, message=judgement.message)
-        address = address_of(endpoint)
-        return SetStatus(
-            name=endpoint.name,
-            state=judgement.state,
-            digest=seen.proof.digest if seen.proof else None,
-            host=address.host,
-            port=address.port,
-            tls=address.tls,
-            path_prefix=address.path_prefix,
-            credential=self.tenant.credential,
-            message=judgement.message,
-            since=seen.marks.started_at,
-            load_seconds=self._observer.memory(endpoint.name).load_s,
-        )
-
-    def _worker_lines(self, endpoint: Endpoint, lines: int) -> list[str]:
-        """The last lines of a few workers, of those that left too; what cannot be read is said."""
-        found: list[str] = []
-        try:
-            present = [worker.id for worker in self.client.control.workers(endpoint.id).workers]
-            for worker_id in (present or self._observer.memory(endpoint.name).last_workers)[:LOGGED_WORKERS]:
-                bounds = LogBounds(lines=lines, quiet_s=1.0, total_s=5.0)
-                entries = self.client.control.worker_log(endpoint.id, worker_id, tail=lines, bounds=bounds)
-                found += [f"{worker_id} {entry.source}: {entry.line}" for entry in entries]
-        except TidegateError as error:
-            found.append(f"(the log cannot be read: {error.message})")
-        return found[-lines:]
-
-    def _require(self, name: str) -> Endpoint:
-        endpoint = self._observer.find(name)
-        if endpoint is None:
+    def _require(self, name: str) -> Kind:
+        found = self._find(name)
+        if found is None:
             raise NotFound(f"There is no set {name} on RunPod.", remedy="Create it.", set=name)
-        return endpoint
-
-    def _require_marks(self, endpoint: Endpoint) -> Marks:
-        marks = Marks.read(endpoint.env)
-        if marks is None or marks.name != endpoint.name:
-            raise Refused(
-                f"Endpoint {endpoint.name} ({endpoint.id}) at RunPod does not carry our marks; it is left alone.",
-                remedy="Rename or delete it in RunPod's console.",
-                endpoint=endpoint.id,
-            )
-        return marks
-
-    def _config(self, service: str) -> RunPodServiceConfig:
-        config = self.tenant.services.get(service)
-        if config is None:
-            raise InvalidInput(
-                f"Service {self.tenant.org}/{service} has no settings for RunPod.",
-                remedy="Add `runpod:` with `image` and `model_url` to the service.",
-                field="runpod",
-            )
-        return config
-
-    def _need(self, spec: SetSpec, config: RunPodServiceConfig) -> Need:
-        def known_places() -> list[str]:
-            return [place.id for place in self.client.control.catalog.data_centers()]
-
-        return need_of(config, self._memory_of(spec), self.tenant.allowance, known_places)
-
-    def _rules(self, name: str) -> Rules:
-        owner = owner_of_set(name)
-        config = self.tenant.services.get(owner.service) if owner else None
-        if config is None:
-            return Rules()
-        return Rules(init_timeout_s=config.init_timeout_s, throttled_timeout_s=config.throttled_timeout_s)
-
-
-def _require_same_digest(marks: Marks, spec: SetSpec) -> None:
-    if marks.digest != spec.digest:
-        raise Refused(
-            f"Set {spec.name} exists and serves {marks.digest[:12]}, not {spec.digest[:12]}.",
-            remedy="Delete it first, or ask for the name that belongs to this digest.",
-            set=spec.name,
-        )
+        return found

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from tidegate.domain import (
+    Charge,
     NotFound,
     Refused,
     Secret,
@@ -19,14 +20,16 @@ from tidegate.domain import (
     TidegateError,
     owner_of_set,
 )
+from tidegate.platforms.runpod.billing import BillingRoute, Span
 from tidegate.platforms.runpod.client import RunPodClient
-from tidegate.platforms.runpod.costs import Reconciliation
+from tidegate.platforms.runpod.costs import charges_of
 from tidegate.platforms.runpod.organization_sets import OrganizationSets
 from tidegate.platforms.runpod.pace import Pace, wait_for
 from tidegate.platforms.runpod.sweeping import Orphan, find_orphans
 
 log = logging.getLogger(__name__)
 
+BILL_S = 60.0
 SETTLED = (SetState.READY, SetState.FAILED, SetState.ABSENT, SetState.STOPPED)
 
 
@@ -48,6 +51,7 @@ class RunPodPlatform:
         self._connect = connect
         self._pace = pace or Pace()
         self._clock = clock
+        self._bills: dict[tuple[str, datetime], tuple[float, list[Charge]]] = {}
 
     def close(self) -> None:
         """Close the connections to RunPod; for processes that make more than one platform."""
@@ -168,10 +172,23 @@ class RunPodPlatform:
             removed.append(orphan)
         return removed
 
-    def cost(self, name: str) -> Reconciliation | None:
-        """What RunPod billed for a set, against the most that it can have cost."""
-        sets = self._find(name)
-        return sets.cost(name) if sets else None
+    def charges(self, org: str, since: datetime, until: datetime) -> list[Charge]:
+        """What RunPod billed for the account of an organization, by resource and hour.
+
+        Kept for a minute: the bill itself changes every hour, and a person who watches asks every second.
+        """
+        sets = self.organizations.get(org)
+        if sets is None:
+            return []
+        kept = self._bills.get((org, since))
+        if kept is None or self._pace.now() - kept[0] >= BILL_S:
+            span = Span(start=since, end=until, bucket="hour")
+            billing = sets.client.control.billing
+            routes = (BillingRoute.SERVERLESS, BillingRoute.PODS)
+            found = [charge for route in routes for charge in charges_of(billing.records(route, span))]
+            kept = (self._pace.now(), found)
+            self._bills[org, since] = kept
+        return kept[1]
 
     def remove_orphan(self, org: str, orphan: Orphan) -> None:
         """By its id: the set of the same name, if there is one, stays."""

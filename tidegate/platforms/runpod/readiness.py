@@ -7,8 +7,11 @@ from decimal import Decimal
 from tidegate.domain import RunPodServiceConfig, TidegateError
 from tidegate.platforms.runpod.client import RunPodClient
 from tidegate.platforms.runpod.costs import require_means
-from tidegate.platforms.runpod.placement import EndpointRung, Limits, Need, endpoint_ladder
+from tidegate.platforms.runpod.orders import Allowance, need_of
+from tidegate.platforms.runpod.placement import Need, endpoint_ladder, pod_ladder
 from tidegate.platforms.runpod.wire import Product
+
+SHOWN_RUNGS = 4
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,10 @@ class Fact:
 
 
 def readiness(
-    client: RunPodClient, config: RunPodServiceConfig, memory_bytes: int, gpu_types: tuple[str, ...] = ("*",)
+    client: RunPodClient,
+    config: RunPodServiceConfig,
+    memory_bytes: int,
+    allowance: Allowance | None = None,
 ) -> Iterator[Fact]:
     """Key, money, GPUs that fit and are in stock, and the named volume and registry. Nothing is created.
 
@@ -36,9 +42,10 @@ def readiness(
         return
     # Nothing but a write proves the right to write, and nothing is written here.
     yield Fact("key may create", None, "not asked: only a release proves it")
-    ladder: list[EndpointRung] = []
-    yield from _asked("GPUs", lambda: _gpus(client, config, memory_bytes, gpu_types, ladder))
-    hourly = ladder[0].price_per_hour_usd * config.min_workers if ladder else Decimal(0)
+    prices: list[Decimal] = []
+    find = _machines if config.kind == "pod" else _gpus
+    yield from _asked("GPUs", lambda: find(client, config, memory_bytes, allowance or Allowance(), prices))
+    hourly = prices[0] * config.worker_bounds[0] if prices else Decimal(0)
     yield from _asked("balance", lambda: _balance(client, hourly))
     if config.network_volume is not None:
         volume = config.network_volume
@@ -59,22 +66,48 @@ def _gpus(
     client: RunPodClient,
     config: RunPodServiceConfig,
     memory_bytes: int,
-    gpu_types: tuple[str, ...],
-    ladder: list[EndpointRung],
+    allowance: Allowance,
+    prices: list[Decimal],
 ) -> Fact:
     """Raises: Refused when nothing that is allowed fits, CapacityShortage when what fits is out of stock."""
-    limits = Limits(
-        gpu_types=(gpu_types, config.gpu_types),
-        pools=config.pools,
-        data_centers=config.data_centers,
-        max_price_per_hour_usd=config.max_price_per_hour_usd,
-    )
+    need = _need(client, config, memory_bytes, allowance)
     gpus = client.control.catalog.gpus(Product.SERVERLESS, count=config.gpus_per_worker)
-    ladder += endpoint_ladder(Need(memory_bytes, config.gpus_per_worker, limits), gpus)
+    ladder = endpoint_ladder(need, gpus)
+    prices += [rung.price_per_hour_usd for rung in ladder]
     rungs = "; then ".join(
         f"{', '.join(rung.pools)} at most {rung.price_per_hour_usd} USD/h" for rung in ladder
     )
     return Fact("GPUs", True, f"{memory_bytes / 2**30:.1f} GiB fit into {rungs}")
+
+
+def _machines(
+    client: RunPodClient,
+    config: RunPodServiceConfig,
+    memory_bytes: int,
+    allowance: Allowance,
+    prices: list[Decimal],
+) -> Fact:
+    """As `_gpus`, for a pod. Raises: Refused, CapacityShortage."""
+    need = _need(client, config, memory_bytes, allowance)
+    catalog, count = client.control.catalog, config.gpus_per_worker
+    stock = {cloud: catalog.gpus(Product.POD, count=count, cloud=cloud) for cloud in need.limits.clouds}
+    ladder = pod_ladder(need, stock)
+    prices += [rung.price_per_hour_usd for rung in ladder]
+    rungs = "; then ".join(
+        f"{rung.gpu_type} ({rung.cloud.value.lower()}) {rung.price_per_hour_usd} USD/h"
+        for rung in ladder[:SHOWN_RUNGS]
+    )
+    more = f"; and {len(ladder) - SHOWN_RUNGS} more" if len(ladder) > SHOWN_RUNGS else ""
+    return Fact("GPUs", True, f"{memory_bytes / 2**30:.1f} GiB fit into {rungs}{more}")
+
+
+def _need(client: RunPodClient, config: RunPodServiceConfig, memory_bytes: int, allowance: Allowance) -> Need:
+    """Raises: Refused when organization and service leave nothing."""
+
+    def known_places() -> list[str]:
+        return [place.id for place in client.control.catalog.data_centers()]
+
+    return need_of(config, memory_bytes, allowance, known_places)
 
 
 def _balance(client: RunPodClient, hourly_usd: Decimal) -> Fact:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tidegate.domain import owner_of_set
+from tidegate.platforms.runpod.pod_diagnosis import OVER
 from tidegate.platforms.runpod.replies import Endpoint, Pod
 
 GRACE = timedelta(minutes=15)
@@ -41,7 +42,7 @@ def find_orphans(
         ("pod", list(pods)),
     ]
     for kind, resources in kinds:
-        for one in sorted(resources, key=_by_age):
+        for one in sorted(resources, key=_by_rank):
             owner = owner_of_set(one.name)
             is_old = one.created_at is not None and now - one.created_at >= grace
             if owner is None or owner.org != org or not is_old:
@@ -55,5 +56,7 @@ def find_orphans(
     return tuple(found)
 
 
-def _by_age(one: Endpoint | Pod) -> tuple[str, str]:
-    return (one.created_at.isoformat() if one.created_at else "", one.id)
+def _by_rank(one: Endpoint | Pod) -> tuple[bool, str, str]:
+    """The oldest stays; of pods, one that runs before one that is over, which a lost machine left behind."""
+    is_over = isinstance(one, Pod) and one.status in OVER
+    return (is_over, one.created_at.isoformat() if one.created_at else "", one.id)

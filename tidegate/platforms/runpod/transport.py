@@ -28,11 +28,13 @@ from tidegate.platforms.runpod.errors import (
     error_of,
     read_problem,
 )
+from tidegate.platforms.runpod.key_source import KeySource
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.rate_limits import RateLimits, parse_rate_limits, parse_retry_after
 
 log = logging.getLogger(__name__)
 
+UNAUTHORIZED = 401
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 REPEATABLE_STATUSES = frozenset({500, 502, 503, 504})
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -77,7 +79,7 @@ class Transport:
     def __init__(
         self,
         url: str,
-        key: Secret,
+        key: Secret | KeySource,
         *,
         http: httpx.BaseTransport | None = None,
         pace: Pace | None = None,
@@ -85,14 +87,14 @@ class Transport:
     ):
         """`http` replaces the network, for tests. Raises: InvalidInput, Refused."""
         self._base = httpx.URL(_checked_url(url))
-        self._key = _checked_key(key)
         self._pace = pace or Pace()
+        self._keys = key if isinstance(key, KeySource) else KeySource(key, pace=self._pace)
         self._retries = retries or Retries()
         self._lock = threading.Lock()
         self._limits = RateLimits()
         self._blocked_until = 0.0
         self._http = httpx.Client(
-            auth=_Bearer(key),
+            auth=_Bearer(self._keys),
             headers={"User-Agent": f"tidegate/{__version__}"},
             transport=http,
             trust_env=False,
@@ -181,8 +183,7 @@ class Transport:
 
     def _error(self, response: httpx.Response, call: Call) -> TidegateError:
         # A proxy may echo what it was sent.
-        body = response.content.replace(self._key.reveal().encode(), b"***")
-        problem: Problem = read_problem(response.status_code, body)
+        problem: Problem = read_problem(response.status_code, self._keys.hide(response.content))
         error = error_of(
             problem,
             call.what,
@@ -252,14 +253,24 @@ class Transport:
 
 
 class _Bearer(httpx.Auth):
-    """Puts the key on a request at the moment it is sent; nothing else holds it in clear."""
+    """Puts the key on a request at the moment it is sent; nothing else holds it in clear.
 
-    def __init__(self, key: Secret):
-        self._key = key
+    A 401 did nothing, so that the request may be sent once more, whatever it asks, when the key was replaced meanwhile.
+    """
+
+    def __init__(self, keys: KeySource):
+        self._keys = keys
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
-        yield request
+        key = self._keys.present()
+        request.headers["Authorization"] = f"Bearer {key.reveal()}"
+        response = yield request
+        if response.status_code != UNAUTHORIZED:
+            return
+        another = self._keys.after_refusal(key)
+        if another is not None:
+            request.headers["Authorization"] = f"Bearer {another.reveal()}"
+            yield request
 
 
 @contextmanager
@@ -353,15 +364,3 @@ def _checked_url(url: str) -> str:
             field="url",
         )
     return url
-
-
-def _checked_key(key: Secret) -> Secret:
-    """A line break in a key would appear, with the key, in the HTTP library's complaint."""
-    value = key.reveal()
-    if not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise Refused(
-            "The RunPod key is empty or holds characters that no key has.",
-            remedy="Store the key again, without spaces and line breaks.",
-            field="key",
-        )
-    return key

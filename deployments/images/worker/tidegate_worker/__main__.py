@@ -29,13 +29,13 @@ def main() -> int:
         life = Lifecycle(wanted, state, log)
         life.watch_signals()
         if wanted.health_port is not None:
-            HealthShim(state, wanted.host, wanted.health_port, wanted.health_path).start()
+            HealthShim(state, wanted.host, wanted.health_port, wanted.health_path, wanted.engine_key).start()
     except WorkerProblem as problem:
         log.error("failed", **problem.as_dict())
         return problem.exit_code
     log.info("starting", mode=wanted.mode, parallel=wanted.parallel, context_tokens=wanted.context_tokens)
     life.begin()
-    if wanted.mode == "LB":
+    if wanted.mode != "QUEUE":
         return serve_behind_load_balancer(life)
     try:
         # Costs two seconds and sixty megabytes, which the other mode does not owe; the model is on its way meanwhile.

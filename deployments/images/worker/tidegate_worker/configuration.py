@@ -3,24 +3,29 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
 from tidegate_worker.problems import CONFIGURATION, WorkerProblem
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+# The engine reads a list of keys, separated by commas.
+ENGINE_KEY = re.compile(r"[!-+\--~]{32,512}")
+ENGINE_KEY_VARIABLE = "TIDEGATE_ENGINE_API_KEY"
 MAX_PORT = 65535
 # RunPod calls a worker unhealthy that is not ready after seven minutes, unless RUNPOD_INIT_TIMEOUT says otherwise.
 DEFAULT_INIT_TIMEOUT_S = 420.0
 DEFAULT_DRAIN_S = 120.0
 
-Mode = Literal["LB", "QUEUE"]
+Mode = Literal["LB", "QUEUE", "POD"]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """`port` and `health_port` are those of RunPod's load balancer; in queue mode the engine takes a free port."""
+    """`port` and `health_port` are those of RunPod's load balancer or of a pod's proxy; in queue mode the engine takes
+    a free port. `engine_key` is what clients must present; None only where a platform in front asks for its own key.
+    """
 
     mode: Mode
     model_url: str
@@ -39,6 +44,7 @@ class Configuration:
     model_cache_dir: Path
     init_timeout_s: float
     drain_s: float
+    engine_key: str | None = field(default=None, repr=False)
 
 
 def read_configuration(environment: Mapping[str, str]) -> Configuration:
@@ -46,7 +52,7 @@ def read_configuration(environment: Mapping[str, str]) -> Configuration:
     mode = _mode(environment)
     port = _port(environment, "PORT")
     health_port = _port(environment, "PORT_HEALTH")
-    if mode == "LB":
+    if mode != "QUEUE":
         _check_ports(port, health_port)
     elif not environment.get("RUNPOD_WEBHOOK_GET_JOB"):
         raise _wrong(
@@ -70,6 +76,7 @@ def read_configuration(environment: Mapping[str, str]) -> Configuration:
         model_cache_dir=Path(environment.get("TIDEGATE_MODEL_CACHE_DIR") or "/tmp/tidegate-models"),
         init_timeout_s=_seconds(environment, "RUNPOD_INIT_TIMEOUT", DEFAULT_INIT_TIMEOUT_S),
         drain_s=_seconds(environment, "TIDEGATE_DRAIN_S", DEFAULT_DRAIN_S),
+        engine_key=_engine_key(environment, mode),
     )
 
 
@@ -82,8 +89,8 @@ def usable_cores() -> int:
 
 def _mode(environment: Mapping[str, str]) -> Mode:
     mode = _required(environment, "TIDEGATE_WORKER_MODE")
-    if mode not in ("LB", "QUEUE"):
-        raise _wrong("TIDEGATE_WORKER_MODE", f"is '{mode}'", "Set it to LB or QUEUE.")
+    if mode not in ("LB", "QUEUE", "POD"):
+        raise _wrong("TIDEGATE_WORKER_MODE", f"is '{mode}'", "Set it to LB, QUEUE or POD.")
     return cast("Mode", mode)
 
 
@@ -94,6 +101,22 @@ def _digest(environment: Mapping[str, str]) -> str:
             "TIDEGATE_MODEL_DIGEST", "is no SHA-256", "Give the 64 lower-case hexadecimal characters."
         )
     return digest
+
+
+def _engine_key(environment: Mapping[str, str], mode: Mode) -> str | None:
+    """A pod's ports are open to everybody: without a key it does not start. The value is in no message."""
+    key = environment.get(ENGINE_KEY_VARIABLE, "")
+    if not key and mode == "POD":
+        raise _wrong(
+            ENGINE_KEY_VARIABLE, "is not set", "A pod is public: give the key that callers must present."
+        )
+    if key and not ENGINE_KEY.fullmatch(key):
+        raise _wrong(
+            ENGINE_KEY_VARIABLE,
+            "is no usable key",
+            "Give 32 to 512 visible ASCII characters without a comma.",
+        )
+    return key or None
 
 
 def _health_path(environment: Mapping[str, str]) -> str:

@@ -69,14 +69,20 @@ def engine_version(binary: Path, environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def engine_environment(environment: Mapping[str, str], key: str | None = None) -> dict[str, str]:
+    """`key` is asked of every caller. It goes by the environment, because a command line can be read by others."""
     kept = {
         name: value
         for name, value in environment.items()
         if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }
     # A crashing engine would start a debugger on itself and hang for seconds before it is gone.
-    return {"LANG": "C.UTF-8", **kept, "GGML_NO_BACKTRACE": "1"}
+    return {
+        "LANG": "C.UTF-8",
+        **kept,
+        "GGML_NO_BACKTRACE": "1",
+        **({"LLAMA_API_KEY": key} if key else {}),
+    }
 
 
 def engine_command(binary: Path, model: Path, wanted: Configuration, host: str, port: int) -> list[str]:
@@ -104,18 +110,18 @@ def engine_command(binary: Path, model: Path, wanted: Configuration, host: str, 
     ]
 
 
-def unsent_replies(port: int, table: Path = Path("/proc/net/tcp")) -> int:
-    """Connections to a local port with bytes that the other side has not taken yet. Linux; elsewhere 0."""
+def open_connections(port: int, table: Path = Path("/proc/net/tcp")) -> list[int]:
+    """For each client connected to a local port, the bytes that it has not taken yet. Linux; elsewhere empty."""
     try:
         rows = [line.split() for line in table.read_text().splitlines()[1:]]
     except OSError:
-        return 0
+        return []
     local = f":{port:04X}"
-    return sum(
-        row[1].endswith(local) and row[3] == TCP_ESTABLISHED and int(row[4].partition(":")[0], 16) > 0
+    return [
+        int(row[4].partition(":")[0], 16)
         for row in rows
-        if len(row) > 4
-    )
+        if len(row) > 4 and row[1].endswith(local) and row[3] == TCP_ESTABLISHED
+    ]
 
 
 class Engine:
@@ -125,6 +131,8 @@ class Engine:
         self, command: list[str], environment: Mapping[str, str], host: str, port: int, log: JsonLog
     ):
         self.port = port
+        key = environment.get("LLAMA_API_KEY")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._command = command
         self._environment = dict(environment)
         # An address that listens everywhere is none to call.
@@ -198,7 +206,11 @@ class Engine:
         except (KeyError, ValueError):
             return None
         # The engine counts a request as done when its last token exists; a slow reader waits for it longer.
-        return working + unsent_replies(self.port)
+        return working + sum(unsent > 0 for unsent in open_connections(self.port))
+
+    def connections(self) -> int:
+        """Clients that are connected, idle or not."""
+        return len(open_connections(self.port))
 
     def memory_bytes(self) -> int | None:
         """Resident memory of the engine, on Linux."""
@@ -242,7 +254,7 @@ class Engine:
     def _ask(self, path: str, timeout_s: float) -> tuple[int, str]:
         connection = http.client.HTTPConnection(self._host, self.port, timeout=timeout_s)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=self._headers)
             reply = connection.getresponse()
             return reply.status, reply.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):

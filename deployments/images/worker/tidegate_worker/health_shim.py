@@ -3,6 +3,7 @@
 `llama-server` itself says 503 while it loads, which the balancer would take for a broken worker.
 """
 
+import hmac
 import json
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,11 +18,11 @@ REQUEST_TIMEOUT_S = 10.0
 class HealthShim:
     """A small server of its own thread. Knows the worker's state and never changes it."""
 
-    def __init__(self, state: WorkerState, host: str, port: int, health_path: str):
-        """Raises: WorkerProblem when the port is taken."""
+    def __init__(self, state: WorkerState, host: str, port: int, health_path: str, key: str | None = None):
+        """With a `key` the report is for those who present it. Raises: WorkerProblem when the port is taken."""
 
         class Handler(_Answers):
-            worker, path_of_health = state, health_path
+            worker, path_of_health, expected = state, health_path, f"Bearer {key}" if key else None
 
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
@@ -56,16 +57,30 @@ def health_status(state: WorkerState) -> HTTPStatus:
 class _Answers(BaseHTTPRequestHandler):
     worker: WorkerState
     path_of_health: str
+    expected: str | None
     timeout = REQUEST_TIMEOUT_S
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == self.path_of_health:
-            self._answer(health_status(self.worker), {"state": self.worker.phase.value})
-        elif path == "/worker":
+            self._answer(health_status(self.worker), self._health())
+        elif path == "/worker" and self._may_read():
             self._answer(HTTPStatus.OK, self.worker.report())
+        elif path == "/worker":
+            self._answer(HTTPStatus.UNAUTHORIZED, {"error": "The worker's key is needed."})
         else:
             self._answer(HTTPStatus.NOT_FOUND, {"error": f"Ask for {self.path_of_health} or /worker."})
+
+    def _health(self) -> dict[str, object]:
+        """Behind a load balancer this is the only page of the worker's own that can be reached."""
+        if self.expected is not None:
+            return {"state": self.worker.phase.value}
+        report = self.worker.report()
+        return {"state": report["state"], "engine_memory_bytes": report["engine_memory_bytes"]}
+
+    def _may_read(self) -> bool:
+        given = self.headers.get("Authorization", "").encode("latin-1", "replace")
+        return self.expected is None or hmac.compare_digest(given, self.expected.encode())
 
     def do_HEAD(self) -> None:
         self.do_GET()

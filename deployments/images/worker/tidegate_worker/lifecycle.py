@@ -23,6 +23,9 @@ DRAIN_POLL_S = 0.25
 CUT_SHORT_GRACE_S = 1.0
 # A reply's last bytes leave after the engine has counted it as done.
 QUIET_POLLS = 2
+# A client that reads slowly may have taken all there was a moment ago, and the engine not yet written the rest.
+# It closes a connection that is idle for five seconds, so whoever is connected longer was waiting for something.
+QUIET_POLLS_WHILE_CONNECTED = 24
 PREPARATION_ENDS_S = 2.0
 # So that whoever asks for health reads the 503 once, instead of finding nobody.
 FAILURE_SHOWN_S = 2.0
@@ -174,8 +177,8 @@ class Lifecycle:
 
 
 def _engine_address(wanted: Configuration) -> tuple[str, int]:
-    """Behind a load balancer the engine is the server; with a queue only this worker talks to it."""
-    if wanted.mode == "LB" and wanted.port is not None:
+    """Behind a load balancer or proxy the engine is the server; with a queue only this worker talks to it."""
+    if wanted.mode != "QUEUE" and wanted.port is not None:
         return wanted.host, wanted.port
     with socket.create_server((LOOPBACK, 0)) as free:
         return LOOPBACK, int(free.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A worker of a load-balancing endpoint: clients talk straight to the engine, and this process only watches over it."""
+"""A worker of a load-balancing endpoint, or a pod: clients talk straight to the engine, and this process only watches over it."""
 
 import time
 
@@ -6,6 +6,7 @@ from tidegate_worker.lifecycle import (
     CUT_SHORT_GRACE_S,
     DRAIN_POLL_S,
     QUIET_POLLS,
+    QUIET_POLLS_WHILE_CONNECTED,
     EngineEnded,
     Lifecycle,
     StopAsked,
@@ -33,8 +34,8 @@ def _drain(life: Lifecycle) -> int:
     life.state.enter(Phase.DRAINING)
     life.log.info("draining", in_flight=life.engine.requests_in_flight(), limit_s=life.wanted.drain_s)
     deadline = time.monotonic() + life.wanted.drain_s
-    quiet = 0
-    while quiet < QUIET_POLLS:
+    quiet, wanted = 0, QUIET_POLLS
+    while quiet < wanted:
         match life.next_event(within_s=DRAIN_POLL_S):
             case StopAsked():
                 return life.end("drain_cut_short", CUT_SHORT_GRACE_S)
@@ -43,6 +44,7 @@ def _drain(life: Lifecycle) -> int:
             case _:
                 in_flight = life.engine.requests_in_flight()
         quiet = quiet + 1 if in_flight == 0 else 0
+        wanted = QUIET_POLLS_WHILE_CONNECTED if life.engine.connections() else QUIET_POLLS
         if time.monotonic() > deadline:
             life.log.warning("drain_limit_reached", in_flight=in_flight)
             return life.end("drain_cut_short", CUT_SHORT_GRACE_S)

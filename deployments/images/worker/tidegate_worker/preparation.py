@@ -28,8 +28,8 @@ def prepare(
 ) -> None:
     """Leaves a serving engine in `state`. Raises: WorkerProblem, Stopped."""
     binary = find_engine(wanted.engine_bin_dir)
-    environment = engine_environment(os.environ)
-    state.engine_version = engine_version(binary, environment)
+    environment = engine_environment(os.environ, wanted.engine_key)
+    state.engine_version = engine_version(binary, engine_environment(os.environ))
     state.gpu, state.memory_bytes = find_gpu(), memory_bytes()
     location = locate_model(wanted.model_url, os.environ)
 

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from tests.integration.platforms.watching import until
-from tidegate.domain import RunPodServiceConfig, Secret, ServiceRef, SetSpec, set_name
+from tidegate.domain import EngineKeys, Resource, RunPodServiceConfig, Secret, ServiceRef, SetSpec, set_name
 from tidegate.engines.llama_server import find_binary
-from tidegate.platforms.runpod import OrganizationSets, RunPodClient, RunPodPlatform, Tenant
+from tidegate.platforms.runpod import Allowance, OrganizationSets, RunPodClient, RunPodPlatform, Tenant
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
-from tidegate.platforms.runpod.observing import Freshness
 from tidegate.platforms.runpod.pace import Pace
+from tidegate.platforms.runpod.remembering import Freshness
 from tidegate.platforms.runpod.removal import Patience
 from tidegate.platforms.runpod.transport import Retries
 
@@ -26,6 +26,7 @@ MODEL = Path(__file__).parents[4] / "deployments" / "demo" / "models" / "pipit-v
 ORG, OTHER = "swaggystacks", "scientiacapital"
 SERVICE = "support-chat"
 # Tests look often; what is told must be no older than a blink.
+ENGINE_KEYS = EngineKeys.parse(Secret("k1 " + "engine-root-of-tests-" + "x" * 32))
 FRESH = Freshness(
     starting_s=0.1, ready_s=0.1, proof_s=0.05, queue_proof_s=0.5, log_s=0.2, log_after_s=0.0, log_quiet_s=0.1
 )
@@ -52,16 +53,19 @@ class Account:
     runpod: MockRunPodEnvironment
     kind: str = "load_balancer"
     clients: list[RunPodClient] = field(default_factory=list[RunPodClient])
+    resources: list[Resource] = field(default_factory=list[Resource])
     skew_s: float = 0.0
+    allowance: Allowance = field(default_factory=Allowance)
 
     def config(self, **changes: Any) -> RunPodServiceConfig:
+        one = {} if self.kind == "pod" else {"max_workers": 1}
         return RunPodServiceConfig.model_validate(
             {
                 "kind": self.kind,
                 "image": "example.com/tidegate-worker@sha256:1",
                 "model_url": "file://{path}",
-                "max_workers": 1,
                 "init_timeout_s": 60,
+                **one,
                 **changes,
             }
         )
@@ -76,7 +80,15 @@ class Account:
 
     def platform(self, org: str = ORG, **changes: Any) -> RunPodPlatform:
         """Another process of ours would have its own one, with a memory of its own."""
-        tenant = Tenant(org, f"runpod-key-{org}", {SERVICE: self.config(**changes)}, funded_hours=Decimal(1))
+        tenant = Tenant(
+            org,
+            f"runpod-key-{org}",
+            {SERVICE: self.config(**changes)},
+            self.allowance,
+            funded_hours=Decimal(1),
+            remember=self.resources.append,
+            engine_keys=lambda is_made: ENGINE_KEYS,
+        )
         pace = Pace(now=lambda: time.monotonic() + self.skew_s)
         sets = OrganizationSets(
             tenant,
@@ -95,6 +107,10 @@ class Account:
 
     def endpoints(self) -> list[dict[str, Any]]:
         return self.runpod.control.state()["endpoints"]
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Those that are paid for or could be started again."""
+        return self.runpod.control.state()["pods"]
 
     def engines(self) -> list[psutil.Process]:
         return engines_of(self.runpod)
@@ -127,6 +143,8 @@ def runpod(emulator: MockRunPodEnvironment) -> Iterator[MockRunPodEnvironment]:
         with RunPodClient(emulator.api_url, emulator.data_url, emulator.key(org)) as client:
             for endpoint in client.control.list_endpoints():
                 client.control.delete_endpoint(endpoint.id)
+            for pod in client.control.list_pods():
+                client.control.delete_pod(pod.id)
     # A worker is off the books as soon as it is told to end; the next test counts engines.
     until(lambda: not emulator.control.state()["workers"] and not engines_of(emulator))
 

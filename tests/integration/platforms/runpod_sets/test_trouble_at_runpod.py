@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from tidegate.domain import (
     SetState,
     SetStatus,
     Transient,
+    cost_of,
 )
 from tidegate.platforms.runpod import RunPodPlatform
 from tidegate.platforms.runpod.orders import worker_bounds
@@ -351,14 +353,19 @@ def test_a_call_to_a_set_that_cannot_answer_is_told(account: Account, spec: SetS
 
 def test_what_was_billed_stays_below_what_was_promised(account: Account, spec: SetSpec) -> None:
     platform = account.platform()
-    assert platform.cost(spec.name) is None
     platform.create(spec)
     becomes(platform, spec.name, SetState.READY)
 
-    cost = platform.cost(spec.name)
-
-    assert cost is not None
+    # The bill names ids only: which set they are was told when it was made.
+    [resource] = account.resources
+    assert (resource.set_name, resource.kind) == (spec.name, "endpoint")
+    bill = platform.charges("swaggystacks", resource.since, datetime.now(UTC))
+    assert {charge.resource_id for charge in bill} >= {resource.id}
+    cost = cost_of(resource, bill, since=resource.since, now=datetime.now(UTC))
     assert not cost.is_exceeded
+    status = platform.status(spec.name)
+    assert status.usd_per_hour is not None
+    assert Decimal(str(status.usd_per_hour)) == resource.usd_per_hour, "one worker of at most one"
     assert platform.price_per_hour_usd(spec) >= 0.576
 
 

@@ -83,6 +83,8 @@ class World:
             kept = {key: body[key] for key in ("env", "workers", "image")}
             self.endpoint = make(body["name"], **kept)
             return httpx.Response(201, json=self.endpoint)
+        if path == "/v2/pods":
+            return httpx.Response(200, json={"pods": []})
         if path == "/v2/serverless":
             return httpx.Response(200, json={"endpoints": [self.endpoint] if self.endpoint else []})
         return self.of_the_endpoint(request)
@@ -276,8 +278,8 @@ def test_a_create_that_may_have_happened_is_not_sent_again(
     make: Make, world: World, server: FakeRunPod
 ) -> None:
     sets = make()
-    # Listed: nothing. Catalog and account: as they are. Then the create, whose answer is lost.
-    for _ in range(3):
+    # Listed, as endpoint and as pod and right before the create: nothing. Catalog and account: as they are. Then the create, whose answer is lost.
+    for _ in range(5):
         server.will(world.answer)
     server.will(httpx.ReadTimeout("slow"))
 
@@ -288,7 +290,7 @@ def test_a_create_that_may_have_happened_is_not_sent_again(
 
 
 def test_a_shortage_at_every_rung_is_a_shortage(make: Make, world: World, server: FakeRunPod) -> None:
-    for _ in range(3):
+    for _ in range(5):
         server.will(world.answer)
     server.will(problem(400, "There are no longer any instances available."))
 

@@ -123,9 +123,9 @@ class Catalog:
         """The types of the pools, in the pools' order: the first is the one asked for most."""
         return [gpu for pool in pools for gpu in self.gpus if gpu.pool == pool and gpu.id not in excluded]
 
-    def free(self, gpu: Gpu, data_center: str, faults: FaultBoard) -> int:
-        """Units that nobody holds; a stock-out fault hides all of them."""
-        if faults.read("stock_out", gpu.id, gpu.pool or "", data_center):
+    def free(self, gpu: Gpu, data_center: str, faults: FaultBoard, cloud: str = "") -> int:
+        """Units that nobody holds; a stock-out fault hides all of them. `cloud` matters to pods only."""
+        if faults.read("stock_out", gpu.id, gpu.pool or "", data_center, cloud):
             return 0
         held = sum(
             claim.count
@@ -135,13 +135,18 @@ class Catalog:
         return max(0, self.units.get((gpu.id, data_center), self.default_units) - held)
 
     def place(
-        self, gpus: Iterable[Gpu], count: int, data_centers: Collection[str], faults: FaultBoard
+        self,
+        gpus: Iterable[Gpu],
+        count: int,
+        data_centers: Collection[str],
+        faults: FaultBoard,
+        cloud: str = "",
     ) -> Claim | None:
         """The first type and data centre with room, without taking it."""
         places = [one.id for one in self.data_centers if not data_centers or one.id in data_centers]
         for gpu in gpus:
             for place in places:
-                if self.free(gpu, place, faults) >= count:
+                if self.free(gpu, place, faults, cloud) >= count:
                     return Claim(gpu.id, count, place)
         return None
 

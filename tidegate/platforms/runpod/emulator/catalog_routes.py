@@ -59,14 +59,14 @@ def _gpu_reply(request: web.Request, emulator: Emulator, gpu: Gpu) -> Json:
         "maxCount": {"secure": gpu.max_count, "community": gpu.max_count},
     }
     count = whole_number(request, "count", 1, 1, MANY)
-    choice(request, "cloud", ("SECURE", "COMMUNITY"))
+    cloud = choice(request, "cloud", ("SECURE", "COMMUNITY")) or ""
     countries = matching(request, "countryCodes", COUNTRY, is_list=True)
     allowed = matching(request, "cudaVersions", CUDA, is_list=True)
     least = matching(request, "minCudaVersion", CUDA_FLOOR)
     if not _wants_availability(request, PRODUCTS):
         return told
     free = {
-        center: emulator.catalog.free(gpu, center.id, emulator.faults) // count
+        center: emulator.catalog.free(gpu, center.id, emulator.faults, cloud) // count
         for center in emulator.catalog.data_centers
         if not countries or center.country in countries
     }

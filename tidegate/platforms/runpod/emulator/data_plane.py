@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from tidegate.platforms.runpod.emulator import balancer, job_plane, worker_protocol
+from tidegate.platforms.runpod.emulator import balancer, job_plane, pod_proxy, worker_protocol
 from tidegate.platforms.runpod.emulator.accounts import OPERATOR, SERVERLESS, require_scope
 from tidegate.platforms.runpod.emulator.context import CONTEXT, KEY, Context
 from tidegate.platforms.runpod.emulator.control_plane import LARGEST_BODY
@@ -17,6 +17,7 @@ from tidegate.platforms.runpod.emulator.state import Json
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LIMITS = web.AppKey("limits", DataLimits)
+POD = "pod"
 WORKER_OPERATIONS = ("job-take", "job-take-batch", "job-stop", "job-done", "job-stream", "ping")
 
 
@@ -24,7 +25,7 @@ def application(context: Context) -> web.Application:
     app = web.Application(middlewares=[_answer], client_max_size=LARGEST_BODY)
     app[CONTEXT] = context
     app[LIMITS] = DataLimits(context.emulator.timings.data_rate_factor)
-    for module in (worker_protocol, job_plane, balancer):
+    for module in (worker_protocol, job_plane, balancer, pod_proxy):
         app.add_routes(module.routes)
     return app
 
@@ -59,7 +60,8 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
     context = request.app[CONTEXT]
     emulator = context.emulator
     operation = _operation(request.path)
-    if operation in WORKER_OPERATIONS:
+    if operation in WORKER_OPERATIONS or operation == POD:
+        # A pod's proxy is open to everybody: what runs in the pod must ask for a key of its own.
         return await handler(request)
     key = emulator.accounts.key_of(request.headers.get("Authorization"))
     if key.organization == OPERATOR:
@@ -84,9 +86,9 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _operation(path: str) -> str:
-    """`/v2/{endpoint}/{operation}/...`, or `lb`."""
+    """`/v2/{endpoint}/{operation}/...`, or `lb`, or `pod`."""
     parts = path.split("/")
-    if len(parts) > 1 and parts[1] == "lb":
-        return "lb"
+    if len(parts) > 1 and parts[1] in ("lb", POD):
+        return parts[1]
     name = parts[3] if len(parts) > 3 else ""
     return "status" if name == "status-sync" else name

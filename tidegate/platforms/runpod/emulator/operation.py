@@ -139,7 +139,12 @@ async def tell_state(request: web.Request) -> web.Response:
                 for one in emulator.endpoints.values()
             ],
             "pods": [
-                {"id": one.id, "organization": one.organization, "status": one.status}
+                {
+                    "id": one.id,
+                    "organization": one.organization,
+                    "name": one.config["name"],
+                    "status": one.status,
+                }
                 for one in emulator.pods.values()
             ],
             "workers": workers,

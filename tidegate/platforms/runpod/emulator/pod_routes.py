@@ -16,7 +16,7 @@ from tidegate.platforms.runpod.emulator.endpoint_config import (
 from tidegate.platforms.runpod.emulator.endpoints import check_registry
 from tidegate.platforms.runpod.emulator.pages import choice, deleted, page, reply
 from tidegate.platforms.runpod.emulator.pods import ACTIONS
-from tidegate.platforms.runpod.emulator.problems import CAPACITY_DETAIL, Problem
+from tidegate.platforms.runpod.emulator.problems import CAPACITY_DETAIL, HOST_DETAIL, Problem
 from tidegate.platforms.runpod.emulator.state import Json, Pod, PodStatus, new_id
 
 CUDA_VERSION = "12.8"
@@ -104,7 +104,7 @@ async def create_pod(request: web.Request) -> web.Response:
 
 def _scopes(emulator: Emulator, config: Json) -> list[str]:
     gpu = emulator.catalog.gpu(config["gpu"]["id"]) if "gpu" in config else None
-    return [gpu.id, gpu.pool or ""] if gpu else ["cpu"]
+    return [gpu.id, gpu.pool or "", config["cloud"]] if gpu else ["cpu"]
 
 
 def _new_config(emulator: Emulator, organization: str, body: CreatePod) -> Json:
@@ -239,5 +239,8 @@ async def act(request: web.Request) -> web.Response:
     elif action == "restart":
         await context.pods.restart(pod)
     else:
+        # A stopped pod stays bound to its machine, which may be gone or full by now.
+        if pod.is_host_lost or context.pods.find_place(pod.config) is None:
+            raise Problem(400, HOST_DETAIL)
         context.pods.start(pod)
     return reply(pod_reply(context, pod))

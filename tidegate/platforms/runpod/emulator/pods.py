@@ -8,6 +8,7 @@ import contextlib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tidegate.platforms.runpod.emulator.billing import DISK_USD_PER_GB_MONTH, POD, SECONDS_PER_MONTH
 from tidegate.platforms.runpod.emulator.catalog import Claim
@@ -18,6 +19,7 @@ from tidegate.platforms.runpod.emulator.logs import SYSTEM, LogBook
 from tidegate.platforms.runpod.emulator.state import Json, Pod, PodStatus
 from tidegate.platforms.runpod.emulator.workers import LOOPBACK, free_port
 
+HOST_LOST_CODE = 137
 ACTIONS = {
     PodStatus.PROVISIONING: ("stop", "terminate"),
     PodStatus.STARTING: ("stop", "terminate"),
@@ -110,7 +112,8 @@ class PodKeeper:
         if "gpu" not in config:
             return emulator.catalog.place_cpu(places, emulator.faults)
         gpu = emulator.catalog.gpu(config["gpu"]["id"])
-        return emulator.catalog.place([gpu] if gpu else [], config["gpu"]["count"], places, emulator.faults)
+        gpus = [gpu] if gpu else []
+        return emulator.catalog.place(gpus, config["gpu"]["count"], places, emulator.faults, config["cloud"])
 
     async def _end(self, pod: Pod) -> None:
         run = self._runs.pop(pod.id, None)
@@ -139,14 +142,14 @@ class PodKeeper:
         pod.data_center = claim.data_center
         self._set_status(pod, PodStatus.STARTING)
         log.write(SYSTEM, f"pulling image {image}")
-        scopes = (pod.id, pod.config["name"], pod.organization)
-        delay_s = emulator.faults.read("image_pull_s", *scopes)
+        delay_s = self._fault(pod, "image_pull_s")
+        wait_s = emulator.timings.image_pull_s if delay_s is None else float(delay_s)
+        wait_s += float(self._fault(pod, "init_delay_s") or 0.0)
         with contextlib.suppress(TimeoutError):
-            wait_s = emulator.timings.image_pull_s if delay_s is None else float(delay_s)
             await asyncio.wait_for(run.stopping.wait(), timeout=wait_s)
         if run.stopping.is_set():
             return False
-        fails = emulator.faults.read("image_pull_fails", *scopes)
+        fails = self._fault(pod, "image_pull_fails")
         if fails or emulator.images.command(image, pod.config["args"]) is None:
             log.write(SYSTEM, f"error pulling image: manifest for {image} not found: manifest unknown")
             self._fail(pod)
@@ -159,6 +162,9 @@ class PodKeeper:
         folder = self._folder(pod)
         (folder / "home").mkdir(mode=0o700, parents=True, exist_ok=True)
         command = emulator.images.command(pod.config["image"], pod.config["args"]) or []
+        crash_code = self._fault(pod, "crash_at_start")
+        if crash_code is not None:
+            command = ["/bin/sh", "-c", f"exit {int(crash_code)}"]
         env = emulator.images.environment(folder / "home", self._environment(pod, run))
         # Before the start: an emulator that dies in between must not leave a process that nobody knows.
         emulator.documents.save("process", pod.id, {"id": pod.id})
@@ -173,11 +179,18 @@ class PodKeeper:
         self._set_status(pod, PodStatus.RUNNING)
         exited = asyncio.ensure_future(container.wait())
         stopping = asyncio.ensure_future(run.stopping.wait())
+        told: int | None = None
         try:
-            await asyncio.wait([exited, stopping], return_when=asyncio.FIRST_COMPLETED)
+            while not exited.done() and not stopping.done() and told is None:
+                await asyncio.wait(
+                    [exited, stopping], timeout=emulator.timings.tick_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                told = self._told_to_end(pod)
+            if told is not None:
+                container.kill()
             if run.stopping.is_set():
                 await container.stop(emulator.timings.stop_grace_s)
-            code = await exited
+            code = await exited if told is None else told
         finally:
             stopping.cancel()
             container.kill()
@@ -185,6 +198,17 @@ class PodKeeper:
         if not run.stopping.is_set():
             pod.wants_to_run = False
             self._set_status(pod, PodStatus.EXITED if code == 0 else PodStatus.ERROR)
+
+    def _told_to_end(self, pod: Pod) -> int | None:
+        """The code with which a fault ends the pod; with its machine it loses the way back."""
+        if self._fault(pod, "host_lost"):
+            pod.is_host_lost = True
+            return HOST_LOST_CODE
+        code = self._fault(pod, "pod_exits")
+        return None if code is None else int(code)
+
+    def _fault(self, pod: Pod, knob: str) -> Any:
+        return self._emulator.faults.read(knob, pod.id, pod.config["name"], pod.organization)
 
     def _environment(self, pod: Pod, run: _Run) -> dict[str, str]:
         """The user's variables with ports as they are here, then what the platform injects."""

@@ -6,6 +6,8 @@ from typing import Any
 
 CAPACITY_DETAIL = "There are no longer any instances available with the requested specifications. Please refresh and try again."
 
+HOST_DETAIL = "There are not enough free GPUs on the host machine to start this pod."
+
 
 class Problem(Exception):
     """One refusal in the vendor's shape; the server turns it into a reply."""

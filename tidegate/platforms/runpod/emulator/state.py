@@ -118,6 +118,7 @@ class Pod:
     price_per_hour: float = 0.0
     started_at: float | None = None
     wants_to_run: bool = True
+    is_host_lost: bool = False
 
 
 @dataclass
