@@ -39,7 +39,23 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     (1996) 361-365); None when there are fewer than `smallest_sample(share)` values. The median needs one.
     For display; what is compared or published carries an interval: `percentile_interval`."""
     needed = 1 if share == 0.5 else smallest_sample(share)
-    return float(np.quantile(np.asarray(values, dtype=float), share)) if len(values) >= needed else None
+    return linear_quantile(values, share) if len(values) >= needed else None
+
+
+def linear_quantile(values: Sequence[float], share: float) -> float:
+    """Quantile of type 7 of at least one value, as numpy has it, but without its NaN beside infinite values.
+
+    x_(i) + (h - i) (x_(i+1) - x_(i)) with h = (n - 1) share + 1, i = floor(h). Raises ValueError without values.
+    """
+    if len(values) == 0:
+        raise ValueError("needs at least one value")
+    ordered = sorted(values)
+    position = (len(ordered) - 1) * share
+    below = math.floor(position)
+    part = position - below
+    if part == 0 or ordered[below] == ordered[below + 1]:
+        return float(ordered[below])
+    return ordered[below] + part * (ordered[below + 1] - ordered[below])
 
 
 def percentile_interval(
@@ -58,29 +74,19 @@ def percentile_interval(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
     needed = smallest_sample(share, BEYOND_FOR_AN_INTERVAL)
-    ordered = np.sort(np.asarray(values, dtype=float))
-    if len(ordered) and np.isnan(ordered[-1]):
+    if any(math.isnan(value) for value in values):
         raise ValueError("NaN is no sample; a failed request is +infinity")
-    if len(ordered) < needed:
+    if len(values) < needed:
         return None
+    ordered = sorted(values)
     tails = binomial_tails(len(ordered), share)
     allowed = (1 - confidence) / 2
     lower = int(np.flatnonzero(1 - tails <= allowed)[-1])
     upper = int(np.flatnonzero(tails <= allowed)[0])
     return PercentileEstimate(
-        _between_ranks(ordered.tolist(), share),
+        linear_quantile(ordered, share),
         float(ordered[max(lower, 1) - 1]),
         float(ordered[min(upper, len(ordered)) - 1]),
         len(ordered),
         confidence,
     )
-
-
-def _between_ranks(ordered: list[float], share: float) -> float:
-    """The linear quantile of numpy, without its NaN where a neighbour is infinite."""
-    position = (len(ordered) - 1) * share
-    below = math.floor(position)
-    part = position - below
-    if part == 0 or ordered[below] == ordered[below + 1]:
-        return ordered[below]
-    return ordered[below] + part * (ordered[below + 1] - ordered[below])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tidegate.statistics.distributions import t_quantile
+from tidegate.statistics.percentiles import linear_quantile
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,7 @@ def quantile_ratio(
         raise ValueError(f"share must lie between 0 and 1, not {share}")
     if not all(len(block) for block in (*candidate, *baseline)):
         raise ValueError("needs at least one value in each block")
-    ours, theirs = (
-        [float(np.quantile(np.asarray(block, dtype=float), share)) for block in blocks]
-        for blocks in (candidate, baseline)
-    )
+    ours, theirs = ([linear_quantile(block, share) for block in blocks] for blocks in (candidate, baseline))
     return paired_log_ratio(ours, theirs, alpha)
 
 
