@@ -41,20 +41,22 @@ class QualityPlan:
     questions_for_margin: int
     """Questions with which an equal candidate is shown to be inside `margin`."""
 
+    @property
+    def reach(self) -> str:
+        """What to put after "this bank": "can detect a drop of 7 points"."""
+        if self.detectable_drop >= 1:
+            return "cannot detect any drop"
+        return f"can detect a drop of {_points(self.detectable_drop)}"
+
     def describe(self) -> str:
         """Two sentences for a person; a quantity that no bank of this size can show is named as such."""
-        drop = (
-            f"can detect a drop of {_points(self.detectable_drop)}"
-            if self.detectable_drop < 1
-            else "cannot detect any drop"
-        )
         proof = (
             f"It can show that an equal candidate loses less than {_points(self.provable_margin)}"
             if self.provable_margin < 1
             else "It can show no margin for an equal candidate"
         )
         return (
-            f"This bank of {self.questions} questions {drop} ({self.power:.0%} power, "
+            f"This bank of {self.questions} questions {self.reach} ({self.power:.0%} power, "
             f"{self.discordant_share:.0%} of the answers changing). "
             f"{proof}; a margin of {_points(self.margin)} needs {self.questions_for_margin:,} questions."
         )

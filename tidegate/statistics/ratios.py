@@ -19,6 +19,8 @@ class RatioInterval:
     high: float
     pairs: int
     alpha: float
+    spread: float = 0.0
+    """Standard deviation of the log ratios of the pairs, which planning needs; 0 with one pair."""
     is_optimistic: bool = False
     """The bounds are narrower than the truth under load (`block_bootstrap_ratio`): nothing is decided by them."""
 
@@ -65,5 +67,6 @@ def paired_log_ratio(
     mean, pairs = float(logs.mean()), len(logs)
     if pairs == 1:
         return RatioInterval(math.exp(mean), 0.0, math.inf, pairs, alpha)
-    half = t_quantile(1 - alpha, pairs - 1) * float(logs.std(ddof=1)) / math.sqrt(pairs)
-    return RatioInterval(math.exp(mean), math.exp(mean - half), math.exp(mean + half), pairs, alpha)
+    spread = float(logs.std(ddof=1))
+    half = t_quantile(1 - alpha, pairs - 1) * spread / math.sqrt(pairs)
+    return RatioInterval(math.exp(mean), math.exp(mean - half), math.exp(mean + half), pairs, alpha, spread)

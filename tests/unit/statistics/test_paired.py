@@ -96,11 +96,10 @@ def test_the_interval_of_the_loss_is_the_mirror_of_that_of_the_gain(pairs: int, 
     assert ours == pytest.approx((-theirs.high, -theirs.low))
 
 
-def test_the_interval_of_a_published_example():
-    # Tango (1998), crossover study of soft contact lenses: 44 pairs, b = 0, c = 1.
-    low, high = tango_interval(0, 1, 44)
+def test_the_ends_of_the_interval_are_where_the_score_is_1_96():
+    low, high = tango_interval(9, 4, 80)
 
-    assert (low, high) == pytest.approx((-0.1184, 0.0590), abs=2e-3)
+    assert (tango_z(9, 4, 80, low), tango_z(9, 4, 80, high)) == pytest.approx((1.96, -1.96), abs=1e-3)
     assert tango_interval(0, 0, 0) == (-1, 1)
 
 
