@@ -7,7 +7,7 @@ import numpy as np
 
 from tidegate.statistics.distributions import Reals, normal_share
 from tidegate.statistics.graded import MeanDifference, checked_differences, without_variation
-from tidegate.statistics.proportions import normal_quantile
+from tidegate.statistics.proportions import checked_alpha, normal_quantile
 from tidegate.statistics.ratios import RatioInterval
 
 VALUES_AT_ONCE = 2_000_000
@@ -30,6 +30,7 @@ def paired_bca(
     its import costs more than the whole computation. Raises ValueError as `clustered_difference` does.
     """
     values = checked_differences(differences)
+    checked_alpha(alpha)
     count, mean = len(values), float(values.mean())
     if np.ptp(values) == 0:
         return without_variation(mean, count, alpha)
@@ -70,6 +71,7 @@ def block_bootstrap_ratio(
     Raises ValueError for values of 0 or less, fewer than 20 of them, or a share outside 0 to 1.
     """
     runs = [np.asarray(run, dtype=float) for run in (candidate, baseline)]
+    checked_alpha(alpha)
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, not {share}")
     if min(map(len, runs)) < 20 or not all(np.all(run > 0) for run in runs):

@@ -64,7 +64,12 @@ def normal_quantile(probability: float) -> float:
 
 
 def one_sided_z(alpha: float) -> float:
-    """How many standard errors a one-sided bound at error rate `alpha` lies away; ValueError unless 0 < alpha < 1/2."""
+    """How many standard errors a one-sided bound at error rate `alpha` lies away; 1.645 at 0.05."""
+    return normal_quantile(1 - checked_alpha(alpha))
+
+
+def checked_alpha(alpha: float) -> float:
+    """The error rate itself; raises ValueError unless 0 < alpha < 1/2."""
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha must lie between 0 and 0.5, not {alpha}")
-    return normal_quantile(1 - alpha)
+    return alpha

@@ -8,6 +8,7 @@ import numpy as np
 
 from tidegate.statistics.distributions import t_quantile
 from tidegate.statistics.percentiles import linear_quantile
+from tidegate.statistics.proportions import checked_alpha
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ def quantile_ratio(
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, not {share}")
-    if not all(len(block) for block in (*candidate, *baseline)):
-        raise ValueError("needs at least one value in each block")
+    if not all(len(block) and all(value > 0 for value in block) for block in (*candidate, *baseline)):
+        raise ValueError("needs at least one value in each block, and positive values only")
     ours, theirs = ([linear_quantile(block, share) for block in blocks] for blocks in (candidate, baseline))
     return paired_log_ratio(ours, theirs, alpha)
 
@@ -63,6 +64,7 @@ def paired_log_ratio(
         )
     if not all(0 < value < math.inf for value in (*candidate, *baseline)):
         raise ValueError("a ratio needs positive, finite values")
+    checked_alpha(alpha)
     logs = np.log(np.asarray(candidate, dtype=float)) - np.log(np.asarray(baseline, dtype=float))
     mean, pairs = float(logs.mean()), len(logs)
     if pairs == 1:

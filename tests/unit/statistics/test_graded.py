@@ -75,6 +75,22 @@ def test_three_equal_answers_prove_nothing_and_59_prove_five_points():
     assert paired_bca([0.0] * 59, np.random.default_rng(0)) == clustered_difference([0.0] * 59)
 
 
+def test_clusters_that_all_differ_alike_are_no_certainty_either():
+    found = clustered_difference([0.1, -0.1] * 10, [index // 2 for index in range(20)])
+
+    assert (found.units, found.low < -0.2, found.high > 0.2) == (10, True, True)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.95])
+def test_an_error_rate_that_is_none_is_refused(alpha: float):
+    for bounds in (
+        clustered_difference,
+        lambda values, **rest: paired_bca(values, np.random.default_rng(0), **rest),
+    ):
+        with pytest.raises(ValueError, match="alpha"):
+            bounds([0.1, 0.2], alpha=alpha)
+
+
 def test_a_single_cluster_bounds_nothing():
     found = clustered_difference([0.1, 0.2, 0.3], ["one"] * 3)
 

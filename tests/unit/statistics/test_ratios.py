@@ -99,6 +99,7 @@ def test_equal_seeds_give_equal_bootstrap_bounds():
         ([[0.0]], [[1.0]]),
         ([[float("inf")]], [[1.0]]),
         ([[1.0]], [[float("nan")]]),
+        ([[1.0, float("nan"), 2.0]], [[1.0]]),
     ],
 )
 def test_unusable_blocks_are_refused(candidate: list[list[float]], baseline: list[list[float]]):
