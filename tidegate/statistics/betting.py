@@ -45,9 +45,9 @@ def bet_on_margin(differences: Sequence[float], margin: float, alpha: float = 0.
     order fixed before the run; average several samples of one question first. With x = (d + 1) / 2 and
     m = (1 - margin) / 2 the capitals are the products of 1 + l_t (x_t - m) and 1 - l_t' (x_t - m). May be
     called after every question, and for any batches: the first decision stands.
-    Each of the two errors has a chance of at most `alpha`. At the margin 4.7 % and 3.9 % were measured (1000
-    questions, 10 % discordant); an equal candidate passes 5 points at a median of 244 questions (a fixed
-    test plans 248), a drop of 15 points fails at 88.
+    Each of the two errors has a chance of at most `alpha`. At the margin 4.9 % and 4.4 % were measured (1000
+    questions, 10 % discordant); an equal candidate passes 5 points at a median of 239 questions (a fixed
+    test plans 248), a drop of 15 points fails at 87.
     Raises ValueError for differences outside -1 to 1 or a margin outside 0 <= margin < 1.
     """
     if not 0 <= margin < 1:

@@ -52,7 +52,7 @@ def log_share_evidence(misses: ArrayLike, trials: ArrayLike, allowed: float) -> 
 def share_e_value(misses: int, trials: int, allowed: float) -> float:
     """E-value against "at most `allowed` miss" (errors, requests beyond an SLO). See `log_share_evidence`.
 
-    Allowed 1 %, true 5 %: it reaches 20 at a median of about 105 requests; 30 % against 5 %: 8 to 10.
+    Allowed 1 %, true 5 %: it reaches 20 at a median of about 110 requests; 30 % against 5 %: 11.
     """
     return _exp(float(log_share_evidence(misses, trials, allowed)))
 
