@@ -7,7 +7,8 @@ had right and `wins` those that only the candidate had right. In this order:
 1. Tango's score test shows that the loss is smaller than the margin: pass.
 2. The exact McNemar test says "worse" (one-sided p at most alpha): fail.
 3. Wins are at least losses: pass. The bank is too small to prove that the loss stays inside the margin, but
-   it shows no net loss; the summary says so and names the largest loss that it cannot rule out.
+   it shows no net loss; the summary says so and names the largest loss that it cannot rule out and the
+   smallest drop that it can detect.
 4. Otherwise there is a net loss that the bank can neither call chance nor a regression: not judged.
 Example: 68 questions and a margin of 5 points. No differing answer: pass by 1 (52 are enough). One loss and
 no win: not judged. Two losses, two wins: pass by 3. Five losses and no win: fail (p = 0.031).
@@ -26,9 +27,9 @@ from tidegate.domain import Evidence, Gate, Verdict
 from tidegate.domain.policy import QualityPolicy
 from tidegate.quality.results import BankResult, QuestionResult
 from tidegate.statistics import (
-    detectable_drop,
     largest_loss,
     mcnemar_exact,
+    plan_quality,
     shows_non_inferiority,
     smallest_bank,
     wilson_interval,
@@ -128,6 +129,7 @@ def _regression(pairs: _Pairs, policy: QualityPolicy) -> Evidence:
     best_wins, total = wins + pairs.missing, answered + pairs.missing
     p_value = mcnemar_exact(losses, best_wins)
     is_inside = shows_non_inferiority(losses, best_wins, total, policy.margin, policy.alpha)
+    plan = plan_quality(answered, policy.margin, alpha=policy.alpha)
     data: dict[str, Any] = {
         "pairs": answered,
         "missing": pairs.missing,
@@ -139,7 +141,8 @@ def _regression(pairs: _Pairs, policy: QualityPolicy) -> Evidence:
         "largest_loss": round(bound, 4),
         "margin": policy.margin,
         "smallest_bank_for_margin": smallest_bank(policy.margin, policy.alpha),
-        "detectable_drop": round(detectable_drop(answered, alpha=policy.alpha), 4),
+        "detectable_drop": round(plan.detectable_drop, 4),
+        "plan": plan.describe(),
     }
     text = f"Of {answered} questions {losses} lost and {wins} won against the baseline"
     margin = f"{policy.margin * 100:g} points"
@@ -152,9 +155,9 @@ def _regression(pairs: _Pairs, policy: QualityPolicy) -> Evidence:
         return _row("regression", Verdict.NOT_JUDGED, f"{text}; {pairs.missing} have no answer.", data)
     if wins >= losses:
         note = f"no net loss, but this bank is too small to rule out a loss of {bound * 100:.1f} points"
-        return _row("regression", Verdict.PASS, f"{text}; {note}.", data)
+        return _row("regression", Verdict.PASS, f"{text}; {note}; it {plan.reach}.", data)
     note = f"too few to decide about a margin of {margin} (p = {p_value:.2g})"
-    return _row("regression", Verdict.NOT_JUDGED, f"{text}; {note}.", data)
+    return _row("regression", Verdict.NOT_JUDGED, f"{text}; {note}; this bank {plan.reach}.", data)
 
 
 def _topics(pairs: _Pairs, policy: QualityPolicy) -> Evidence:

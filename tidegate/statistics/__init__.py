@@ -1,28 +1,111 @@
-"""Intervals and paired tests that the gates decide with. Pure: numbers in, numbers out."""
+"""Intervals, paired and sequential tests, and planning that the gates decide with. Pure: numbers in, numbers out.
 
+| question | use |
+|---|---|
+| share of right answers, of errors, of requests inside an SLO | `wilson_interval`, `share_p_value` |
+| right/wrong answers against a baseline, one look | `mcnemar_exact` (worse?), `tango_z`, `tango_interval`, `largest_loss` (inside the margin?) |
+| graded scores against a baseline, one look | `clustered_difference`, `paired_bca` for skewed ones |
+| latency against a baseline | `quantile_ratio` over alternating block pairs; `block_bootstrap_ratio` only for imported runs |
+| the same, looked at while it runs | `discordant_e_value`, `bet_on_margin`, `sign_e_value`, `share_e_value` |
+| several questions at once | `holm`, `benjamini_hochberg` |
+| one figure of a run | `percentile_interval`; `percentile` for display |
+| interval and margin to a verdict | `judge_interval`, `judge_ratio` |
+| how much to measure, what it can show | `plan_quality`, `plan_latency`, and the functions of `planning` |
+"""
+
+from tidegate.statistics.betting import SequentialDecision, bet_on_margin, log_capitals
+from tidegate.statistics.bootstrap import block_bootstrap_ratio, paired_bca
+from tidegate.statistics.graded import MeanDifference, clustered_difference, unit_means
+from tidegate.statistics.multiplicity import benjamini_hochberg, holm
 from tidegate.statistics.paired import (
-    detectable_drop,
     largest_loss,
     mcnemar_exact,
     shows_non_inferiority,
-    smallest_bank,
+    tango_interval,
     tango_z,
 )
-from tidegate.statistics.percentiles import percentile, smallest_sample
-from tidegate.statistics.proportions import Interval, wilson_interval
-from tidegate.statistics.ratios import RatioInterval, paired_log_ratio
+from tidegate.statistics.percentiles import (
+    PercentileEstimate,
+    percentile,
+    percentile_interval,
+    smallest_sample,
+)
+from tidegate.statistics.planning import (
+    LatencyPlan,
+    QualityPlan,
+    detectable_drop,
+    detectable_ratio,
+    mcnemar_power,
+    pairs_for_limit,
+    plan_latency,
+    plan_quality,
+    provable_margin,
+    questions_for_drop,
+    questions_for_margin,
+    ratio_power,
+    requests_for_share,
+    smallest_bank,
+)
+from tidegate.statistics.proportions import Interval, share_p_value, wilson_interval
+from tidegate.statistics.ratios import RatioInterval, paired_log_ratio, quantile_ratio
+from tidegate.statistics.sequential import (
+    SignEvidence,
+    discordant_e_value,
+    first_crossing,
+    log_share_evidence,
+    share_below_e_value,
+    share_e_value,
+    sign_e_value,
+)
+from tidegate.statistics.verdicts import judge_interval, judge_ratio
 
 __all__ = [
     "Interval",
+    "LatencyPlan",
+    "MeanDifference",
+    "PercentileEstimate",
+    "QualityPlan",
     "RatioInterval",
+    "SequentialDecision",
+    "SignEvidence",
+    "benjamini_hochberg",
+    "bet_on_margin",
+    "block_bootstrap_ratio",
+    "clustered_difference",
     "detectable_drop",
+    "detectable_ratio",
+    "discordant_e_value",
+    "first_crossing",
+    "holm",
+    "judge_interval",
+    "judge_ratio",
     "largest_loss",
+    "log_capitals",
+    "log_share_evidence",
     "mcnemar_exact",
+    "mcnemar_power",
+    "paired_bca",
     "paired_log_ratio",
+    "pairs_for_limit",
     "percentile",
+    "percentile_interval",
+    "plan_latency",
+    "plan_quality",
+    "provable_margin",
+    "quantile_ratio",
+    "questions_for_drop",
+    "questions_for_margin",
+    "ratio_power",
+    "requests_for_share",
+    "share_below_e_value",
+    "share_e_value",
+    "share_p_value",
     "shows_non_inferiority",
+    "sign_e_value",
     "smallest_bank",
     "smallest_sample",
+    "tango_interval",
     "tango_z",
+    "unit_means",
     "wilson_interval",
 ]

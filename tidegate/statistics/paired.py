@@ -5,9 +5,9 @@
 """
 
 import math
-from statistics import NormalDist
 
 from tidegate.statistics.distributions import binomial_tail
+from tidegate.statistics.proportions import Interval, one_sided_z
 
 BISECTION_STEPS = 60
 
@@ -15,7 +15,8 @@ BISECTION_STEPS = 60
 def mcnemar_exact(losses: int, wins: int) -> float:
     """One-sided p-value of "the candidate is worse": P(X >= losses) with X ~ Bin(losses + wins, 1/2).
 
-    Source: Q. McNemar, Psychometrika 12 (1947) 153-157, in its exact binomial form.
+    Source: Q. McNemar, Psychometrika 12 (1947) 153-157, in its exact binomial form. For one look at the end;
+    `discordant_e_value` may be looked at after every question. Raises ValueError for negative counts.
     """
     _check(losses, wins, losses + wins)
     return binomial_tail(losses, losses + wins, 0.5)
@@ -24,9 +25,13 @@ def mcnemar_exact(losses: int, wins: int) -> float:
 def tango_z(losses: int, wins: int, pairs: int, margin: float) -> float:
     """Score statistic for "the loss is at least `margin`"; strongly negative means that it is smaller.
 
+    z = (b - c - nM) / sqrt(n (2q + M (1 - M))) with b losses, c wins, n pairs, margin M (a share, not points);
+    q = (sqrt(B^2 - 4AC) - B) / (2A), the most likely share of wins if the loss were M; A = 2n,
+    B = -b - c + (2n - b + c) M, C = -cM (1 - M).
     Source: T. Tango, "Equivalence test and confidence interval for the difference in proportions for
     the paired-sample design", Statistics in Medicine 17 (1998) 891-908. The Wald form is not used: with
     100 to 200 pairs it passes a candidate that lies exactly at the margin in 11 to 13 % of cases.
+    Raises ValueError without pairs, for impossible counts, or a margin outside -1 to 1.
     """
     _check(losses, wins, pairs)
     if pairs == 0 or not -1 < margin < 1:
@@ -44,13 +49,14 @@ def tango_z(losses: int, wins: int, pairs: int, margin: float) -> float:
 
 def shows_non_inferiority(losses: int, wins: int, pairs: int, margin: float, alpha: float = 0.05) -> bool:
     """True when the data show, at error rate `alpha`, that the candidate loses less than `margin`."""
-    return pairs > 0 and tango_z(losses, wins, pairs, margin) < -_z(alpha)
+    return pairs > 0 and tango_z(losses, wins, pairs, margin) < -one_sided_z(alpha)
 
 
 def largest_loss(losses: int, wins: int, pairs: int, alpha: float = 0.05) -> float:
     """Upper bound of the loss: the smallest margin that these pairs would show (1.0 without pairs)."""
     if pairs == 0:
         return 1.0
+    _check(losses, wins, pairs)
     low, high = max(-1 + 1e-9, (losses - wins) / pairs), 1 - 1e-9
     for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
@@ -61,48 +67,17 @@ def largest_loss(losses: int, wins: int, pairs: int, alpha: float = 0.05) -> flo
     return high
 
 
-def smallest_bank(margin: float, alpha: float = 0.05) -> int:
-    """Fewest questions that can show "loses less than `margin`", when no answer differs at all.
+def tango_interval(losses: int, wins: int, pairs: int, confidence: float = 0.95) -> Interval:
+    """Two-sided score interval of the loss, in shares of all pairs: the margins that `tango_z` does not refute.
 
-    From Tango's statistic with no discordant pair, z = -sqrt(n * margin / (1 - margin)).
+    Both ends are one-sided bounds at (1 - confidence) / 2. Source: as `tango_z`. Without pairs: -1 to 1.
+    Raises ValueError for impossible counts or a confidence outside 0 to 1.
     """
-    if not 0 < margin < 1:
-        raise ValueError(f"margin must lie between 0 and 1, not {margin}")
-    return math.floor(_z(alpha) ** 2 * (1 - margin) / margin) + 1
-
-
-def detectable_drop(
-    pairs: int, discordant_share: float = 0.1, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Smallest true drop that the regression test finds with probability `power`, as a share (1.0: none).
-
-    Solves the usual sample size formula of the paired test for the drop D:
-    n = (z_alpha * sqrt(pd) + z_power * sqrt(pd - D^2))^2 / D^2 (R. J. Connor, Biometrics 43 (1987) 207-211).
-    A drop cannot exceed the discordant share, so that grows with D where needed.
-    """
-    if pairs <= 0:
-        return 1.0
-    z_alpha, z_power = _z(alpha), NormalDist().inv_cdf(power)
-
-    def needed(drop: float) -> float:
-        share = max(discordant_share, drop)
-        return (
-            z_alpha * math.sqrt(share) + z_power * math.sqrt(max(0.0, share - drop * drop))
-        ) ** 2 / drop**2
-
-    if needed(1.0) > pairs:
-        return 1.0
-    low, high = 1e-9, 1.0
-    for _ in range(BISECTION_STEPS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if needed(middle) <= pairs else (middle, high)
-    return high
-
-
-def _z(alpha: float) -> float:
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"alpha must lie between 0 and 0.5, not {alpha}")
-    return NormalDist().inv_cdf(1 - alpha)
+    alpha = (1 - confidence) / 2
+    if pairs == 0:
+        return Interval(-1.0, 1.0)
+    # A win seen from the other side is a loss.
+    return Interval(-largest_loss(wins, losses, pairs, alpha), largest_loss(losses, wins, pairs, alpha))
 
 
 def _check(losses: int, wins: int, pairs: int) -> None:

@@ -65,6 +65,13 @@ def test_regression_rule(pairs: int, losses: int, wins: int, verdict: Verdict, s
     assert says in found.summary
 
 
+def test_a_bank_that_cannot_decide_says_what_it_could_detect():
+    ours, theirs = paired(68, 1, 0)
+    found = row(judge_quality(ours, theirs, POLICY), "regression")
+    assert "this bank can detect a drop of 9.4 points" in found.summary
+    assert "a margin of 5 points needs 248 questions" in found.data["plan"]
+
+
 @given(st.integers(1, 120), st.data())
 def test_a_candidate_that_wins_at_least_as_often_as_it_loses_always_passes(pairs: int, data: st.DataObject):
     losses = data.draw(st.integers(0, pairs // 2))

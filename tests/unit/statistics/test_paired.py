@@ -3,16 +3,19 @@
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.statistics.simulation import paired_counts, rate_of, tolerance
 from tidegate.statistics import (
     detectable_drop,
     largest_loss,
     mcnemar_exact,
     shows_non_inferiority,
     smallest_bank,
+    tango_interval,
     tango_z,
 )
 
@@ -60,16 +63,52 @@ def test_tango_agrees_with_a_restricted_likelihood_searched_numerically():
     assert tango_z(losses, wins, pairs, margin) == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_candidate_exactly_at_the_margin_seldom_passes():
-    draw, passed, rounds = random.Random(11), 0, 1500
-    for _ in range(rounds):
-        losses = wins = 0
-        for _ in range(150):
-            roll = draw.random()
-            losses += roll < 0.09
-            wins += 0.09 <= roll < 0.13
-        passed += shows_non_inferiority(losses, wins, 150, 0.05)
-    assert passed / rounds <= 0.075
+@pytest.mark.parametrize("pairs", [100, 150, 200, 400])
+@pytest.mark.parametrize(("margin", "discordant"), [(0.05, 0.05), (0.05, 0.13), (0.03, 0.2)])
+def test_a_candidate_exactly_at_the_margin_seldom_passes(pairs: int, margin: float, discordant: float):
+    counts = paired_counts(np.random.default_rng(11), 4000, pairs, margin, discordant)
+
+    passed = rate_of(counts, lambda losses, wins: shows_non_inferiority(losses, wins, pairs, margin))
+
+    # The exact size of the score test lies between 2.4 and 5.7 % from 100 pairs on.
+    assert passed <= 0.057 + tolerance(0.057, 4000)
+
+
+def test_the_wald_interval_would_pass_such_a_candidate_twice_as_often_as_it_says():
+    pairs, margin = 150, 0.05
+    counts = paired_counts(np.random.default_rng(13), 4000, pairs, margin, 0.05)
+
+    def wald_passes(losses: int, wins: int) -> bool:
+        loss = (losses - wins) / pairs
+        error = math.sqrt(max(0.0, (losses + wins) / pairs - loss**2) / pairs)
+        return loss + 1.645 * error < margin
+
+    assert rate_of(counts, wald_passes) > 0.09
+
+
+@given(st.integers(1, 200), st.data())
+def test_the_interval_of_the_loss_is_the_mirror_of_that_of_the_gain(pairs: int, data: st.DataObject):
+    losses = data.draw(st.integers(0, pairs))
+    wins = data.draw(st.integers(0, pairs - losses))
+    ours, theirs = tango_interval(losses, wins, pairs), tango_interval(wins, losses, pairs)
+
+    assert ours.low - 1e-6 <= (losses - wins) / pairs <= ours.high + 1e-6
+    assert ours == pytest.approx((-theirs.high, -theirs.low))
+
+
+def test_the_ends_of_the_interval_are_where_the_score_is_1_96():
+    low, high = tango_interval(9, 4, 80)
+
+    assert (tango_z(9, 4, 80, low), tango_z(9, 4, 80, high)) == pytest.approx((1.96, -1.96), abs=1e-3)
+    assert tango_interval(0, 0, 0) == (-1, 1)
+
+
+def test_the_interval_of_the_loss_covers_it_about_as_often_as_it_says():
+    counts = paired_counts(np.random.default_rng(17), 3000, 100, 0.05, 0.15)
+
+    covered = rate_of(counts, lambda b, c: (found := tango_interval(b, c, 100)).low <= 0.05 <= found.high)
+
+    assert abs(covered - 0.95) <= 0.01 + tolerance(0.95, 3000)
 
 
 @given(st.integers(1, 200), st.data())
