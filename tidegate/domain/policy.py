@@ -50,7 +50,7 @@ class QualityPolicy(_Part):
         default=0.7, ge=0, le=1, description="Lowest share of right answers, with or without a baseline."
     )
     margin: float = Field(
-        default=0.05, gt=0, le=1, description="Loss against the live model that is still tolerated."
+        default=0.05, gt=0, lt=1, description="Loss against the live model that is still tolerated."
     )
     alpha: float = Field(
         default=0.05, gt=0, lt=0.5, description="Error rate of the regression and non-inferiority tests."
