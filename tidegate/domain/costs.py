@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 SETTLED_AFTER = timedelta(hours=2)
 """RunPod's records lag by up to an hour."""
@@ -74,10 +75,11 @@ def month_start(now: datetime) -> datetime:
 def in_turn(resources: Iterable[Resource]) -> list[Resource]:
     """Resources of one set, each until the next one took its place: a pod that moved to another machine."""
     ordered = sorted(resources, key=lambda one: (one.since, one.id))
-    return [
-        replace(one, until=min(filter(None, (one.until, following.since)))) if following else one
-        for one, following in zip(ordered, [*ordered[1:], None], strict=True)
+    moved = [
+        replace(one, until=min(filter(None, (one.until, following.since))))
+        for one, following in pairwise(ordered)
     ]
+    return [*moved, *ordered[-1:]]
 
 
 def cost_of(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tidegate.domain import ApiKey, ApiKeyState, NotFound, Refused
+from tidegate.domain import LOCAL_KEY_NAME, ApiKey, ApiKeyState, NotFound, Refused
 from tidegate.ledger.part import Part, ensure_organization
 from tidegate.ledger.tables import ApiKeyRow, OrganizationRow
 
@@ -50,7 +50,7 @@ class ApiKeysPart(Part):
             if not former:
                 raise NotFound(
                     f"{org} has no live key '{name}'.",
-                    remedy=f"Make one with: tidegate keys create {org} --name {name}.",
+                    remedy=f"Make a key with: tidegate keys create {org} --name {_name_to_take(name)}.",
                     field="name",
                 )
             newest = former[-1]
@@ -108,6 +108,11 @@ class ApiKeysPart(Part):
 def _lock(session: Session, org: str, at: datetime) -> None:
     ensure_organization(session, org, at)
     session.scalars(select(OrganizationRow).where(OrganizationRow.name == org).with_for_update()).one()
+
+
+def _name_to_take(name: str) -> str:
+    """The installation's own key, once revoked, stays so; a client gets a key of its own instead."""
+    return "web-app" if name == LOCAL_KEY_NAME else name
 
 
 def _live(session: Session, org: str | None, name: str | None, at: datetime) -> Sequence[ApiKeyRow]:

@@ -8,12 +8,17 @@ the parent reads how far it came.
 import hashlib
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
 
-from tidegate.validation.confinement import Message, confine, limits_from_argv, say
+from tidegate.validation.confinement import (
+    Message,
+    confine,
+    limits_from_argv,
+    peak_memory_bytes,
+    say,
+)
 from tidegate.validation.engine import Engine
 
 LOADED = 1
@@ -98,11 +103,10 @@ def _ask(engine: Engine, descriptor: int, job: Message, output: int) -> Message:
 
     tell()
     result |= _question(engine, job, deadline, tell)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         **result,
         "log": engine.log_lines,
-        "peak_memory_bytes": peak * (1 if sys.platform == "darwin" else 1024),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
 
 

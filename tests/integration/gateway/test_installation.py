@@ -118,7 +118,7 @@ def test_a_rotated_key_overlaps_with_the_next(installation, eventually):
     assert (installation.ask(former), installation.ask(last)) == (401, 200)
 
 
-def test_a_rotated_local_key_replaces_the_secret(installation, eventually):
+def test_a_rotated_local_key_replaces_the_secret_and_a_revoked_one_stays_revoked(installation, eventually):
     former = installation.run("show", OTHER)
 
     following = installation.run("rotate", OTHER, "local", "--overlap", "0")
@@ -128,15 +128,10 @@ def test_a_rotated_local_key_replaces_the_secret(installation, eventually):
     eventually(lambda: installation.ask(former, OTHER), lambda status: status == 401, "the end of the former")
     assert installation.ask(following, OTHER) == 200
 
-
-def test_a_revoked_local_key_stays_revoked_when_the_stack_starts_again(installation):
-    installation.run("rotate", OTHER, "local")
     installation.run("revoke", OTHER, "local")
-
     wiring.provision_secrets(installation.ports)
 
-    live = [key for key in installation.ports.ledger.live_api_keys() if key.org == OTHER]
-    assert live == []
+    assert [key for key in installation.ports.ledger.live_api_keys() if key.org == OTHER] == []
 
 
 def test_a_stream_outlives_the_revocation_of_its_key(installation, eventually):

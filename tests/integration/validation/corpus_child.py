@@ -8,7 +8,7 @@ import resource
 import sys
 
 from tidegate.safetensors import inspect_artifact
-from tidegate.validation.confinement import confine, limits_from_argv, say
+from tidegate.validation.confinement import confine, limits_from_argv, peak_memory_bytes, say
 
 
 def main(argv: list[str]) -> int:
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
         after = resource.getrusage(resource.RUSAGE_SELF)
         os.close(descriptor)
         slowest = max(slowest, (after.ru_utime - before.ru_utime, name))
-        most = max(most, (after.ru_maxrss, name))
+        most = max(most, (peak_memory_bytes(), name))
         flooding = max(flooding, (len(seen.findings), name))
     say({"files": len(names), "slowest": slowest, "most": most, "flooding": flooding})
     return 0

@@ -68,6 +68,7 @@ def test_a_pod_that_moved_is_paid_for_once_at_a_time() -> None:
     second = Resource("set", "p2", "pod", NOW - HOUR, TWO, NOW)
 
     assert [one.until for one in in_turn([second, first])] == [NOW - HOUR, NOW]
+    assert in_turn([]) == []
 
 
 def test_a_bill_is_above_the_most_only_by_more_than_disks_and_rounding() -> None:
