@@ -7,12 +7,16 @@ import gguf
 import numpy as np
 import pytest
 
-from tests.corpus.models import TEMPLATE, T, byte_letters, llama
+from tests.corpus.models import T, byte_letters, llama
 from tests.unit.gguf.judging import inspect, inspect_parts
 from tidegate.gguf import Finding
 
 Writer = gguf.GGUFWriter
 WIDTH, HEADS, INNER, BLOCKS = 32, 4, 64, 2
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 def _checks(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
@@ -46,7 +50,7 @@ def _byte_level(writer: Writer) -> int:
     writer.add_eos_token_id(259)
     writer.add_pad_token_id(257)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(CHATML)
     return len(tokens)
 
 
