@@ -10,8 +10,6 @@ from tidegate.gguf.template_tree import parse_template
 
 LONGEST_WORD = 200
 MOST_WORDS = 60
-TEMPLATE_FACTS = ("source", "bos_token", "eos_token", "words")
-"""The keys of what `template_facts` returns; all values are texts."""
 
 
 def template_facts(header: Header) -> dict[str, str] | None:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 
 def smallest_sample(share: float) -> int:
     """Samples needed before the quantile at `share` (0.95 for p95) has one sample expected beyond it."""
@@ -17,5 +15,7 @@ def smallest_sample(share: float) -> int:
 def percentile(values: Sequence[float], share: float) -> float | None:
     """Quantile at `share`, linear between samples (type 7 of Hyndman and Fan, The American Statistician 50
     (1996) 361-365); None when there are fewer than `smallest_sample(share)` values. The median needs one."""
+    import numpy as np
+
     needed = 1 if share == 0.5 else smallest_sample(share)
     return float(np.quantile(np.asarray(values, dtype=float), share)) if len(values) >= needed else None

@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tidegate.statistics.distributions import t_quantile
 
 
@@ -30,6 +28,9 @@ def paired_log_ratio(
     in 3 to 7 %. Each bound errs with probability `alpha`; with one pair they are 0 and infinity.
     Source: Student, Biometrika 6 (1908) 1-25, on the logarithms.
     """
+    # Loaded here: most who import the room want a proportion or a test of pairs, which need no arrays.
+    import numpy as np
+
     if len(candidate) != len(baseline) or not candidate:
         raise ValueError(
             f"needs as many candidate blocks ({len(candidate)}) as baseline blocks ({len(baseline)})"
