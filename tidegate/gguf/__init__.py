@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tidegate.gguf.template import check_template
     from tidegate.gguf.template_baseline import check_against_baseline
     from tidegate.gguf.fact_names import TEMPLATE_FACTS
-    from tidegate.gguf.template_facts import template_facts, trigger_words
+    from tidegate.gguf.probe_facts import template_facts, trigger_words
     from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
 __all__ = [
@@ -122,7 +122,7 @@ _HOMES = {
     "template": ("check_template",),
     "template_baseline": ("check_against_baseline",),
     "fact_names": ("TEMPLATE_FACTS",),
-    "template_facts": ("template_facts", "trigger_words"),
+    "probe_facts": ("template_facts", "trigger_words"),
     "tensor_types": ("FILE_TYPES", "TENSOR_TYPES", "TensorType"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
