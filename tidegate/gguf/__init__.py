@@ -20,6 +20,7 @@ from tidegate.gguf.tokenizer_diff import (
 )
 
 if TYPE_CHECKING:
+    from tidegate.gguf.fact_names import TEMPLATE_FACTS
     from tidegate.gguf.findings import Category, Finding, Rule, Severity, capped, has_errors, quote
     from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, fit, with_prices
     from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
@@ -33,14 +34,13 @@ if TYPE_CHECKING:
         cache_bytes,
         estimate_memory,
     )
+    from tidegate.gguf.probe_facts import template_facts, trigger_words
     from tidegate.gguf.reader import Reading, read_header
     from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
     from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
     from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split
     from tidegate.gguf.template import check_template
     from tidegate.gguf.template_baseline import check_against_baseline
-    from tidegate.gguf.fact_names import TEMPLATE_FACTS
-    from tidegate.gguf.probe_facts import template_facts, trigger_words
     from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
 __all__ = [
@@ -114,7 +114,14 @@ _HOMES = {
     "header": ("ArrayValue", "Header", "TensorInfo", "Value", "ValueType"),
     "inspection": ("Inspection", "inspect_file", "inspect_header", "inspect_stream"),
     "limits": ("LIMITS", "Limits"),
-    "memory": ("CACHE_TYPES", "DEFAULT_OPTIONS", "MemoryEstimate", "ServingOptions", "cache_bytes", "estimate_memory"),
+    "memory": (
+        "CACHE_TYPES",
+        "DEFAULT_OPTIONS",
+        "MemoryEstimate",
+        "ServingOptions",
+        "cache_bytes",
+        "estimate_memory",
+    ),
     "reader": ("Reading", "read_header"),
     "rules": ("RULES", "UNSUPPORTED", "finding"),
     "split": ("SplitName", "check_split", "is_part", "joined", "parse_name"),
