@@ -70,7 +70,12 @@ class ArrayValue:
     @property
     def raw(self) -> bytes:
         """The encoded items, as a copy."""
-        return bytes(self.source[self.offset : self.end])
+        return bytes(memoryview(self.source)[self.offset : self.end])
+
+    @property
+    def view(self) -> memoryview:
+        """The encoded items, seen in place."""
+        return memoryview(self.source)[self.offset : self.end]
 
     def numeric(self) -> "NDArray[Any]":
         """Items of a numeric array, seen in place; empty for strings."""
