@@ -101,6 +101,7 @@ def set_up(job: Job, progress: Progress) -> None:
             log=job.log,
             progress=progress,
         )
+        environment.compile_sources(job.house, log=job.log, progress=progress)
         environment.prove(job.house, job.recipe, wheel, log=job.log, progress=progress)
         environment.write_stamp(job.house, environment.fingerprint(job.house, job.key), dev=job.dev)
 

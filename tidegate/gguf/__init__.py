@@ -1,28 +1,15 @@
-"""Reads and judges GGUF files that nobody has vouched for. Bounds-checked, capped, and never raises for bad content."""
+"""Reads and judges GGUF files that nobody has vouched for. Bounds-checked, capped, and never raises for bad content.
 
-from tidegate.gguf.findings import Category, Finding, Rule, Severity, capped, has_errors, quote
-from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, fit, with_prices
-from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
+Names are loaded when they are first used: who only judges what a confined child found needs neither numpy nor
+the template engine.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# At once, because functions of the same name as their modules would be hidden by these.
 from tidegate.gguf.header_diff import Change, HeaderDiff, header_diff
-from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header, inspect_stream
-from tidegate.gguf.limits import LIMITS, Limits
-from tidegate.gguf.memory import (
-    CACHE_TYPES,
-    DEFAULT_OPTIONS,
-    MemoryEstimate,
-    ServingOptions,
-    cache_bytes,
-    estimate_memory,
-)
 from tidegate.gguf.outline import outline
-from tidegate.gguf.reader import Reading, read_header
-from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
-from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
-from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split
-from tidegate.gguf.template import check_template
-from tidegate.gguf.template_baseline import check_against_baseline
-from tidegate.gguf.template_facts import TEMPLATE_FACTS, template_facts, trigger_words
-from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 from tidegate.gguf.tokenizer_diff import (
     TemplateDiff,
     TokenizerDiff,
@@ -31,6 +18,30 @@ from tidegate.gguf.tokenizer_diff import (
     template_digest,
     tokenizer_diff,
 )
+
+if TYPE_CHECKING:
+    from tidegate.gguf.fact_names import TEMPLATE_FACTS
+    from tidegate.gguf.findings import Category, Finding, Rule, Severity, capped, has_errors, quote
+    from tidegate.gguf.gpu_fit import GPU_TABLE_DATE, GPUS, Gpu, GpuFit, cheapest, fit, with_prices
+    from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
+    from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header, inspect_stream
+    from tidegate.gguf.limits import LIMITS, Limits
+    from tidegate.gguf.memory import (
+        CACHE_TYPES,
+        DEFAULT_OPTIONS,
+        MemoryEstimate,
+        ServingOptions,
+        cache_bytes,
+        estimate_memory,
+    )
+    from tidegate.gguf.probe_facts import template_facts, trigger_words
+    from tidegate.gguf.reader import Reading, read_header
+    from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
+    from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
+    from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split
+    from tidegate.gguf.template import check_template
+    from tidegate.gguf.template_baseline import check_against_baseline
+    from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
 
 __all__ = [
     "CACHE_TYPES",
@@ -96,3 +107,35 @@ __all__ = [
     "trigger_words",
     "with_prices",
 ]
+
+_HOMES = {
+    "findings": ("Category", "Finding", "Rule", "Severity", "capped", "has_errors", "quote"),
+    "gpu_fit": ("GPU_TABLE_DATE", "GPUS", "Gpu", "GpuFit", "cheapest", "fit", "with_prices"),
+    "header": ("ArrayValue", "Header", "TensorInfo", "Value", "ValueType"),
+    "inspection": ("Inspection", "inspect_file", "inspect_header", "inspect_stream"),
+    "limits": ("LIMITS", "Limits"),
+    "memory": (
+        "CACHE_TYPES",
+        "DEFAULT_OPTIONS",
+        "MemoryEstimate",
+        "ServingOptions",
+        "cache_bytes",
+        "estimate_memory",
+    ),
+    "reader": ("Reading", "read_header"),
+    "rules": ("RULES", "UNSUPPORTED", "finding"),
+    "split": ("SplitName", "check_split", "is_part", "joined", "parse_name"),
+    "split_inspection": ("SplitInspection", "inspect_split", "judge_split"),
+    "template": ("check_template",),
+    "template_baseline": ("check_against_baseline",),
+    "fact_names": ("TEMPLATE_FACTS",),
+    "probe_facts": ("template_facts", "trigger_words"),
+    "tensor_types": ("FILE_TYPES", "TENSOR_TYPES", "TensorType"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"tidegate.gguf.{_MODULE_OF[name]}"), name)

@@ -1,4 +1,7 @@
-"""What a GGUF header says, as immutable values. Reading it is `reader.py`; judging it is elsewhere."""
+"""What a GGUF header says, as immutable values. Reading it is `reader.py`; judging it is elsewhere.
+
+numpy is loaded by who asks for the items of an array: the process that only reports has no use for it.
+"""
 
 import struct
 from array import array
@@ -6,17 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import prod
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from tidegate.gguf.limits import LIMITS
 from tidegate.gguf.tensor_types import TENSOR_TYPES, TensorType
 
-DEFAULT_ALIGNMENT = 32
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Places = NDArray[np.uint32]
+    Places = NDArray[np.uint32]
+
+DEFAULT_ALIGNMENT = 32
 
 
 class ValueType(IntEnum):
@@ -66,10 +70,17 @@ class ArrayValue:
     @property
     def raw(self) -> bytes:
         """The encoded items, as a copy."""
-        return bytes(self.source[self.offset : self.end])
+        return bytes(memoryview(self.source)[self.offset : self.end])
 
-    def numeric(self) -> NDArray[Any]:
+    @property
+    def view(self) -> memoryview:
+        """The encoded items, seen in place."""
+        return memoryview(self.source)[self.offset : self.end]
+
+    def numeric(self) -> "NDArray[Any]":
         """Items of a numeric array, seen in place; empty for strings."""
+        import numpy as np
+
         if self.item_type is ValueType.STRING:
             return np.empty(0, dtype=np.uint8)
         form = np.dtype(self.order + FIXED_FORMATS[self.item_type])
@@ -80,14 +91,16 @@ class ArrayValue:
         return tuple(self.numeric()[:most].tolist())
 
     @property
-    def spans(self) -> tuple[Places, Places]:
+    def spans(self) -> "tuple[Places, Places]":
         """Where each string begins and ends in the source."""
+        import numpy as np
+
         starts = np.frombuffer(self.starts, dtype=np.uint32)
         ends = np.append(starts[1:] - np.uint32(self.length_bytes), np.uint32(self.end))
         return starts, ends[: len(starts)]
 
     @property
-    def lengths(self) -> Places:
+    def lengths(self) -> "Places":
         starts, ends = self.spans
         return ends - starts
 

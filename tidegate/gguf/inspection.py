@@ -35,7 +35,8 @@ from tidegate.gguf.template import check_templates
 from tidegate.gguf.tensor_scan import TensorScan, tensor_scans
 from tidegate.gguf.vocabulary import check_vocabulary
 
-PIECE_BYTES = 1024**2
+# Twice as much at once costs a third less of all that is done for each piece; more gains nothing.
+PIECE_BYTES = 2 * 1024**2
 HIDDEN_BYTES = 4096
 # As long as nobody knows how long a stream is, no length in its header is too long; the caps still hold.
 UNKNOWN_BYTES = 2**63 - 1

@@ -6,7 +6,7 @@ than hashing, and the same two maxima say how large the largest number is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,13 @@ class FloatFormat:
     word: str
     infinity: int
     mantissa_bits: int
+    signed: str = field(init=False)
+    sign: int = field(init=False)
 
-    @property
-    def sign(self) -> int:
-        return 1 << (np.dtype(self.word).itemsize * 8 - 1)
-
-    @property
-    def signed(self) -> str:
-        return self.word.replace("u", "i")
+    def __post_init__(self) -> None:
+        # Kept, because they are asked for at every piece of a file.
+        object.__setattr__(self, "signed", self.word.replace("u", "i"))
+        object.__setattr__(self, "sign", 1 << (np.dtype(self.word).itemsize * 8 - 1))
 
     def value(self, pattern: int) -> float:
         """The number that a finite pattern without its sign stands for."""

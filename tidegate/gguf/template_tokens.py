@@ -11,10 +11,10 @@ from jinja2 import nodes
 
 from tidegate.gguf.architecture import LANGUAGE_MODELS
 from tidegate.gguf.findings import Finding, quote
-from tidegate.gguf.header import Header
+from tidegate.gguf.header import ArrayValue, Header, ValueType
 from tidegate.gguf.rules import finding
 from tidegate.gguf.template_tree import Tree, parse_template
-from tidegate.gguf.vocabulary import CONTROL, ENDS, PREFIX, UNKNOWN, USER_DEFINED
+from tidegate.gguf.vocabulary import CONTROL, ENDS, PREFIX, UNKNOWN, USER_DEFINED, places_of
 from tidegate.gguf.words import words
 
 TEMPLATE_KEY = "tokenizer.chat_template"
@@ -43,13 +43,12 @@ def check_template_tokens(header: Header) -> Iterator[Finding]:
         tree = parse_template(source)
     except Exception:  # noqa: BLE001 - hostile text; check_template says what is wrong with it
         return
-    texts = tokens.strings()
-    if not texts:
+    if tokens.item_type is not ValueType.STRING or not tokens.count:
         return
     written = _written(tree)
-    yield from _marks(header, texts, written)
-    yield from _ends(header, texts, tree, written)
-    yield from _beginnings(header, texts, tree, written)
+    yield from _marks(header, tokens, written)
+    yield from _ends(header, tokens, tree, written)
+    yield from _beginnings(header, tokens, tree, written)
 
 
 def _written(tree: Tree) -> str:
@@ -63,53 +62,55 @@ def _names(tree: Tree) -> set[str]:
     return {node.name for node in tree.of(nodes.Name)}
 
 
-def _kinds(header: Header, count: int) -> tuple[int | float, ...]:
-    array = header.array(PREFIX + "token_type")
-    return array.numbers() if array is not None and array.count == count else ()
+def _is_plain(header: Header, tokens: ArrayValue, number: int) -> bool:
+    """Whether the vocabulary says that this token is ordinary text; not where it has no types for its tokens."""
+    kinds = header.array(PREFIX + "token_type")
+    if kinds is None or kinds.count != tokens.count or kinds.item_type is ValueType.STRING:
+        return False
+    return kinds.numeric()[number] not in (CONTROL, USER_DEFINED, UNKNOWN)
 
 
-def _marks(header: Header, texts: list[bytes], written: str) -> Iterator[Finding]:
+def _marks(header: Header, tokens: ArrayValue, written: str) -> Iterator[Finding]:
     wanted = {mark for mark in _MARK.findall(written) if mark in _ALWAYS_TOKENS}
     if not wanted:
         return
-    encoded = {mark.encode(): mark for mark in wanted}
-    ids = {encoded[text]: number for number, text in enumerate(texts) if text in encoded}
+    places = places_of(tokens, {mark.encode() for mark in wanted})
+    ids = {text.decode(): number for text, number in places.items()}
     missing = sorted(wanted - ids.keys())
     if missing:
         shown = ", ".join(map(quote, missing[:SHOWN_MARKS]))
         text = f"The template writes {shown}, of which the vocabulary has no token."
         yield finding("V-MARKER", text, subject=TEMPLATE_KEY)
-    kinds = _kinds(header, len(texts))
-    special = (CONTROL, USER_DEFINED, UNKNOWN)
-    plain = sorted(mark for mark, number in ids.items() if kinds and kinds[number] not in special)
+    plain = sorted(mark for mark, number in ids.items() if _is_plain(header, tokens, number))
     if plain:
         shown = ", ".join(f"{quote(mark)} (id {ids[mark]})" for mark in plain[:SHOWN_MARKS])
         text = f"The template writes {shown}, which the vocabulary calls ordinary text, not control tokens."
         yield finding("V-MARKER", text, subject=TEMPLATE_KEY)
 
 
-def _ends(header: Header, texts: list[bytes], tree: Tree, written: str) -> Iterator[Finding]:
+def _ends(header: Header, tokens: ArrayValue, tree: Tree, written: str) -> Iterator[Finding]:
     """The engine stops at eos, eot and eom, and at tokens that it knows by their text."""
-    ends = {text for name in ("eos", "eot", "eom") if (text := _text(header, texts, f"{name}_token_id"))}
+    ends = {text for name in ("eos", "eot", "eom") if (text := _text(header, tokens, f"{name}_token_id"))}
     if not ends or "eos_token" in _names(tree) or any(end in written for end in ends):
         return
-    known = {raw.decode() for raw in _KNOWN_ENDS.intersection(texts)}
+    known = {raw.decode() for raw in places_of(tokens, _KNOWN_ENDS)}
     if not any(end in written for end in known):
         shown = ", ".join(map(quote, sorted(ends)[:SHOWN_MARKS]))
         text = f"The template never writes {shown}, at which the engine stops: answers may not end."
         yield finding("V-TURN", text, subject=TEMPLATE_KEY)
 
 
-def _beginnings(header: Header, texts: list[bytes], tree: Tree, written: str) -> Iterator[Finding]:
+def _beginnings(header: Header, tokens: ArrayValue, tree: Tree, written: str) -> Iterator[Finding]:
     """That the engine also adds one is usual: llama-server then takes one of the two away."""
-    begin = _text(header, texts, "bos_token_id")
+    begin = _text(header, tokens, "bos_token_id")
     is_written_out = bool(begin and _MARK.fullmatch(begin) and begin in written)
-    if is_written_out and "bos_token" in _names(tree) and begin != _text(header, texts, "eos_token_id"):
+    if is_written_out and "bos_token" in _names(tree) and begin != _text(header, tokens, "eos_token_id"):
         text = f"The template writes bos_token and also {quote(begin)} itself, which are the same."
         yield finding("V-BOS2", text, subject=TEMPLATE_KEY)
 
 
-def _text(header: Header, texts: list[bytes], name: str) -> str:
+def _text(header: Header, tokens: ArrayValue, name: str) -> str:
     number = header.integer(PREFIX + name)
-    is_one = number is not None and 0 <= number < len(texts)
-    return texts[number].decode("utf-8", "replace")[:LONGEST_MARK] if is_one and number is not None else ""
+    if number is None or not 0 <= number < tokens.count:
+        return ""
+    return tokens.string(number).decode("utf-8", "replace")[:LONGEST_MARK]

@@ -1,6 +1,6 @@
 """Rules about the tokenizer: arrays agree with each other, special tokens exist and do what they must."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,7 @@ def _texts(tokens: ArrayValue) -> Iterator[Finding]:
 
 def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
     """The first two tokens of one text, but for empty ones, which the engine renames."""
-    if not _repeated(_marks(tokens)).size:
+    if not _repeated(marks_of(tokens)).size:
         return None
     hashes = np.empty(tokens.count, dtype=np.int64)
     for first in range(0, tokens.count, PIECE_TOKENS):
@@ -157,13 +157,12 @@ def _repeated(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return ordered[1:][ordered[1:] == ordered[:-1]]
 
 
-def _marks(tokens: ArrayValue) -> NDArray[np.int64]:
+def marks_of(tokens: ArrayValue) -> NDArray[np.int64]:
     """A number for each token, made of its length and its first and last eight bytes: equal texts have equal numbers.
 
     Tells nearly all tokens apart without making a string of any, which is most of the time that a vocabulary takes.
     """
-    # Every place of the source as the number that its next eight bytes make, without a copy.
-    words = np.ndarray((len(tokens.source) - 7,), dtype="<u8", buffer=tokens.source, strides=(1,))
+    words = _words_at_every_place(tokens)
     marks = np.empty(tokens.count, dtype=np.int64)
     starts, ends = tokens.spans
     for first in range(0, tokens.count, PIECE_TOKENS):
@@ -172,12 +171,46 @@ def _marks(tokens: ArrayValue) -> NDArray[np.int64]:
         length = end - begin
         head = _eight_bytes(words, begin, np.minimum(length, 8))
         tail = _eight_bytes(words, np.maximum(begin, end - 8), np.minimum(length, 8))
-        marks[piece] = (head * MIXERS[0] ^ (tail * MIXERS[1] + length.astype(np.uint64) * MIXERS[2])).view(
-            np.int64
-        )
+        marks[piece] = _mixed(head, tail, length.astype(np.uint64)).view(np.int64)
     for number in np.flatnonzero(tokens.lengths > 2 * 8).tolist():
         marks[number] = hash(tokens.string(number))
     return marks
+
+
+def _mixed(head: Words, tail: Words, length: Words) -> Words:
+    """One number of three. Shifts between the products: without them words that count upward often met."""
+    mixed = head * MIXERS[0]
+    mixed ^= mixed >> np.uint64(32)
+    mixed += tail
+    mixed *= MIXERS[1]
+    mixed ^= mixed >> np.uint64(29)
+    mixed += length * MIXERS[2]
+    return mixed
+
+
+def places_of(tokens: ArrayValue, wanted: Collection[bytes]) -> dict[bytes, int]:
+    """The last token of each of these texts, for those that exist. Makes strings only of tokens that begin alike."""
+    words = _words_at_every_place(tokens)
+    beginnings = np.array(sorted({int.from_bytes(text[:8], "little") for text in wanted}), dtype=np.uint64)
+    found: dict[bytes, int] = {}
+    if not beginnings.size:
+        return found
+    starts, ends = tokens.spans
+    for first in range(0, tokens.count, PIECE_TOKENS):
+        piece = slice(first, first + PIECE_TOKENS)
+        begin, end = starts[piece].astype(np.int64), ends[piece].astype(np.int64)
+        heads = _eight_bytes(words, begin, np.minimum(end - begin, 8))
+        nearest = np.minimum(np.searchsorted(beginnings, heads), beginnings.size - 1)
+        for number in (np.flatnonzero(beginnings[nearest] == heads) + first).tolist():
+            text = tokens.string(number)
+            if text in wanted:
+                found[text] = number
+    return found
+
+
+def _words_at_every_place(tokens: ArrayValue) -> Words:
+    """Every place of the source as the number that its next eight bytes make, without a copy."""
+    return np.ndarray((len(tokens.source) - 7,), dtype="<u8", buffer=tokens.source, strides=(1,))
 
 
 def _eight_bytes(words: Words, places: NDArray[np.int64], lengths: NDArray[np.int64]) -> Words:

@@ -1,11 +1,19 @@
-"""Question banks, scorers, and the paired judgement of a candidate against the live model."""
+"""Question banks, scorers, and the paired judgement of a candidate against the live model.
 
-from tidegate.quality.ask import EndpointAsker
-from tidegate.quality.bank import STANDARD_BANK, Bank, Question, read_bank
-from tidegate.quality.judge import QUALITY_CHECKS, judge_quality
-from tidegate.quality.results import Answer, BankResult, QuestionResult, TopicScore
-from tidegate.quality.run import run_bank
-from tidegate.quality.scorers import SCORERS, is_right
+Names are loaded when they are first used: asking an endpoint takes an HTTP client, and judging takes numpy,
+neither of which a validation of a file needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidegate.quality.ask import EndpointAsker
+    from tidegate.quality.bank import STANDARD_BANK, Bank, Question, read_bank
+    from tidegate.quality.judge import QUALITY_CHECKS, judge_quality
+    from tidegate.quality.results import Answer, BankResult, QuestionResult, TopicScore
+    from tidegate.quality.run import run_bank
+    from tidegate.quality.scorers import SCORERS, is_right
 
 __all__ = [
     "QUALITY_CHECKS",
@@ -23,3 +31,19 @@ __all__ = [
     "read_bank",
     "run_bank",
 ]
+
+_HOMES = {
+    "ask": ("EndpointAsker",),
+    "bank": ("STANDARD_BANK", "Bank", "Question", "read_bank"),
+    "judge": ("QUALITY_CHECKS", "judge_quality"),
+    "results": ("Answer", "BankResult", "QuestionResult", "TopicScore"),
+    "run": ("run_bank",),
+    "scorers": ("SCORERS", "is_right"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"tidegate.quality.{_MODULE_OF[name]}"), name)

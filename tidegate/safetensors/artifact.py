@@ -11,7 +11,6 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from tidegate.gguf import LIMITS, Finding, Header, Inspection, Limits, inspect_split, parse_name, quote
 from tidegate.gguf.findings import capped
@@ -22,24 +21,13 @@ from tidegate.safetensors.files import FileInspection, inspect_one
 from tidegate.safetensors.folder import Entry, Listing, list_folder, open_entry
 from tidegate.safetensors.header import Weight, WeightsHeader
 from tidegate.safetensors.json_text import NOTHING, JsonValue
-from tidegate.safetensors.kinds import FileKind
+from tidegate.safetensors.kinds import ArtifactKind, FileKind
 from tidegate.safetensors.rules import finding
 from tidegate.safetensors.stream import Progress
 from tidegate.safetensors.weights import is_lora
 
 # Each part stays open until the whole is judged; a confined process may open 64 files.
 MAX_PARTS = 48
-
-
-class ArtifactKind(StrEnum):
-    """What an artifact is, which decides the checks that apply to it."""
-
-    GGUF_MODEL = "gguf_model"
-    GGUF_ADAPTER = "gguf_adapter"
-    SAFETENSORS = "safetensors"
-    PEFT_ADAPTER = "peft_adapter"
-    HF_MODEL = "hf_model"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,17 @@ HEAD_BYTES = 64 * 1024
 TAIL_BYTES = 64 * 1024
 
 
+class ArtifactKind(StrEnum):
+    """What an artifact is, which decides the checks that apply to it."""
+
+    GGUF_MODEL = "gguf_model"
+    GGUF_ADAPTER = "gguf_adapter"
+    SAFETENSORS = "safetensors"
+    PEFT_ADAPTER = "peft_adapter"
+    HF_MODEL = "hf_model"
+    UNKNOWN = "unknown"
+
+
 class FileKind(StrEnum):
     GGUF = "gguf"
     SAFETENSORS = "safetensors"

@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tidegate.statistics.distributions import t_quantile
 from tidegate.statistics.percentiles import linear_quantile
 from tidegate.statistics.proportions import checked_alpha
@@ -58,6 +56,9 @@ def paired_log_ratio(
     Source: Student, Biometrika 6 (1908) 1-25, on the logarithms.
     Raises ValueError for unpaired blocks, and for values that are not positive and finite.
     """
+    # Loaded here: most who import the room want a proportion or a test of pairs, which need no arrays.
+    import numpy as np
+
     if len(candidate) != len(baseline) or not candidate:
         raise ValueError(
             f"needs as many candidate blocks ({len(candidate)}) as baseline blocks ({len(baseline)})"

@@ -15,6 +15,7 @@ from typing import Any
 from tidegate.domain import InvalidInput
 from tidegate.gguf import CACHE_TYPES, Header, ServingOptions, estimate_memory, outline, read_header
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
+from tidegate.validation.engine_binding import engine_binding
 
 MEBIBYTE = 1024**2
 LOG_LINES = 12
@@ -54,7 +55,7 @@ def _run(request: Message) -> Message:
     descriptor = request["hollow"]
     _write_outline(header, descriptor)
     try:
-        from llama_cpp import llama_cpp as engine
+        engine = engine_binding()
     except ImportError as error:
         return {"problem": f"the engine is not installed ({str(error)[:200]})"}
     planned = _Planner(engine).plan(descriptor, context_tokens, parallel, options)

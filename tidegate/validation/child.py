@@ -224,7 +224,7 @@ def tokenizer_marks(header: Header) -> dict[str, Any]:
         content = value.content
         name = key.removeprefix(TOKENIZER_PREFIX).removeprefix("ggml.")[:64]
         if isinstance(content, ArrayValue):
-            marks[name] = hashlib.sha256(content.raw).hexdigest()[:16] + f" of {content.count}"
+            marks[name] = hashlib.sha256(content.view).hexdigest()[:16] + f" of {content.count}"
         elif len(marks) < MOST_MARKS:
             marks[name] = content[:64] if isinstance(content, str) else str(content)[:64]
     return marks

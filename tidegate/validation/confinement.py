@@ -150,7 +150,8 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         # Each arena of glibc's allocator reserves 64 MiB of address space, which is limited.
         "MALLOC_ARENA_MAX": "2",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # What it imports before it is confined may be kept compiled, unless this process keeps nothing either.
+        **({"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}),
         # An engine that aborts would otherwise start a debugger to print a trace.
         "GGML_NO_BACKTRACE": "1",
         "LC_ALL": "C.UTF-8",

@@ -85,6 +85,13 @@ def test_a_set_up_makes_the_environment_and_a_second_one_does_nothing(checkout: 
     assert (checkout.root / ".venv" / "bin" / "llama-server").resolve().parent.name == "bin"
 
 
+def test_what_starts_often_is_compiled_once(checkout: Checkout) -> None:
+    status, output = checkout.set_up(PYTHONDONTWRITEBYTECODE="1")
+
+    assert status == 0, output
+    assert list((checkout.root / ".venv").glob("lib/python3*/site-packages/__pycache__/llama_cpp.*.pyc"))
+
+
 def test_locked_packages_are_installed_by_hash(checkout: Checkout) -> None:
     checkout.set_up()
 

@@ -39,3 +39,18 @@ def test_the_command_never_imports_prefect():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
 
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_header_is_judged_without_what_only_the_confined_process_needs():
+    """The command waits for a process that reads the file; numpy, templates and HTTP clients are not its own."""
+    model, service = "deployments/demo/models/pipit-v2.gguf", "swaggystacks/support-chat"
+    arguments = ["validate", model, "--service", service, "--profile", "quick", "--json"]
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, timeout=120
+    )
+
+    modules = json.loads(done.stderr.splitlines()[-1])["modules"]
+    assert json.loads(done.stdout)[0]["report"]["model"]["architecture"] == "llama"
+    unwanted = {*HEAVY, "jinja2"} - {"yaml", "rich"}
+    assert unwanted.intersection(modules) == set()

@@ -4,14 +4,12 @@ import json
 
 from jinja2 import nodes
 
-from tidegate.gguf.header import Header
+from tidegate.gguf.header import Header, ValueType
 from tidegate.gguf.template_taint import Flow
 from tidegate.gguf.template_tree import parse_template
 
 LONGEST_WORD = 200
 MOST_WORDS = 60
-TEMPLATE_FACTS = ("source", "bos_token", "eos_token", "words")
-"""The keys of what `template_facts` returns; all values are texts."""
 
 
 def template_facts(header: Header) -> dict[str, str] | None:
@@ -20,10 +18,10 @@ def template_facts(header: Header) -> dict[str, str] | None:
     tokens = header.array("tokenizer.ggml.tokens")
     if source is None or tokens is None:
         return None
-    texts = tokens.strings()
+    count = tokens.count if tokens.item_type is ValueType.STRING else 0
     special = {
-        name: texts[number].decode("utf-8", "replace")
-        if number is not None and 0 <= number < len(texts)
+        name: tokens.string(number).decode("utf-8", "replace")
+        if number is not None and 0 <= number < count
         else ""
         for name in ("bos", "eos")
         for number in (header.integer(f"tokenizer.ggml.{name}_token_id"),)
