@@ -287,5 +287,6 @@ class _Padding:
             yield finding("L-PAD", text, offset=self.first_nonzero, severity=level)
         if self.trailing:
             level = Severity.ERROR if self.trailing_nonzero else Severity.WARNING
-            text = f"{self.trailing} bytes follow the last tensor, {self.trailing_nonzero} of them not zero."
+            count = "One byte follows" if self.trailing == 1 else f"{self.trailing} bytes follow"
+            text = f"{count} the last tensor, {self.trailing_nonzero or 'none'} of them not zero."
             yield finding("L-TRAIL", text, offset=self.data_end, severity=level)

@@ -7,7 +7,7 @@ import gguf
 import numpy as np
 import pytest
 
-from tests.corpus.models import TEMPLATE, T, byte_letters, llama
+from tests.corpus.models import T, byte_letters, llama
 from tests.unit.gguf.judging import inspect, inspect_parts
 from tidegate.gguf import Finding
 
@@ -46,7 +46,9 @@ def _byte_level(writer: Writer) -> int:
     writer.add_eos_token_id(259)
     writer.add_pad_token_id(257)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    )
     return len(tokens)
 
 
