@@ -50,8 +50,9 @@ MODEL_RULES = (
          "Look at the origin of the file, or export the model again with its own tokenizer."),
     Rule("V-KIND", ERROR, FORMAT, "Token types are the numbers 1 to 6.", EXPORT_AGAIN),
     Rule("V-EOS", ERROR, FORMAT, "Without an end-of-turn token that the model was trained with, answers do not end.",
-         "Name the token with which the chat template ends a turn as eos_token in tokenizer_config.json and convert "
-         "again, or run `gguf-set-metadata FILE tokenizer.ggml.eos_token_id ID` of the Python package gguf."),
+         "Set tokenizer.ggml.eos_token_id to the token with which the chat template ends a turn: name that token as "
+         "eos_token in tokenizer_config.json and convert again, or run `gguf-set-metadata FILE "
+         "tokenizer.ggml.eos_token_id ID` of the Python package gguf."),
     Rule("V-BOS", WARNING, FORMAT, "The beginning-of-text token is missing or is no control token.", EXPORT_AGAIN),
     Rule("V-BYTES", WARNING, FORMAT, "Without byte tokens the engine cannot encode unknown characters.",
          EXPORT_AGAIN),
