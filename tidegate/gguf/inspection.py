@@ -288,5 +288,8 @@ class _Padding:
         if self.trailing:
             level = Severity.ERROR if self.trailing_nonzero else Severity.WARNING
             count = "One byte follows" if self.trailing == 1 else f"{self.trailing} bytes follow"
-            text = f"{count} the last tensor, {self.trailing_nonzero or 'none'} of them not zero."
+            kinds = (
+                f"{self.trailing_nonzero} of them not zero" if self.trailing_nonzero else "all of them zero"
+            )
+            text = f"{count} the last tensor, {kinds}."
             yield finding("L-TRAIL", text, offset=self.data_end, severity=level)

@@ -366,9 +366,7 @@ def _end_token(header: Header, eos: int, raw: bytes, kinds: Kinds) -> Iterator[F
         message = f"{quote(text)} (id {eos}) is both the beginning and the end."
         yield finding("V-EOS", message, offset=at, subject=key)
     elif not is_known_end and not _ends_a_turn(header, text):
-        message = (
-            f"{quote(text)} (id {eos}) is not known as an end of turn, and the chat template never writes it."
-        )
+        message = f"{quote(text)} (id {eos}) is not known as an end of turn."
         yield finding("V-EOS", message, offset=at, subject=key, severity=Severity.WARNING)
 
 
