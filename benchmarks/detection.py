@@ -4,7 +4,9 @@
 
 Rivals are installed with pinned versions into an environment of their own in the cache folder, the first time.
 Each file is read by each tool in a process of its own. A process that dies or hangs has refused nothing: it is
-counted apart. Ours is counted by what it finds in the bytes alone, without rendering a template or loading.
+counted apart. Ours is counted by what the structure gate of a release says: the bytes and the rendered template;
+nothing is loaded. Templates come in a model that is sound but for them. A tool that reads GGUF files only is not
+asked about safetensors and pickles.
 """
 
 import argparse
@@ -17,10 +19,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from benchmarks.detection_cases import OTHER_FORMATS, more_cases
 from tests.corpus import Case, corpus
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +33,8 @@ PINS = ("modelaudit==0.2.54", "glyphhound==0.1.0", "pillar-gguf-scanner==0.1.2",
 OURS = ("tidegate", "llama.cpp", "llama.cpp, check_tensors")
 RIVALS = ("modelaudit", "glyphhound", "pillar-gguf-scanner", "gguf")
 TOOLS = ("tidegate", *RIVALS, *OURS[1:])
+READS_ALL = ("tidegate", "modelaudit")
+SUFFIXES = (".safetensors", ".bin")
 QUIET = {
     "PROMPTFOO_DISABLE_TELEMETRY": "1",
     "NO_ANALYTICS": "1",
@@ -58,7 +64,7 @@ def main() -> int:
     rivals = arguments.rivals or _install()
     with tempfile.TemporaryDirectory(prefix="tidegate-detection-") as name:
         placed = [_place(case, Path(name)) for case in _chosen(None if arguments.all else arguments.per_kind)]
-        answers = {tool: dict(_ask(tool, placed, rivals)) for tool in TOOLS}
+        answers = {tool: dict(_ask(tool, _for(tool, placed), rivals)) for tool in TOOLS}
     print(_table(placed, answers))
     if arguments.json:
         rows = [
@@ -88,7 +94,7 @@ def _install() -> Path:
 def _chosen(per_kind: int | None) -> Iterator[Case]:
     """Cases spread evenly over each group and label, the same in every run."""
     kinds: dict[tuple[str, str], list[Case]] = defaultdict(list)
-    for case in corpus():
+    for case in chain(corpus(), more_cases()):
         kinds[case.group, case.label].append(case)
     for cases in kinds.values():
         step = 1 if per_kind is None else max(1, len(cases) // per_kind)
@@ -98,7 +104,7 @@ def _chosen(per_kind: int | None) -> Iterator[Case]:
 def _place(case: Case, home: Path) -> Placed:
     name = case.name.replace("/", "--")[:200]
     if isinstance(case.content, bytes):
-        path = home / f"{name}.gguf"
+        path = home / (name if name.endswith(SUFFIXES) else f"{name}.gguf")
         path.write_bytes(case.content)
         return Placed(case, path)
     folder = home / name
@@ -106,6 +112,10 @@ def _place(case: Case, home: Path) -> Placed:
     for file, content in case.content.items():
         (folder / file).write_bytes(content)
     return Placed(case, folder / min(case.content), folder)
+
+
+def _for(tool: str, placed: list[Placed]) -> list[Placed]:
+    return [one for one in placed if tool in READS_ALL or one.case.group not in OTHER_FORMATS]
 
 
 def _ask(tool: str, placed: list[Placed], rivals: Path) -> Iterator[tuple[str, str]]:
@@ -134,14 +144,17 @@ def _table(placed: list[Placed], answers: dict[str, dict[str, str]]) -> str:
     for tool in TOOLS:
         said = answers[tool]
         counts: Counter[str] = Counter(said.values())
-        cells = [_share(placed, said, "reject", group) for group in groups]
-        cells += [_share(placed, said, label) for label in ("reject", "warn", "good")]
+        asked = _for(tool, placed)
+        cells = [_share(asked, said, "reject", group) for group in groups]
+        cells += [_share(asked, said, label) for label in ("reject", "warn", "good")]
         lines.append(f"| {tool} | " + " | ".join([*cells, str(counts["died"]), str(counts["hung"])]) + " |")
     return "\n".join(lines)
 
 
 def _share(placed: list[Placed], said: dict[str, str], label: str, group: str | None = None) -> str:
     of = [one for one in placed if one.case.label == label and group in (None, one.case.group)]
+    if not of:
+        return "–"
     return f"{sum(said.get(one.case.name) == 'refused' for one in of)}/{len(of)}"
 
 

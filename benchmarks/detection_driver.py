@@ -19,12 +19,17 @@ REFUSED = 10
 
 
 def _tidegate() -> Callable[[str], bool]:
-    from tidegate.gguf import has_errors
-    from tidegate.safetensors import inspect_artifact
+    from tidegate.domain import Policy
+    from tidegate.validation import validate_artifact
+    from tidegate.validation.report import ValidationStatus
+
+    # The files of the corpus are far smaller than a model that anyone releases.
+    policy = Policy.model_validate({"artifact": {"min_bytes": 0}})
 
     def refuses(path: str) -> bool:
-        descriptor = os.open(path, os.O_RDONLY)
-        return has_errors(inspect_artifact(descriptor, os.path.basename(path)).findings)
+        report = validate_artifact(path, policy, expected_digest=None, context_tokens=512, parallel=1)
+        bad = (ValidationStatus.FAILED, ValidationStatus.ERROR)
+        return any(result.status in bad for result in report.results)
 
     return refuses
 

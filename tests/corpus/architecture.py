@@ -124,6 +124,9 @@ def _rope(base: File) -> Iterator[Case]:
             base.set("llama.rope.scaling.type", STRING, text),
             "S-ROPE",
         )
+    yield reject("semantic/rope-base-enormous", base.set("llama.rope.freq_base", F32, 1e30), "S-ROPE")
+    yield reject("semantic/rope-factor-enormous", base.set("llama.rope.scaling.factor", F32, 1e30), "S-ROPE")
+    yield good("sound/rope-base-of-a-long-context", base.set("llama.rope.freq_base", F32, 3.58e9))
     yield reject("semantic/rope-factor-negative", base.set("llama.rope.scaling.factor", F32, -2.0), "S-ROPE")
     yield reject("semantic/rope-scaling-as-number", base.set("llama.rope.scaling.type", U32, 1), "S-KEYTYPE")
     for text in ("none", "linear", "yarn", "longrope"):

@@ -81,7 +81,10 @@ def _specials(name: str, base: File) -> Iterator[Case]:
     for key in ("bos_token_id", "eos_token_id", "eot_token_id"):
         for value in (count, count + 1, 2**31, 2**32 - 1):
             yield reject(f"tokenizer/{key}-{value}/{name}", base.set(T + key, U32, value), "V-RANGE")
-    for key in ("padding_token_id", "unknown_token_id", "seperator_token_id", "mask_token_id"):
+    for key in (
+        *("padding_token_id", "unknown_token_id", "seperator_token_id", "mask_token_id"),
+        *("fim_pre_token_id", "fim_sep_token_id", "suffix_token_id"),
+    ):
         for value in (count, 2**32 - 1):
             yield warn(f"tokenizer/{key}-{value}/{name}", base.set(T + key, U32, value), "V-RANGE")
     for label, kind, value in (("i32", I32, 2), ("u64", U64, 2), ("text", STRING, "</s>")):
@@ -115,11 +118,18 @@ def _merges(base: File) -> Iterator[Case]:
 def _odd(base: File) -> Iterator[Case]:
     count = len(base.get(T + "tokens"))
     yield warn("tokenizer/text-empty", _texts(base, {count - 1: ""}), "V-EMPTY")
+    yield warn("tokenizer/text-of-other-bytes", _texts(base, {count - 1: b"\xff\xfe"}), "K-UTF8")
+    yield good("tokenizer/text-of-200-bytes", _texts(base, {count - 1: "é" * 100}))
     yield warn("tokenizer/text-of-2000-bytes", _texts(base, {count - 1: "x" * 2000}), "V-EMPTY")
     yield warn("tokenizer/byte-token-missing", _texts(base, {70: "not a byte"}), "V-BYTES")
     yield warn("tokenizer/eos-with-another-type", _kinds(base, {2: 1}), "V-EOS")
     yield warn("tokenizer/bos-with-another-type", _kinds(base, {1: 1}), "V-BOS")
     yield warn("tokenizer/eos-of-unknown-text", _texts(base, {2: "<|never-seen|>"}), "V-EOS")
+    own = "{% for m in messages %}{{ m.role }}: {{ m.content }}<|my-stop|>{% endfor %}"
+    yield good(
+        "sound/eos-of-a-text-of-its-own",
+        _texts(base, {2: "<|my-stop|>"}).set("tokenizer.chat_template", STRING, own),
+    )
     yield warn("tokenizer/add_bos-without-bos", base.without(T + "bos_token_id"), "V-BOS")
     yield good("sound/unused-tokens", _kinds(base, {count - 1: 5}))
     yield good("sound/user-defined-tokens", _kinds(base, {count - 1: 4}))

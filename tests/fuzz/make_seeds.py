@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.fuzz.targets import FOLDER, SEPARATOR
 from tests.unit.gguf.test_lora import ADAPTER
-from tests.unit.gguf.writer import TEMPLATE, File, Pair, Stored, tiny_llama
+from tests.unit.gguf.writer import I32, TEMPLATE, U16, File, Pair, Stored, tiny_llama
 from tests.unit.safetensors.writer import CONFIG, MODEL_CONFIG, encode, entries, lora, small_model, sound
 
 
@@ -48,6 +48,21 @@ def _sharded() -> bytes:
     return _folder(files)
 
 
+def _split() -> bytes:
+    """A model in two parts, as llama-gguf-split writes them."""
+    whole = _small()
+    own = [
+        (
+            Pair("split.no", U16, no),
+            Pair("split.count", U16, 2),
+            Pair("split.tensors.count", I32, len(whole.tensors)),
+        )
+        for no in range(2)
+    ]
+    parts = (File((*whole.pairs, *own[0]), whole.tensors[:4]), File(own[1], whole.tensors[4:]))
+    return _folder({f"m-0000{no}-of-00002.gguf": part.encode() for no, part in enumerate(parts, 1)})
+
+
 SEEDS: dict[str, dict[str, bytes]] = {
     "gguf": {
         "model": _small().encode(),
@@ -70,6 +85,7 @@ SEEDS: dict[str, dict[str, bytes]] = {
             "training_args.bin": pickle.dumps({"lr": 1}),
         }),
         "sharded": _sharded(),
+        "split": _split(),
     },
     "template": {
         "plain": TEMPLATE.encode(),

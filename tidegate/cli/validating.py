@@ -79,8 +79,8 @@ def validate(
     Nothing is deployed or registered, and no stack is needed. Files are read and loaded in limited processes.
     Reports go to --output-dir, or to validation-reports when only a format is named.
 
-    Exit codes: 0 every file may be deployed, also with warnings; 2 at least one must not, or the input is
-    wrong; 1 an error of ours; 130 interrupted.
+    Exit codes: 0 every file may be deployed, also with warnings (with quick: nothing is wrong
+    in any header); 2 at least one must not, or the input is wrong; 1 an error of ours; 130 interrupted.
 
     Examples:
 
@@ -96,7 +96,7 @@ def validate(
     from tidegate.cli.artifact_names import Named, named_artifact, whole_artifacts
     from tidegate.cli.validation_files import DEFAULT_FOLDER, ReportFolder, check_notify_url
     from tidegate.cli.validation_files import notify as tell
-    from tidegate.cli.validation_run import run_all, watching
+    from tidegate.cli.validation_run import is_without_fault, run_all, watching
 
     files = whole_artifacts(files)
     _check_options(files, digest, version, profile)
@@ -132,7 +132,7 @@ def validate(
             say(f"[dim]Written: {escape(folder.told())}[/dim]")
     if notify:
         tell(notify, results)
-    if not all(done.may_be_deployed for done in results):
+    if not all(map(is_without_fault, results)):
         raise typer.Exit(BAD_INPUT)
 
 

@@ -39,6 +39,11 @@ class Done:
         return self.report is not None and self.report.passed
 
 
+def is_without_fault(done: Done) -> bool:
+    """What the exit code says: may be deployed, or was only looked at and nothing was wrong."""
+    return done.may_be_deployed or (done.report is not None and done.report.is_fine_at_a_glance)
+
+
 class Watch(Protocol):
     """Shows how far each file is."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tidegate.cli.output import UNWATCHED_WIDTH, escape, print_table, say
-from tidegate.cli.validation_run import Done
+from tidegate.cli.validation_run import Done, is_without_fault
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,14 +42,17 @@ def print_many(results: Sequence[Done]) -> None:
     for done in results:
         if done.report is None:
             _print_error(done)
-        elif not done.may_be_deployed:
+        elif not is_without_fault(done):
             _print_verdict(done.report)
             _print_reasons(done.report)
             say("")
     rows = [_row(done, name) for done, name in zip(results, _short_names(results), strict=True)]
     print_table(("FILE", "VERDICT", "CHECKS", "SIZE", "MEMORY", "WHY"), rows)
-    good = sum(done.may_be_deployed for done in results)
-    say(f"\n{good} of {len(results)} may be deployed.")
+    good = sum(map(is_without_fault, results))
+    is_quick = any(done.report is not None and done.report.is_fine_at_a_glance for done in results)
+    say(
+        f"\n{good} of {len(results)} {'have nothing wrong in the header' if is_quick else 'may be deployed'}."
+    )
 
 
 def _print_error(done: Done) -> None:
@@ -66,10 +69,11 @@ def _text(text: object) -> str:
 
 
 def _verdict(report: "ValidationReport") -> str:
-    from tidegate.validation.reasons import HEADLINES
+    from tidegate.validation.reasons import headline
 
-    colour = "red" if not report.passed else "green" if report.recommendation.value == "deploy" else "yellow"
-    return f"[{colour}]{HEADLINES[report.recommendation]}[/{colour}]"
+    is_bad = not report.passed and not report.is_fine_at_a_glance
+    colour = "red" if is_bad else "green" if report.recommendation.value == "deploy" else "yellow"
+    return f"[{colour}]{headline(report)}[/{colour}]"
 
 
 def _print_verdict(report: "ValidationReport") -> None:
@@ -86,6 +90,8 @@ def _print_reasons(report: "ValidationReport") -> None:
 
     found = reasons(report)
     refusing = [reason for reason in found if reason.weight is Weight.REFUSES]
+    if report.is_fine_at_a_glance:
+        found = [reason for reason in found if reason.weight is Weight.WARNS]
     unjudged = [reason for reason in found if reason.weight is Weight.NOT_JUDGED]
     # Where something refuses the file, the rest was mostly not judged because of that: one line is enough.
     told = refusing or unjudged

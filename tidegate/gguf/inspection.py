@@ -288,5 +288,9 @@ class _Padding:
             yield finding("L-PAD", text, offset=self.first_nonzero, severity=level)
         if self.trailing:
             level = Severity.ERROR if self.trailing_nonzero else Severity.WARNING
-            text = f"{self.trailing} bytes follow the last tensor, {self.trailing_nonzero} of them not zero."
+            count = "One byte follows" if self.trailing == 1 else f"{self.trailing} bytes follow"
+            kinds = (
+                f"{self.trailing_nonzero} of them not zero" if self.trailing_nonzero else "all of them zero"
+            )
+            text = f"{count} the last tensor, {kinds}."
             yield finding("L-TRAIL", text, offset=self.data_end, severity=level)

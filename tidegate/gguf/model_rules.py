@@ -178,12 +178,18 @@ def _expert_groups(header: Header, experts: int) -> Iterator[Finding]:
         yield finding("S-RANGE", text, subject=key)
 
 
+# Ten times what any model was published with: beyond, all positions look alike.
+LARGEST_FREQ_BASE = 1e12
+LARGEST_SCALING = 1e5
+
+
 def _rope(header: Header) -> Iterator[Finding]:
     prefix = header.architecture + ".rope."
     base = header.real(prefix + "freq_base")
-    if base is not None and not base > 0:
+    if base is not None and not 0 < base <= LARGEST_FREQ_BASE:
         at = header.metadata[prefix + "freq_base"].offset
-        yield finding("S-ROPE", f"{prefix}freq_base is {base}.", offset=at, subject=prefix + "freq_base")
+        text = f"{prefix}freq_base is {base:g}; known models have 100 to 10 billion."
+        yield finding("S-ROPE", text, offset=at, subject=prefix + "freq_base")
     scaling = header.text(prefix + "scaling.type")
     if scaling is not None and scaling not in ROPE_SCALINGS:
         at = header.metadata[prefix + "scaling.type"].offset
@@ -191,8 +197,8 @@ def _rope(header: Header) -> Iterator[Finding]:
         yield finding("S-ROPE", text, offset=at, subject=prefix + "scaling.type")
     for suffix in ("scaling.factor", "scale_linear"):
         factor = header.real(prefix + suffix)
-        if factor is not None and factor < 0:
-            text = f"{prefix}{suffix} is {factor}."
+        if factor is not None and not 0 <= factor <= LARGEST_SCALING:
+            text = f"{prefix}{suffix} is {factor:g}; known models have 0 to 128."
             yield finding(
                 "S-ROPE", text, offset=header.metadata[prefix + suffix].offset, subject=prefix + suffix
             )

@@ -11,7 +11,7 @@ from jinja2 import nodes
 
 from tidegate.gguf.findings import Severity, quote
 from tidegate.gguf.template_branches import branch_of, letters, roles_around
-from tidegate.gguf.template_taint import Flow, given
+from tidegate.gguf.template_taint import CONTENT_KEYS, Flow, given
 from tidegate.gguf.template_tree import Found, name_of
 from tidegate.gguf.words import words
 
@@ -193,6 +193,7 @@ def _method_searches(flow: Flow) -> Iterator[Found]:
 def _filter_searches(flow: Flow) -> Iterator[Found]:
     """`messages | selectattr('content', 'equalto', 'word')`, `content | replace('word', ...)`."""
     for node in flow.tree.of(nodes.Filter):
+        yield from _words_sought(flow, node)
         if node.name not in _SELECTING or not flow.is_tainted(node):
             continue
         first = {"replace": 0, "select": 1, "reject": 1}.get(node.name, 2)
@@ -201,6 +202,18 @@ def _filter_searches(flow: Flow) -> Iterator[Found]:
             is_key = literal in PART_KEYS and node.name.endswith("attr")
             if is_word(literal) and not is_key:
                 yield _accused(flow, node, literal, f"searches {{}} ({node.name}) for")
+
+
+def _words_sought(flow: Flow, node: nodes.Filter) -> Iterator[Found]:
+    """`['word'] | select('in', content)`, and messages grouped by what they say."""
+    if node.name in ("select", "reject") and any(map(flow.is_tainted, node.args)):
+        known = [value for value in flow.values.of(node.node) if isinstance(value, list)]
+        for literal in (item for items in known for item in items if isinstance(item, str) and is_word(item)):
+            yield _accused(flow, node, literal, f"searches {{}} ({node.name}) for")
+    if node.name == "groupby" and any(
+        CONTENT_KEYS.intersection(flow.values.texts(argument)) for argument in given(node)
+    ):
+        yield Found("C-WORD", "The template sorts messages by what they say.", node.lineno)
 
 
 def _lookups(flow: Flow) -> Iterator[Found]:

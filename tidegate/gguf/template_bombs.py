@@ -19,7 +19,8 @@ LARGEST_OUTPUT = 10_000_000
 MANY_DOUBLINGS = 6
 DEEPEST_CONTENT_LOOPS = 1
 
-_WIDTHS = frozenset({"center", "ljust", "rjust", "zfill", "indent", "wordwrap", "truncate", "batch", "slice"})
+_WIDTHS = frozenset({"center", "ljust", "rjust", "zfill", "indent", "wordwrap", "truncate", "batch", "slice",
+                     "tojson"})  # fmt: skip
 _LENGTHENING = frozenset({"replace", "indent", "center", "join", "format"})
 _SAME_LENGTH = frozenset({"list", "reverse", "map", "sort"})
 
@@ -29,6 +30,7 @@ def check_bombs(flow: Flow) -> Iterator[Found]:
     yield from _formats(flow)
     yield from _widths(flow)
     yield from _ranges(flow)
+    yield from _joins(flow)
     yield from _nested(flow, flow.tree.root, 1, 0)
     yield from _doubling(flow)
     yield from check_recursion(flow)
@@ -159,6 +161,21 @@ def _ranges(flow: Flow) -> Iterator[Found]:
             yield _bomb(f"A range of {length} numbers.", call)
         elif any(_is_said_number(flow, argument) for argument in call.args):
             yield _bomb("A range as long as a message says.", call)
+
+
+def _joins(flow: Flow) -> Iterator[Found]:
+    """`range(99999) | join('a long text')`."""
+    for node in (*flow.tree.of(nodes.Filter), *flow.tree.of(nodes.Call)):
+        if _callee(node) != "join" or not node.args:
+            continue
+        if isinstance(node, nodes.Filter):
+            items, glue = node.node, node.args[0]
+        else:
+            items, glue = node.args[0], getattr(node.node, "node", None)
+        length = max((len(text) for text in flow.values.texts(glue)), default=0)
+        size = (_range_length(flow, items) or 0) * length
+        if size > LARGEST_OUTPUT:
+            yield _bomb(f"A join writes {size} characters.", node)
 
 
 def _nested(flow: Flow, node: nodes.Node, product: int, over_content: int) -> Iterator[Found]:

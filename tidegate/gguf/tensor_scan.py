@@ -99,7 +99,8 @@ class TensorScan:
         """What this tensor's numbers are worth, once all of it was fed."""
         name, what = quote(self.tensor.name), self.kind.name
         for check, (at, count) in self.flaws.items():
-            text = f"Tensor {name} ({what}) holds {SHOWN[check]}; {count} bad numbers in all."
+            more = "one bad number" if count == 1 else f"{count} bad numbers"
+            text = f"Tensor {name} ({what}) holds {SHOWN[check]}: {more} in all, the first at this byte."
             yield finding(check, text, offset=at, subject=self.tensor.name)
         if self.flaws:
             return

@@ -22,6 +22,7 @@ BYTE_TOKENS = frozenset(f"<0x{byte:02X}>".encode() for byte in range(256))
 USUAL_TOKEN_BYTES = 1024
 MOST_BYTE_TOKENS = 65_536
 PIECE_TOKENS = 65_536
+STRETCH_BYTES = 512 * 1024
 PIECE_BYTES = 1024**2
 SPACE = ord(" ")
 
@@ -45,8 +46,22 @@ ENDS = words(
     </s> <eos> <|eos|> [eos] <|end|> <|im_end|> <|eot_id|> <|eom_id|> <|end_of_text|> <|endoftext|> <end_of_turn>
     <turn|> <|return|> <|call|> <|calls|> <|flush|> <eot> _<eot> [eot] <|eot|> <end_of_utterance> <|user|>
     <|end_of_turn|> <|end_of_turn_token|> <|endofturn|> <|eod_id|> <|eod|> <eod> <seed:eos> <|hy_eos|> <｜hy_eos｜>
-    <|role_end|> <|observation|> <|assistant_end|> <end_of_text> <｜end▁of▁sentence｜> [e~[
+    <|role_end|> <|observation|> <|assistant_end|> <end_of_text> <｜end▁of▁sentence｜> [e~[ [|endofturn|] <|turn_end|>
+    <|separator|> <|endofresponse|> <|end_of_sentence|> <|plamo:eos|> <|plamo:op|> <｜hy_place▁holder▁no▁2｜> <|stop|>
     """
+)
+BEGINNING_WORDS = (
+    "start",
+    "begin",
+    "bos",
+    "user",
+    "system",
+    "assistant",
+    "human",
+    "inst",
+    "sep",
+    "tool",
+    "think",
 )
 BEGINNINGS = words(
     """
@@ -56,7 +71,13 @@ BEGINNINGS = words(
 )
 
 MUST_EXIST = ("bos_token_id", "eos_token_id", "eot_token_id", "eom_token_id")
-OTHER_IDS = ("unknown_token_id", "padding_token_id", "seperator_token_id", "mask_token_id")
+# The engine warns of these and goes on without them; the last three are older names of the first of the middle.
+OTHER_IDS = (
+    *("unknown_token_id", "padding_token_id", "seperator_token_id", "mask_token_id", "cls_token_id"),
+    *("fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id"),
+    *("fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"),
+    *("prefix_token_id", "suffix_token_id", "middle_token_id"),
+)
 
 
 @bounded
@@ -132,6 +153,39 @@ def _texts(tokens: ArrayValue) -> Iterator[Finding]:
         text = f"Token {longest} has {size} bytes."
         at = int(tokens.spans[0][longest])
         yield finding("V-EMPTY", text, offset=at, subject=subject, severity=level)
+        if level is Severity.ERROR:
+            return
+    wrong = _first_not_utf8(tokens)
+    if wrong is not None:
+        text = f"Token {wrong} is not UTF-8: {quote(tokens.string(wrong))}."
+        yield finding("K-UTF8", text, offset=int(tokens.spans[0][wrong]), subject=subject)
+
+
+def _first_not_utf8(tokens: ArrayValue) -> int | None:
+    """Number of the first token that is no UTF-8.
+
+    Tokens are looked at in one stretch of the file: the lengths between them are text as well unless a token has
+    128 bytes or more. Only a stretch that fails is taken apart.
+    """
+    starts, ends = tokens.spans
+    first = 0
+    while first < tokens.count:
+        begin = int(starts[first])
+        after = max(first + 1, int(np.searchsorted(ends, begin + STRETCH_BYTES)))
+        if not _is_utf8(tokens.source[begin : int(ends[after - 1])]):
+            for number, text in enumerate(tokens.strings(first, after), first):
+                if not _is_utf8(text):
+                    return number
+        first = after
+    return None
+
+
+def _is_utf8(text: bytes | bytearray | memoryview) -> bool:
+    try:
+        str(text, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _equal_pair(tokens: ArrayValue) -> tuple[int, int] | None:
@@ -344,9 +398,15 @@ def _end_token(header: Header, eos: int, raw: bytes, kinds: Kinds) -> Iterator[F
     elif not is_known_end and eos == header.integer(PREFIX + "bos_token_id"):
         message = f"{quote(text)} (id {eos}) is both the beginning and the end."
         yield finding("V-EOS", message, offset=at, subject=key)
-    elif not is_known_end:
+    elif not is_known_end and not _ends_a_turn(header, text):
         message = f"{quote(text)} (id {eos}) is not known as an end of turn."
         yield finding("V-EOS", message, offset=at, subject=key, severity=Severity.WARNING)
+
+
+def _ends_a_turn(header: Header, text: str) -> bool:
+    """Whether the chat template writes a token of the model's own, unless its name says that it begins something."""
+    template = header.text("tokenizer.chat_template") or ""
+    return text in template and not any(word in text.lower() for word in BEGINNING_WORDS)
 
 
 def _of_name(header: Header, tokens: ArrayValue) -> Iterator[Finding]:

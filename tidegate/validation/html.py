@@ -14,10 +14,10 @@ from tidegate.validation.baseline_view import baseline_view
 from tidegate.validation.markdown import memory_parts
 from tidegate.validation.plain import amount, plain, plain_lines, plural, size
 from tidegate.validation.reasons import (
-    HEADLINES,
     Weight,
     category_views,
     grouped_names,
+    headline,
     reasons,
     subject_of,
     verdict_sentence,
@@ -35,7 +35,7 @@ def to_html(report: ValidationReport) -> str:
     answers = {response.id: response for response in report.test_responses}
     return _template().render(
         report=report,
-        headline=HEADLINES[report.recommendation],
+        headline=headline(report),
         subject=subject_of(report),
         sentence=verdict_sentence(report),
         refusing=[reason for reason in found if reason.weight is Weight.REFUSES],

@@ -15,11 +15,11 @@ from tidegate.validation.plain import (
     size,
 )
 from tidegate.validation.reasons import (
-    HEADLINES,
     Reason,
     Weight,
     category_views,
     grouped_names,
+    headline,
     reasons,
     subject_of,
     verdict_sentence,
@@ -40,7 +40,7 @@ TITLES: dict[Weight, str] = {
 def to_markdown(report: ValidationReport) -> str:
     """The whole report."""
     lines = [
-        f"# {HEADLINES[report.recommendation]}: {markdown_text(subject_of(report))}",
+        f"# {headline(report)}: {markdown_text(subject_of(report))}",
         "",
         f"**{markdown_text(verdict_sentence(report))}**",
         "",

@@ -25,6 +25,7 @@ HEADLINES: dict[Recommendation, str] = {
     Recommendation.DO_NOT_DEPLOY: "Do not deploy",
     Recommendation.ROLL_BACK: "Do not deploy; roll back",
 }
+QUICK_HEADLINE = "Nothing wrong in the header"
 CATEGORY_TITLES: dict[ValidationCategory, str] = {
     ValidationCategory.FILE_INTEGRITY: "File integrity",
     ValidationCategory.FORMAT: "Format",
@@ -144,6 +145,11 @@ def subject_of(report: ValidationReport) -> str:
     return name or report.model_path.replace("\\", "/").rstrip("/").rpartition("/")[2] or report.model_path
 
 
+def headline(report: ValidationReport) -> str:
+    """The verdict in a few words."""
+    return QUICK_HEADLINE if report.is_fine_at_a_glance else HEADLINES[report.recommendation]
+
+
 def verdict_sentence(report: ValidationReport) -> str:
     """One or two sentences under the headline: how many reasons there are, and what to do with the live model."""
     weights = Counter(reason.weight for reason in reasons(report))
@@ -155,6 +161,8 @@ def verdict_sentence(report: ValidationReport) -> str:
         if weights[Weight.NOT_ASKED]:
             text += f" {_started(_count(weights[Weight.NOT_ASKED], 'check'))} had nothing to judge by."
         return text
+    if report.is_fine_at_a_glance:
+        return "This was a quick look. It never suffices to deploy: validate with the profile standard before that."
     if refusing:
         text = f"{_started(_count(refusing, 'reason'))} to refuse it."
         if unjudged:

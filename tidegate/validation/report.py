@@ -257,6 +257,11 @@ class ValidationReport(_Frozen):
         return self.recommendation in (Recommendation.DEPLOY, Recommendation.DEPLOY_WITH_WARNINGS)
 
     @property
+    def is_fine_at_a_glance(self) -> bool:
+        """Profile `quick` found nothing that refuses the file. That never suffices to deploy it."""
+        return self.profile == "quick" and not self.failed_checks
+
+    @property
     def failed_checks(self) -> list[ValidationResult]:
         """Checks that refuse the file: those that failed and those that could not be made."""
         refusing = (ValidationStatus.FAILED, ValidationStatus.ERROR)

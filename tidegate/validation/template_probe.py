@@ -51,6 +51,13 @@ _CALENDAR = re.compile(
     r"Nov(?:ember)?|Dec(?:ember)?)\b"
 )
 
+# The head of a turn: a role between marks or at the start of a line, right before what is said.
+_HEAD = r"(?:^|[>|｜<\[#\n])\s*(user|human|assistant|model|bot|chatbot|system)(?:_token)?"
+_HEAD_BEFORE = re.compile(_HEAD + r"\s*(?:<[^<>]{1,24}>|[|｜]>|[>\]:])*\s*$", re.IGNORECASE)
+_HEADS = re.compile(_HEAD + r"\s*(?:<[^<>]{1,24}>|[|｜]>|[>\]:\n])", re.IGNORECASE)
+_USERS = frozenset({"user", "human"})
+LONGEST_HEAD = 100
+
 Render = Mapping[str, str]
 
 
@@ -125,6 +132,7 @@ def _judge(case: Case, render: Render, usual: str, knows_system: bool) -> Iterat
     if case.kind == "aside":
         yield from _judge_aside(case, text, usual)
     elif case.kind == "system":
+        yield from _judge_speakers(text)
         yield from _judge_injected(text)
     elif case.kind == "again" and text != usual:
         yield _found("C-RANDOM", "The template writes the same conversation differently the second time.")
@@ -196,6 +204,26 @@ def _judge_difference(when: str, expected: str, text: str, *, is_said: bool = Fa
     elif lost or (is_said and change <= -LONG_TEXT_LETTERS):
         yield _found(
             "C-DROP", f"{when} the template leaves out {f'{len(lost)} messages' if lost else 'a part of it'}."
+        )
+
+
+def _judge_speakers(rendered: str) -> Iterator[Finding]:
+    """What one says under the name of another, and turns that nobody spoke."""
+    if not all(rendered.count(mark) == 1 for mark in (FIRST, ANSWER, SECOND)):
+        return
+    for mark, speaker in ((FIRST, "user"), (ANSWER, "assistant"), (SECOND, "user")):
+        place = rendered.index(mark)
+        head = _HEAD_BEFORE.search(rendered[max(0, place - LONGEST_HEAD) : place])
+        other = head[1].lower() if head else ""
+        if other and (other == "system" or (other in _USERS) != (speaker == "user")):
+            text = f"What the {speaker} says is written as if the {other} had said it."
+            yield _found("C-REPLACE", text)
+            return
+    after = rendered[rendered.index(SECOND) :]
+    if any(head[1].lower() in _USERS for head in _HEADS.finditer(after)):
+        own = " ".join(after.removeprefix(SECOND).split())
+        yield _found(
+            "C-INJECT", f"After the last message the template adds a turn of the user: {quote(own)}."
         )
 
 

@@ -10,10 +10,11 @@ import pytest
 from tests.unit.validation.sample_reports import HOSTILE, hostile, refused, report, sound
 from tidegate.cli.artifact_names import whole_artifacts
 from tidegate.cli.validation_files import ReportFolder, notify, summary_of
-from tidegate.cli.validation_run import Done, Quiet, run_all
+from tidegate.cli.validation_run import Done, Quiet, is_without_fault, run_all
 from tidegate.cli.validation_view import print_many, print_one
 from tidegate.domain import NotFound
 from tidegate.validation import ValidationReport
+from tidegate.validation.report import Recommendation
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,22 @@ def test_a_sound_file_is_told_in_a_few_lines(capsys: pytest.CaptureFixture[str])
     assert "What to do" not in text
     assert "Cheapest GPU that it fits: NVIDIA RTX A4000, $0.17/h." in text
     assert len(text.splitlines()) < 16
+
+
+def test_a_quick_look_that_finds_nothing_is_no_refusal_and_no_permission(capsys: pytest.CaptureFixture[str]):
+    update = {"profile": "quick", "recommendation": Recommendation.DO_NOT_DEPLOY}
+    clean, bad = sound().model_copy(update=update), refused().model_copy(update=update)
+    print_many([_done(clean), _done(clean, "b.gguf")])
+    text = _shown(capsys)
+    assert "Do not deploy" not in text
+    assert "2 of 2 have nothing wrong in the header." in text
+    assert is_without_fault(_done(clean))
+    assert not _done(clean).may_be_deployed
+    assert not is_without_fault(_done(bad))
+    print_one(_done(clean))
+    assert "It never suffices to deploy" in " ".join(_shown(capsys).split())
+    print_one(_done(bad))
+    assert _shown(capsys).startswith("Do not deploy")
 
 
 def test_many_files_end_in_one_table_with_what_refuses_each(capsys: pytest.CaptureFixture[str]):

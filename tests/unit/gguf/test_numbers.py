@@ -31,6 +31,16 @@ def test_one_bad_half_anywhere_is_found(place: int, value: float, check: str):
     assert errors(_halves(place, value)) == {check}
 
 
+@pytest.mark.parametrize("kind", ["F32", "BF16", "F16"])
+def test_a_signalling_nan_is_a_finding_and_no_warning_of_numpy(kind: str):
+    words = {"F32": ("<u4", 0x7F800001), "BF16": ("<u2", 0x7F81), "F16": ("<u2", 0x7C01)}
+    form, pattern = words[kind]
+    values = np.full(512, pattern, dtype=form)
+    row = next(one for one in TENSOR_TYPES.values() if one.name == kind)
+    assert find_flaw(row, values.view(np.uint8)) is not None
+    assert np.isnan(scales(row, values.view(np.uint8))).all()
+
+
 def test_the_finding_names_the_byte():
     found = inspect(_halves(1000, np.nan)).findings[0]
     raw = _halves(1000, np.nan).encode()

@@ -6,7 +6,14 @@ from tidegate.gguf.rules.container import DOWNLOAD_AGAIN, EXPORT_AGAIN
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 FORMAT, MEMORY, NUMBERS = Category.FORMAT, Category.MEMORY, Category.NUMBERS
 
-TRAIN_AGAIN = "Find the step of training or quantization that produced it; do not deploy this file."
+TRAIN_AGAIN = (
+    "Look at the same tensor in the checkpoint that was converted. If it is sound there, convert and quantize again; "
+    "if not, go back to an earlier checkpoint, and train with bf16 or a lower learning rate from there."
+)
+LOST = (
+    "Look at the same tensor in the checkpoint that was converted. If it is sound there, convert and quantize again; "
+    "if not, merge the adapter or save the checkpoint again."
+)
 
 MODEL_RULES = (
     Rule("S-REQKEY", ERROR, FORMAT, "The engine refuses the model without this key.", EXPORT_AGAIN),
@@ -43,17 +50,19 @@ MODEL_RULES = (
          "Look at the origin of the file, or export the model again with its own tokenizer."),
     Rule("V-KIND", ERROR, FORMAT, "Token types are the numbers 1 to 6.", EXPORT_AGAIN),
     Rule("V-EOS", ERROR, FORMAT, "Without an end-of-turn token that the model was trained with, answers do not end.",
-         "Set tokenizer.ggml.eos_token_id to the token with which the chat template ends a turn."),
+         "Set tokenizer.ggml.eos_token_id to the token with which the chat template ends a turn: name that token as "
+         "eos_token in tokenizer_config.json and convert again, or run `gguf-set-metadata FILE "
+         "tokenizer.ggml.eos_token_id ID` of the Python package gguf."),
     Rule("V-BOS", WARNING, FORMAT, "The beginning-of-text token is missing or is no control token.", EXPORT_AGAIN),
     Rule("V-BYTES", WARNING, FORMAT, "Without byte tokens the engine cannot encode unknown characters.",
          EXPORT_AGAIN),
     Rule("V-MERGE", ERROR, FORMAT, "A merge is two pieces with a space between them.", EXPORT_AGAIN),
     Rule("N-NAN", ERROR, NUMBERS, "A NaN spreads to every later layer: the model answers with nothing.", TRAIN_AGAIN),
     Rule("N-INF", ERROR, NUMBERS, "An infinite weight turns into NaN within a layer.", TRAIN_AGAIN),
-    Rule("N-ZERO", ERROR, NUMBERS, "A weight tensor of only zeros switches a part of the model off.", TRAIN_AGAIN),
-    Rule("N-CONST", WARNING, NUMBERS, "A weight tensor of one repeated value was never trained.", TRAIN_AGAIN),
+    Rule("N-ZERO", ERROR, NUMBERS, "A weight tensor of only zeros switches a part of the model off.", LOST),
+    Rule("N-CONST", WARNING, NUMBERS, "A weight tensor of one repeated value was never trained.", LOST),
     Rule("N-SPARSE", WARNING, NUMBERS, "A large part of a weight tensor is zero: pruned on purpose, or lost.",
-         TRAIN_AGAIN),
+         LOST),
     Rule("N-HUGE", WARNING, NUMBERS, "Weights of this size overflow in half precision, or stand out like a flipped "
          "bit.", TRAIN_AGAIN),
     Rule("N-RANGE", ERROR, NUMBERS, "A block scale is not a number of its format.", DOWNLOAD_AGAIN),
