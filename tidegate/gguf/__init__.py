@@ -6,6 +6,7 @@ from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueTyp
 from tidegate.gguf.header_diff import Change, HeaderDiff, header_diff
 from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header, inspect_stream
 from tidegate.gguf.limits import LIMITS, Limits
+from tidegate.gguf.lora import check_adapter_on, is_adapter
 from tidegate.gguf.memory import (
     CACHE_TYPES,
     DEFAULT_OPTIONS,
@@ -18,7 +19,7 @@ from tidegate.gguf.outline import outline
 from tidegate.gguf.reader import Reading, read_header
 from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
 from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
-from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split
+from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split, set_digest
 from tidegate.gguf.template import check_template
 from tidegate.gguf.template_baseline import check_against_baseline
 from tidegate.gguf.template_facts import TEMPLATE_FACTS, template_facts, trigger_words
@@ -69,6 +70,7 @@ __all__ = [
     "cache_bytes",
     "capped",
     "cheapest",
+    "check_adapter_on",
     "check_against_baseline",
     "check_split",
     "check_template",
@@ -81,6 +83,7 @@ __all__ = [
     "inspect_header",
     "inspect_split",
     "inspect_stream",
+    "is_adapter",
     "is_part",
     "joined",
     "judge_split",
@@ -88,6 +91,7 @@ __all__ = [
     "parse_name",
     "quote",
     "read_header",
+    "set_digest",
     "template_diff",
     "template_diffs",
     "template_digest",

@@ -10,7 +10,7 @@ from tidegate.safetensors.artifact import (
     WeightsSummary,
     inspect_artifact,
 )
-from tidegate.safetensors.folder import list_folder
+from tidegate.safetensors.folder import Entry, list_folder, open_entry
 from tidegate.safetensors.header import Weight, WeightsHeader, parse_weights
 from tidegate.safetensors.json_text import JsonLimits, JsonReading, read_json
 from tidegate.safetensors.pickles import find_pickle
@@ -20,6 +20,7 @@ __all__ = [
     "RULES",
     "ArtifactInspection",
     "ArtifactKind",
+    "Entry",
     "FileDigest",
     "JsonLimits",
     "JsonReading",
@@ -30,6 +31,7 @@ __all__ = [
     "finding",
     "inspect_artifact",
     "list_folder",
+    "open_entry",
     "parse_weights",
     "read_json",
 ]

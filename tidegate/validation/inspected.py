@@ -72,7 +72,7 @@ class InspectionJob:
     is_on_gpu: bool = False
     is_header_only: bool = False
     parts: dict[str, int] = field(default_factory=dict[str, int])
-    """Open descriptors by name when the file is the first of several; see `open_parts`."""
+    """Open descriptors by name when the file is the first of several; see `open_whole`."""
 
 
 def read_outcome(outcome: ChildOutcome) -> Inspected:
