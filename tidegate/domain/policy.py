@@ -15,7 +15,9 @@ class ArtifactPolicy(_Part):
     """Limits on the file itself."""
 
     min_bytes: int = Field(
-        default=100 * 1024**2, ge=0, description="A smaller file is refused: it is cut short, or no real model."
+        default=100 * 1024**2,
+        ge=0,
+        description="A smaller file is refused: it is cut short, or no real model.",
     )
     max_bytes: int = Field(default=100 * 1024**3, ge=1, description="A larger file is refused.")
     max_memory_bytes: int = Field(

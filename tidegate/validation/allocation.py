@@ -16,7 +16,7 @@ from tidegate.gguf import DEFAULT_OPTIONS, Finding, ServingOptions, finding
 from tidegate.validation.confinement import ChildLimits, Message, run_confined
 
 MODULE = "tidegate.validation.allocation_child"
-WALL_S, CPU_S = 60.0, 30
+WALL_S, CPU_S = 300.0, 30
 OPEN_FILES = 64
 # Room for the engine's library and its tables; the plan itself allocates almost nothing.
 ADDRESS_SPACE_BYTES = 2 * 1024**3

@@ -42,7 +42,8 @@ CHECK_OF: dict[Category, str] = {
 }
 STRUCTURE_CHECKS: frozenset[str] = frozenset(CHECK_OF.values())
 
-FIXED_WALL_S = 60.0
+AGAIN = "Validate it again on a machine that has time and memory for it; this says nothing about the file."
+FIXED_WALL_S = 300.0
 FIXED_CPU_S = 30
 OPEN_FILES = 64
 SLOWEST_BYTES_PER_S = 20 * 1024**2
@@ -134,8 +135,9 @@ def render(seen: Inspected) -> None:
     """Render the template in a confined child, unless it is known to be bad, and add what was found."""
     if seen.template is None or seen.has_errors(Category.TEMPLATE):
         return
-    seen.findings += probe_template(seen.template)
-    seen.is_rendered = True
+    probe = probe_template(seen.template)
+    seen.findings += probe.findings
+    seen.is_rendered, seen.unrendered = not probe.problem, probe.problem
 
 
 def child_limits(size: int, files: int = 1) -> ChildLimits:
@@ -158,6 +160,9 @@ def structure_results(seen: Inspected, policy: Policy, expected_digest: str | No
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
+    if seen.unfinished:
+        unread = ValidationStatus.NOT_JUDGED, "Not judged: the file was not read to its end."
+        judged |= dict.fromkeys((Category.MEMORY, Category.NUMBERS, Category.TEMPLATE), unread)
     unasked = set[Category]()
     if expected_digest is None and not seen.is_header_only:
         unasked.add(Category.INTEGRITY)
@@ -210,6 +215,8 @@ def _integrity(seen: Inspected, expected_digest: str | None) -> Judged:
 
 def _format(seen: Inspected) -> Judged:
     model = seen.model
+    if seen.unfinished:
+        return ValidationStatus.ERROR, f"The file was not read to its end: {seen.unfinished}."
     if model is None:
         return ValidationStatus.FAILED, "The header could not be read to its end."
     return (
@@ -243,6 +250,8 @@ def _template(seen: Inspected) -> Judged:
         return ValidationStatus.NOT_JUDGED, "Templates are rendered for GGUF models only."
     if seen.template is None:
         return ValidationStatus.NOT_JUDGED, "Not rendered: there is no sound template."
+    if seen.unrendered:
+        return ValidationStatus.ERROR, f"Rendering the template was not finished: {seen.unrendered}."
     if not seen.is_rendered:
         return (
             ValidationStatus.NOT_JUDGED,
@@ -266,6 +275,6 @@ def _result(
         check_name=CHECK_OF[category],
         status=status,
         message=message,
-        remedy=errors[0].remedy if errors else "",
+        remedy=errors[0].remedy if errors else AGAIN if status is ValidationStatus.ERROR else "",
         findings=own,
     )

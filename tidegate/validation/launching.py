@@ -16,7 +16,7 @@ DEFAULT_MEMORY_BYTES = 2 * 1024**3
 PROGRAM_BYTES = 1024**3
 LARGEST_CONTEXT = 2048
 """Larger contexts are tried by profile `deep` only: filling them takes minutes on a small machine."""
-LOAD_WALL_S = 60.0
+LOAD_WALL_S = 300.0
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SMALL_MODEL_BYTES = 64 * 1024**2
 MOST_THREADS = 16

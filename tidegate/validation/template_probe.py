@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from tidegate.gguf import Finding, Severity, finding, quote
@@ -26,7 +27,8 @@ from tidegate.validation.template_conversations import (
     word_cases,
 )
 
-RENDER_LIMITS = ChildLimits(wall_s=60.0, cpu_s=4, address_space_bytes=256 * 1024**2)
+# The usual need is 0.2 s of CPU time.
+RENDER_LIMITS = ChildLimits(wall_s=300.0, cpu_s=8, address_space_bytes=256 * 1024**2)
 SUBJECT = "tokenizer.chat_template"
 LONG_TEXT_LETTERS = 20
 MARKS = (SYSTEM, FIRST, TAIL, ANSWER, SECOND)
@@ -54,7 +56,15 @@ _CALENDAR = re.compile(
 Render = Mapping[str, str]
 
 
-def probe_template(template: Mapping[str, str]) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What rendering showed, or why it was not finished: a busy machine is no fault of a template."""
+
+    findings: tuple[Finding, ...] = ()
+    problem: str = ""
+
+
+def probe_template(template: Mapping[str, str]) -> Probe:
     """Render in a confined process and judge. `template` is what the inspection child returned."""
     cases = cases_for(template)
     request = {
@@ -68,7 +78,10 @@ def probe_template(template: Mapping[str, str]) -> list[Finding]:
     outcome = run_confined(
         "tidegate.validation.render_child", {}, RENDER_LIMITS, stdin=json.dumps(request).encode()
     )
-    return judge_renders(outcome, cases, knows_system=bool(_NAMES_SYSTEM.search(template["source"])))
+    if outcome.is_unfinished:
+        return Probe(problem=outcome.problem)
+    knows_system = bool(_NAMES_SYSTEM.search(template["source"]))
+    return Probe(tuple(judge_renders(outcome, cases, knows_system=knows_system)))
 
 
 def cases_for(template: Mapping[str, str]) -> list[Case]:
