@@ -29,7 +29,7 @@ from tidegate.validation.regression import (
     no_baseline,
     not_compared,
 )
-from tidegate.validation.report import ValidationResult, ValidationStatus
+from tidegate.validation.report import Recommendation, ValidationResult, ValidationStatus, recommend
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,18 @@ def _of_adapter(ours: Side, theirs: Side, version: str | None) -> list[Validatio
         used = baseline_refused(["it is no GGUF model"] if theirs.seen.is_other_kind else found)
         return [used]
     return [baseline_used(version, theirs.seen.digest), judge_adapter(ours.difference)]
+
+
+def recommend_against(
+    results: Sequence[ValidationResult], theirs: Side | None, version: str | None
+) -> tuple[Recommendation, str | None]:
+    """A refused candidate gives way to its baseline, if that has a version and proved sound here and now."""
+    recommendation = recommend(results)
+    if recommendation is not Recommendation.DO_NOT_DEPLOY or theirs is None or not version:
+        return recommendation, None
+    if unusable(theirs):
+        return recommendation, None
+    return Recommendation.ROLL_BACK, version
 
 
 def baseline_summary(

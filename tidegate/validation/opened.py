@@ -46,6 +46,32 @@ class OpenArtifact:
             os.close(descriptor)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenArtifacts:
+    """A candidate and what it is compared with."""
+
+    candidate: OpenArtifact
+    baseline: OpenArtifact | None = None
+
+    def close(self) -> None:
+        for one in (self.candidate, self.baseline):
+            if one is not None:
+                one.close()
+
+
+def open_both(candidate: str | Path, baseline: str | Path | None = None) -> OpenArtifacts:
+    """Open the candidate, and a baseline where one is named.
+
+    Raises: NotFound, InvalidInput.
+    """
+    first = open_whole(candidate)
+    try:
+        return OpenArtifacts(first, None if baseline is None else open_whole(baseline))
+    except BaseException:
+        first.close()
+        raise
+
+
 @contextmanager
 def opened(path: str | Path) -> Generator[OpenArtifact]:
     """Open for as long as this lasts.

@@ -7,7 +7,7 @@ engine, once, for every question and measurement. The checks themselves are pure
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tidegate.validation.baseline import (
     baseline_summary,
     choose_bank,
     judge_regression,
-    unusable,
+    recommend_against,
 )
 from tidegate.validation.checks import CheckContext
 from tidegate.validation.difference import Difference, read_difference_of
@@ -41,18 +41,16 @@ from tidegate.validation.launching import (
     engine_limits,
 )
 from tidegate.validation.levels import at_level
-from tidegate.validation.opened import OpenArtifact, open_whole
+from tidegate.validation.opened import OpenArtifact, OpenArtifacts, open_both
 from tidegate.validation.provenance import signature_result
 from tidegate.validation.queries import bank_queries, by_topic_in_turn
 from tidegate.validation.registry import run_plugins
 from tidegate.validation.report import (
     GATE_OF,
     Profile,
-    Recommendation,
     ValidationCategory,
     ValidationReport,
     ValidationResult,
-    recommend,
     summarize,
 )
 
@@ -72,17 +70,6 @@ LOADING_NEEDS = (
     "gguf.memory",
 )
 """What must not refuse a file before it is given to an engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    candidate: OpenArtifact
-    baseline: OpenArtifact | None = None
-
-    def close(self) -> None:
-        for one in (self.candidate, self.baseline):
-            if one is not None:
-                one.close()
 
 
 class PreDeploymentValidator:
@@ -165,7 +152,7 @@ class PreDeploymentValidator:
             InvalidInput: a file may not be read.
         """
         started = time.monotonic()
-        files = self._open()
+        files = open_both(self.path, self.baseline_path)
         try:
             ours, theirs = self._inspect(files)
             results = [*self._structure(ours.seen), *self._memory(ours)]
@@ -187,7 +174,7 @@ class PreDeploymentValidator:
         Raises: as `validate_all`.
         """
         started = time.monotonic()
-        files = _Files(open_whole(self.path))
+        files = open_both(self.path)
         try:
             ours, _ = self._inspect(files)
             seen = ours.seen
@@ -211,7 +198,7 @@ class PreDeploymentValidator:
                 remedy="Validate the structure first and pass its digest.",
                 field="expected_digest",
             )
-        files = _Files(open_whole(self.path))
+        files = open_both(self.path)
         try:
             seen = Inspected(size_bytes=files.candidate.size_bytes, digest=self.expected_digest)
             run = self._load(files.candidate, seen, None, "ask")
@@ -221,15 +208,7 @@ class PreDeploymentValidator:
             files.close()
         return part.model_copy(update={"results": tuple(map(self._at_level, (*part.results, *plugins)))})
 
-    def _open(self) -> "_Files":
-        candidate = open_whole(self.path)
-        try:
-            return _Files(candidate, None if self.baseline_path is None else open_whole(self.baseline_path))
-        except BaseException:
-            candidate.close()
-            raise
-
-    def _inspect(self, files: "_Files") -> tuple[Side, Side | None]:
+    def _inspect(self, files: OpenArtifacts) -> tuple[Side, Side | None]:
         """Read both files at once; each has its own process."""
         with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
             other = None if files.baseline is None else pool.submit(self._look_at, files.baseline)
@@ -300,7 +279,7 @@ class PreDeploymentValidator:
 
     def _ask(
         self,
-        files: "_Files",
+        files: OpenArtifacts,
         ours: Side,
         theirs: Side | None,
         chosen: ChosenBank | None,
@@ -379,7 +358,7 @@ class PreDeploymentValidator:
         theirs: Side | None,
     ) -> ValidationReport:
         results = tuple(map(self._at_level, judged))
-        recommendation, rollback = self._recommendation(results, theirs)
+        recommendation, rollback = recommend_against(results, theirs, self.baseline_version)
         return ValidationReport(
             model_path=str(self.path),
             model_name=self.model_name,
@@ -407,14 +386,3 @@ class PreDeploymentValidator:
             else baseline_summary(theirs, results, self.baseline_version, str(self.baseline_path)),
             wall_seconds=time.monotonic() - started,
         )
-
-    def _recommendation(
-        self, results: Sequence[ValidationResult], theirs: Side | None
-    ) -> tuple[Recommendation, str | None]:
-        """A refused candidate gives way to its baseline, if that has a version and proved sound here and now."""
-        recommendation = recommend(results)
-        if recommendation is not Recommendation.DO_NOT_DEPLOY or theirs is None or not self.baseline_version:
-            return recommendation, None
-        if unusable(theirs):
-            return recommendation, None
-        return Recommendation.ROLL_BACK, self.baseline_version
