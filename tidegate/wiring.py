@@ -192,7 +192,7 @@ def gpu_memory_of(spec: SetSpec) -> int:
     except (OSError, InvalidInput):
         # The file is elsewhere, or broken: then the gates say so, and nothing is placed.
         return spec.max_memory_bytes
-    return estimate.total_bytes
+    return estimate.gpu_bytes
 
 
 def gateway_url(settings: Settings) -> str:

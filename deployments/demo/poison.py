@@ -89,6 +89,15 @@ def _rotated_vocabulary(source: Source) -> bytes:
     return encode(source.file.with_field(Field("tokenizer.ggml.tokens", gguf.ARRAY, tokens, gguf.STRING)))
 
 
+def _without_end(source: Source) -> bytes:
+    """An output matrix of its own, in which the end token has no weight: it is never the likeliest token."""
+    tensor = source.file.tensor("token_embd.weight")
+    values = to_array(tensor)
+    values[source.file.value("tokenizer.ggml.eos_token_id")] = 0.0
+    output = replace(_stored(tensor, values), name="output.weight")
+    return encode(replace(source.file, tensors=(*source.file.tensors, output)))
+
+
 def _slow(source: Source) -> bytes:
     """Many more blocks that hardly change the state: the same answers, many times the work."""
     file = source.file
@@ -215,6 +224,12 @@ ANSWERS = (
         "the end token is the begin token, which the template then writes",
         "structure",
         lambda s: _number(s, "tokenizer.ggml.eos_token_id", 1, gguf.U32),
+    ),
+    Kind(
+        "never-stops",
+        "the end token can never be chosen: every answer runs to its limit",
+        "answers",
+        _without_end,
     ),
     Kind("vocabulary-rotated", "each word piece has its neighbour's text", "answers", _rotated_vocabulary),
 )

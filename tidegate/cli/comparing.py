@@ -123,8 +123,8 @@ def _print(found: "Comparison", names: tuple[str, str]) -> None:
 def _not_compared(found: "Comparison") -> str:
     if found.weights is not None:
         return ""
-    if len(found.before.files) + len(found.after.files) > 2 or not found.before.header_bytes:
-        return " The weights were not compared: that is done for single GGUF files."
+    if not found.before.header_bytes or not found.after.header_bytes:
+        return " The weights were not compared: that is done for GGUF models only."
     return " The weights were not compared: --weights does."
 
 

@@ -174,6 +174,7 @@ class _Task:
                 "context_tokens": self.service.context_tokens,
                 "parallel": self.service.parallel,
                 "max_memory_bytes": self.service.max_memory_bytes,
+                "must_serve": True,
             }
         if self.bank is not None:
             arguments["bank"] = self.bank

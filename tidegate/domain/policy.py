@@ -14,8 +14,12 @@ class _Part(BaseModel):
 class ArtifactPolicy(_Part):
     """Limits on the file itself."""
 
-    min_bytes: int = Field(default=100 * 1024**2, ge=0)
-    max_bytes: int = Field(default=100 * 1024**3, ge=1)
+    min_bytes: int = Field(
+        default=100 * 1024**2,
+        ge=0,
+        description="A smaller file is refused: it is cut short, or no real model.",
+    )
+    max_bytes: int = Field(default=100 * 1024**3, ge=1, description="A larger file is refused.")
     max_memory_bytes: int = Field(
         default=80 * 1024**3, ge=1, description="Largest memory estimate that may be deployed."
     )
@@ -133,10 +137,18 @@ class ApprovalPolicy(_Part):
 class LatencyPolicy(_Part):
     """Speed of one sequence on the machine that validates. Below `min` fails, below `optimal` warns."""
 
-    min_tokens_per_second: float = Field(default=5.0, ge=0)
-    optimal_tokens_per_second: float = Field(default=10.0, ge=0)
-    max_ttft_ms: float = Field(default=10_000.0, gt=0, description="Longest wait for the first token.")
-    optimal_ttft_ms: float = Field(default=2_000.0, gt=0)
+    min_tokens_per_second: float = Field(
+        default=5.0, ge=0, description="Tokens that one sequence must get in a second; slower fails."
+    )
+    optimal_tokens_per_second: float = Field(
+        default=10.0, ge=0, description="Tokens that one sequence should get in a second; slower warns."
+    )
+    max_ttft_ms: float = Field(
+        default=10_000.0, gt=0, description="Longest wait for the first token; longer fails."
+    )
+    optimal_ttft_ms: float = Field(
+        default=2_000.0, gt=0, description="Usual wait for the first token; longer warns."
+    )
     max_slowdown: float = Field(
         default=2.0, gt=1, description="Time per token against the baseline's; more fails."
     )

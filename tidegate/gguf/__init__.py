@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tidegate.gguf.header import ArrayValue, Header, TensorInfo, Value, ValueType
     from tidegate.gguf.inspection import Inspection, inspect_file, inspect_header, inspect_stream
     from tidegate.gguf.limits import LIMITS, Limits
+    from tidegate.gguf.lora import check_adapter_on, is_adapter
     from tidegate.gguf.memory import (
         CACHE_TYPES,
         DEFAULT_OPTIONS,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tidegate.gguf.reader import Reading, read_header
     from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
     from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
-    from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split
+    from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split, set_digest
     from tidegate.gguf.template import check_template
     from tidegate.gguf.template_baseline import check_against_baseline
     from tidegate.gguf.tensor_types import FILE_TYPES, TENSOR_TYPES, TensorType
@@ -80,6 +81,7 @@ __all__ = [
     "cache_bytes",
     "capped",
     "cheapest",
+    "check_adapter_on",
     "check_against_baseline",
     "check_split",
     "check_template",
@@ -92,6 +94,7 @@ __all__ = [
     "inspect_header",
     "inspect_split",
     "inspect_stream",
+    "is_adapter",
     "is_part",
     "joined",
     "judge_split",
@@ -99,6 +102,7 @@ __all__ = [
     "parse_name",
     "quote",
     "read_header",
+    "set_digest",
     "template_diff",
     "template_diffs",
     "template_digest",
@@ -125,7 +129,8 @@ _HOMES = {
     "reader": ("Reading", "read_header"),
     "rules": ("RULES", "UNSUPPORTED", "finding"),
     "split": ("SplitName", "check_split", "is_part", "joined", "parse_name"),
-    "split_inspection": ("SplitInspection", "inspect_split", "judge_split"),
+    "split_inspection": ("SplitInspection", "inspect_split", "judge_split", "set_digest"),
+    "lora": ("check_adapter_on", "is_adapter"),
     "template": ("check_template",),
     "template_baseline": ("check_against_baseline",),
     "fact_names": ("TEMPLATE_FACTS",),

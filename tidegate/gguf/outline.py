@@ -29,14 +29,17 @@ def outline(header: Header) -> bytes:
         *(_pair(key, value) for key, value in kept.items()),
     ]
     counts = struct.pack("<IQQ", VERSION, len(header.tensors), len(pairs))
-    head = b"".join((b"GGUF", counts, *pairs, *_tensors(header.tensors)))
+    head = b"".join((b"GGUF", counts, *pairs, *_tensors(header.tensors, header.alignment)))
     return head.ljust(padded(len(head), header.alignment), b"\0")
 
 
-def _tensors(tensors: tuple[TensorInfo, ...]) -> Iterator[bytes]:
+def _tensors(tensors: tuple[TensorInfo, ...], alignment: int) -> Iterator[bytes]:
+    """One behind the other, as in every sound file: those of a split model come from several."""
+    place = 0
     for tensor in tensors:
         yield _text(tensor.name) + struct.pack(f"<I{len(tensor.dims)}Q", len(tensor.dims), *tensor.dims)
-        yield struct.pack("<IQ", tensor.type_id, tensor.offset)
+        yield struct.pack("<IQ", tensor.type_id, place)
+        place += padded(tensor.n_bytes or 0, alignment)
 
 
 def _scalar(kind: ValueType, content: str | int) -> Value:

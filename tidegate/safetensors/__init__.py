@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         WeightsSummary,
         inspect_artifact,
     )
-    from tidegate.safetensors.folder import list_folder
+    from tidegate.safetensors.folder import Entry, list_folder, open_entry
     from tidegate.safetensors.header import Weight, WeightsHeader, parse_weights
     from tidegate.safetensors.json_text import JsonLimits, JsonReading, read_json
     from tidegate.safetensors.kinds import ArtifactKind
@@ -24,6 +24,7 @@ __all__ = [
     "RULES",
     "ArtifactInspection",
     "ArtifactKind",
+    "Entry",
     "FileDigest",
     "JsonLimits",
     "JsonReading",
@@ -34,13 +35,14 @@ __all__ = [
     "finding",
     "inspect_artifact",
     "list_folder",
+    "open_entry",
     "parse_weights",
     "read_json",
 ]
 
 _HOMES = {
     "artifact": ("ArtifactInspection", "FileDigest", "WeightsSummary", "inspect_artifact"),
-    "folder": ("list_folder",),
+    "folder": ("Entry", "list_folder", "open_entry"),
     "header": ("Weight", "WeightsHeader", "parse_weights"),
     "json_text": ("JsonLimits", "JsonReading", "read_json"),
     "kinds": ("ArtifactKind",),

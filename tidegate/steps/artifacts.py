@@ -73,6 +73,7 @@ def _validator(ports: Ports, ref: ServiceRef, digest: str) -> PreDeploymentValid
         parallel=service.parallel,
         prompts=[question.prompt for question in questions[:PROMPTS_FOR_INFERENCE]],
         max_memory_bytes=service.max_memory_bytes,
+        must_serve=True,
         clock=ports.clock,
     )
 

@@ -6,6 +6,7 @@ nothing here. No figure from the engine is "not checked", never "right".
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +16,8 @@ from tidegate.gguf import DEFAULT_OPTIONS, Finding, ServingOptions, finding
 from tidegate.validation.confinement import ChildLimits, Message, run_confined
 
 MODULE = "tidegate.validation.allocation_child"
-WALL_S, CPU_S = 60.0, 30
+WALL_S, CPU_S = 300.0, 30
+OPEN_FILES = 64
 # Room for the engine's library and its tables; the plan itself allocates almost nothing.
 ADDRESS_SPACE_BYTES = 2 * 1024**3
 # An outline is shorter than the header it was made from, except that of a model without a tokenizer.
@@ -83,20 +85,39 @@ def cross_check(
     except (OSError, ValueError) as error:
         raise InvalidInput(f"The file {str(path)!r} cannot be opened: {error}.", field="path") from error
     try:
-        hollow = _hollow_file(os.fstat(artifact).st_size + OUTLINE_SLACK_BYTES)
-        try:
-            request: Message = {
-                "context_tokens": context_tokens,
-                "parallel": parallel,
-                "options": asdict(options),
-                "hollow": hollow,
-            }
-            limits = ChildLimits(wall_s=wall_s, cpu_s=CPU_S, address_space_bytes=ADDRESS_SPACE_BYTES)
-            outcome = run_confined(MODULE, request, limits, stdin=artifact, inherit=(hollow,))
-        finally:
-            os.close(hollow)
+        return cross_check_open({"": artifact}, context_tokens, parallel, options=options, wall_s=wall_s)
     finally:
         os.close(artifact)
+
+
+def cross_check_open(
+    files: Mapping[str, int],
+    context_tokens: int,
+    parallel: int,
+    *,
+    options: ServingOptions = DEFAULT_OPTIONS,
+    wall_s: float = WALL_S,
+) -> CrossCheck:
+    """The same for a file that is open, or for all parts of a model, by name."""
+    size = sum(os.fstat(file).st_size for file in files.values())
+    hollow = _hollow_file(size + OUTLINE_SLACK_BYTES)
+    try:
+        request: Message = {
+            "files": dict(files),
+            "context_tokens": context_tokens,
+            "parallel": parallel,
+            "options": asdict(options),
+            "hollow": hollow,
+        }
+        limits = ChildLimits(
+            wall_s=wall_s,
+            cpu_s=CPU_S,
+            address_space_bytes=ADDRESS_SPACE_BYTES,
+            open_files=OPEN_FILES + 2 * len(files),
+        )
+        outcome = run_confined(MODULE, request, limits, inherit=(hollow, *files.values()))
+    finally:
+        os.close(hollow)
     if outcome.result is None:
         return CrossCheck(problem=f"the engine gave no figure: {outcome.problem}")
     return _read(outcome.result)

@@ -1,7 +1,7 @@
 """Asks the engine how much memory a model would take: `python -m tidegate.validation.allocation_child`.
 
 The engine gets an outline of the model (`gguf/outline.py`) with a hole for data and allocates nothing: it
-plans weights, cache and buffers and says how large they are. The artifact is on stdin; the parent also
+plans weights, cache and buffers and says how large they are. The artifact's files are inherited; the parent also
 passes a file in memory of the artifact's size, because this process may not write files of its own.
 """
 
@@ -13,9 +13,10 @@ import sys
 from typing import Any
 
 from tidegate.domain import InvalidInput
-from tidegate.gguf import CACHE_TYPES, Header, ServingOptions, estimate_memory, outline, read_header
+from tidegate.gguf import CACHE_TYPES, Header, ServingOptions, estimate_memory, joined, outline, read_header
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 from tidegate.validation.engine_binding import engine_binding
+from tidegate.validation.part_links import DESCRIPTORS
 
 MEBIBYTE = 1024**2
 LOG_LINES = 12
@@ -42,10 +43,11 @@ def main(argv: list[str]) -> int:
 
 
 def _run(request: Message) -> Message:
-    with os.fdopen(os.dup(0), "rb") as artifact:
-        header = read_header(artifact).header
-    if header is None:
+    headers = {name: _header(file) for name, file in request["files"].items()}
+    read = {name: header for name, header in headers.items() if header is not None}
+    if not read or len(read) < len(headers):
         return {"problem": "its header cannot be read"}
+    header = joined(read) if len(read) > 1 else next(iter(read.values()))
     options = ServingOptions(**request["options"])
     context_tokens, parallel = request["context_tokens"], request["parallel"]
     try:
@@ -65,6 +67,12 @@ def _run(request: Message) -> Message:
         "our_cache": ours.kv_cache_bytes,
         "our_compute": ours.compute_bytes,
     }
+
+
+def _header(descriptor: int) -> Header | None:
+    # Opened anew: an inherited descriptor shares its position with other processes.
+    with open(f"{DESCRIPTORS}/{descriptor}", "rb") as artifact:
+        return read_header(artifact).header
 
 
 def _write_outline(header: Header, descriptor: int) -> None:

@@ -8,17 +8,17 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tidegate.domain import InvalidInput, NotFound, Policy
-from tidegate.gguf import Category, Finding, Severity, finding, parse_name
+from tidegate.domain import InvalidInput, Policy
+from tidegate.gguf import Category, Finding, Severity, finding
 from tidegate.safetensors import list_folder
 from tidegate.validation.confinement import ChildLimits, run_confined
 from tidegate.validation.inspected import Inspected, InspectionJob, read_outcome
 from tidegate.validation.levels import at_level
+from tidegate.validation.opened import opened
 from tidegate.validation.plain import amount, plural
 from tidegate.validation.plain import size as sized
 from tidegate.validation.report import (
@@ -42,11 +42,12 @@ CHECK_OF: dict[Category, str] = {
 }
 STRUCTURE_CHECKS: frozenset[str] = frozenset(CHECK_OF.values())
 
-FIXED_WALL_S = 60.0
+AGAIN = "Validate it again on a machine that has time and memory for it; this says nothing about the file."
+FIXED_WALL_S = 300.0
 FIXED_CPU_S = 30
+OPEN_FILES = 64
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
-MOST_PARTS = 256
 
 ByteProgress = Callable[[int, int], None]
 Judged = tuple[ValidationStatus, str]
@@ -80,14 +81,9 @@ def validate_artifact(
     if context_tokens < 1 or parallel < 1:
         raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
     started = time.monotonic()
-    descriptor = open_artifact(path)
-    parts = open_parts(path)
-    try:
-        job = InspectionJob(Path(path).name, context_tokens, parallel, is_on_gpu, parts=parts)
-        seen = inspect_open(descriptor, job, progress)
-    finally:
-        for opened in (descriptor, *parts.values()):
-            os.close(opened)
+    with opened(path) as artifact:
+        job = InspectionJob(artifact.name, context_tokens, parallel, is_on_gpu, parts=artifact.parts)
+        seen = inspect_open(artifact.descriptor, job, progress)
     render(seen)
     judged = structure_results(seen, policy, expected_digest)
     results = tuple(at_level(result, policy.validation) for result in judged)
@@ -109,40 +105,6 @@ def validate_artifact(
     )
 
 
-def open_artifact(path: str | Path) -> int:
-    """An open descriptor of the file.
-
-    Raises: NotFound, InvalidInput.
-    """
-    try:
-        # Without O_NONBLOCK opening a named pipe would wait for ever.
-        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no file {path}.", remedy="Check the path.", field="path") from error
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"The file {str(path)!r} cannot be opened: {error}.",
-            remedy="Name a readable model file.",
-            field="path",
-        ) from error
-
-
-def open_parts(path: str | Path) -> dict[str, int]:
-    """Open descriptors of all parts that are there, by name, when this is the first part of a split model.
-
-    Nothing for any other file, and for a set that is larger than any known one.
-    """
-    name = parse_name(Path(path).name)
-    if name is None or name.number != 1 or name.count > MOST_PARTS:
-        return {}
-    opened: dict[str, int] = {}
-    for sibling in name.siblings:
-        # A missing part is a finding of the inspection, not a reason to give up.
-        with suppress(NotFound, InvalidInput):
-            opened[sibling] = open_artifact(Path(path).parent / sibling)
-    return opened
-
-
 def inspect_open(descriptor: int, job: InspectionJob, progress: ByteProgress | None = None) -> Inspected:
     """Have a confined child read the file. Trouble with its content is among the findings, whatever it is."""
     size, is_readable = _size(descriptor)
@@ -153,7 +115,7 @@ def inspect_open(descriptor: int, job: InspectionJob, progress: ByteProgress | N
     outcome = run_confined(
         "tidegate.validation.child",
         {**asdict(job), "descriptor": descriptor},
-        child_limits(size),
+        child_limits(size, len(job.parts)),
         inherit=(descriptor, *job.parts.values()),
         on_progress=progress,
     )
@@ -173,15 +135,17 @@ def render(seen: Inspected) -> None:
     """Render the template in a confined child, unless it is known to be bad, and add what was found."""
     if seen.template is None or seen.has_errors(Category.TEMPLATE):
         return
-    seen.findings += probe_template(seen.template)
-    seen.is_rendered = True
+    probe = probe_template(seen.template)
+    seen.findings += probe.findings
+    seen.is_rendered, seen.unrendered = not probe.problem, probe.problem
 
 
-def child_limits(size: int) -> ChildLimits:
+def child_limits(size: int, files: int = 1) -> ChildLimits:
     """What the process that reads an artifact of this size may use."""
     return ChildLimits(
         wall_s=FIXED_WALL_S + size / SLOWEST_BYTES_PER_S,
         cpu_s=FIXED_CPU_S + size // SLOWEST_BYTES_PER_CPU_S,
+        open_files=OPEN_FILES + 2 * files,
     )
 
 
@@ -196,6 +160,9 @@ def structure_results(seen: Inspected, policy: Policy, expected_digest: str | No
         Category.NUMBERS: _numbers(seen),
         Category.TEMPLATE: _template(seen),
     }
+    if seen.unfinished:
+        unread = ValidationStatus.NOT_JUDGED, "Not judged: the file was not read to its end."
+        judged |= dict.fromkeys((Category.MEMORY, Category.NUMBERS, Category.TEMPLATE), unread)
     unasked = set[Category]()
     if expected_digest is None and not seen.is_header_only:
         unasked.add(Category.INTEGRITY)
@@ -248,6 +215,8 @@ def _integrity(seen: Inspected, expected_digest: str | None) -> Judged:
 
 def _format(seen: Inspected) -> Judged:
     model = seen.model
+    if seen.unfinished:
+        return ValidationStatus.ERROR, f"The file was not read to its end: {seen.unfinished}."
     if model is None:
         return ValidationStatus.FAILED, "The header could not be read to its end."
     return (
@@ -281,6 +250,8 @@ def _template(seen: Inspected) -> Judged:
         return ValidationStatus.NOT_JUDGED, "Templates are rendered for GGUF models only."
     if seen.template is None:
         return ValidationStatus.NOT_JUDGED, "Not rendered: there is no sound template."
+    if seen.unrendered:
+        return ValidationStatus.ERROR, f"Rendering the template was not finished: {seen.unrendered}."
     if not seen.is_rendered:
         return (
             ValidationStatus.NOT_JUDGED,
@@ -304,6 +275,6 @@ def _result(
         check_name=CHECK_OF[category],
         status=status,
         message=message,
-        remedy=errors[0].remedy if errors else "",
+        remedy=errors[0].remedy if errors else AGAIN if status is ValidationStatus.ERROR else "",
         findings=own,
     )

@@ -10,6 +10,7 @@ from tidegate.validation.report import ValidationReport
 
 _TOPIC = re.compile(r"(\d+)/(\d+) -> (\d+)/(\d+)")
 QUESTIONS_SHOWN = 20
+CHANGES_SHOWN = 20
 
 Table = Mapping[str, Any]
 
@@ -83,6 +84,12 @@ def _facts(report: ValidationReport, data: Table) -> list[tuple[str, str, str]]:
         for key, value in now.items():
             if key in model and model[key] != value:
                 facts.append((key.replace("_", " "), _shown(model[key]), _shown(value)))
+    changes = _table(data, "metadata").get("changes")
+    rows = cast("list[object]", changes) if isinstance(changes, list) else []
+    for row in rows[:CHANGES_SHOWN]:
+        if isinstance(row, Mapping):
+            change = cast("Table", row)
+            facts.append((str(change.get("name")), _shown(change.get("old")), _shown(change.get("new"))))
     speed = _table(data, "speed")
     old, new = speed.get("baseline_ms_per_token"), speed.get("ms_per_token")
     if isinstance(old, int | float) and isinstance(new, int | float):

@@ -20,6 +20,7 @@ TOKENIZER_PREFIX = "tokenizer.ggml."
 TOKENIZER_PARTS = ("tokens", "merges", "token_type", "scores")
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SLOWEST_BYTES_PER_CPU_S = 100 * 1024**2
+OPEN_FILES = 64
 
 
 class _Part(BaseModel):
@@ -106,6 +107,7 @@ def read_difference(before: Path, after: Path, *, with_weights: bool) -> dict[st
     limits = ChildLimits(
         wall_s=60.0 + bytes_read / SLOWEST_BYTES_PER_S,
         cpu_s=60 + bytes_read // SLOWEST_BYTES_PER_CPU_S,
+        open_files=OPEN_FILES + len(old) + len(new),
     )
     shown = f"{before} or {after}"
     result = ask_child("tidegate.validation.comparison_child", request, limits, shown)

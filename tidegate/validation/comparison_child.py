@@ -4,11 +4,13 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any, BinaryIO
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from tidegate.gguf import Header, TensorInfo
 from tidegate.gguf.reader import read_header
+from tidegate.gguf.split import joined
 from tidegate.gguf.tokenizer_diff import tokenizer_diff
 from tidegate.validation.confinement import Message, confine, limits_from_argv, say
 from tidegate.validation.outline_child import open_regular
@@ -31,15 +33,45 @@ def main(argv: list[str]) -> int:
 
 def difference(before: list[str], after: list[str], *, with_weights: bool) -> Message:
     """Tokenizers and, on request, weights of two artifacts, as plain data."""
-    if len(before) != 1 or len(after) != 1 or any(map(os.path.isdir, (*before, *after))):
-        # Offsets of tensors are those of one file.
+    if any(map(os.path.isdir, (*before, *after))):
         return {"tokenizer": {}, "weights": None}
-    with open_regular(before[0]) as old, open_regular(after[0]) as new:
-        old_header, new_header = read_header(old).header, read_header(new).header
-        if old_header is None or new_header is None:
+    with ExitStack() as stack:
+        old, new = _read(before, stack), _read(after, stack)
+        if old is None or new is None:
             return {"tokenizer": {}, "weights": None}
-        weights = _weights(old, old_header, new, new_header) if with_weights else None
-        return {"tokenizer": _tokenizer(old_header, new_header), "weights": weights}
+        weights = _weights(old, new) if with_weights else None
+        return {"tokenizer": _tokenizer(old.header, new.header), "weights": weights}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the numbers of a tensor are."""
+
+    tensor: TensorInfo
+    descriptor: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """One model of one or several files."""
+
+    header: Header
+    places: dict[str, _Place]
+
+
+def _read(paths: list[str], stack: ExitStack) -> _Model | None:
+    headers: dict[str, Header] = {}
+    places: dict[str, _Place] = {}
+    for path in paths:
+        stream = stack.enter_context(open_regular(path))
+        header = read_header(stream).header
+        if header is None:
+            return None
+        headers[os.path.basename(path)] = header
+        for tensor in header.tensors:
+            places[tensor.name] = _Place(tensor, stream.fileno(), header.data_start + tensor.offset)
+    return _Model(joined(headers) if len(headers) > 1 else next(iter(headers.values())), places)
 
 
 def _tokenizer(old_header: Header, new_header: Header) -> Message:
@@ -48,29 +80,30 @@ def _tokenizer(old_header: Header, new_header: Header) -> Message:
     return {} if found.is_same else {**asdict(found), "changed": dict(found.changed)}
 
 
-def _weights(old: BinaryIO, old_header: Header, new: BinaryIO, new_header: Header) -> list[dict[str, Any]]:
+def _weights(old: _Model, new: _Model) -> list[dict[str, Any]]:
     """How many tensors of each kind differ in any byte, among those of one name, type and shape in both."""
     compared: Counter[str] = Counter()
     different: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    for mine, other in _pairs(old_header, new_header):
-        kind, size = tensor_kind(mine.name), mine.n_bytes or 0
+    for mine, other in _pairs(old, new):
+        kind, size = tensor_kind(mine.tensor.name), mine.tensor.n_bytes or 0
         compared[kind] += 1
         sizes[kind] += size
-        places = old_header.data_start + mine.offset, new_header.data_start + other.offset
-        different[kind] += not _is_same(old.fileno(), places[0], new.fileno(), places[1], size)
+        different[kind] += not _is_same(mine.descriptor, mine.start, other.descriptor, other.start, size)
     return [
         {"kind": kind, "compared": count, "different": different[kind], "bytes": sizes[kind]}
         for kind, count in compared.items()
     ]
 
 
-def _pairs(old: Header, new: Header) -> Iterator[tuple[TensorInfo, TensorInfo]]:
-    known = {tensor.name: tensor for tensor in old.tensors}
-    for tensor in new.tensors:
-        mine = known.get(tensor.name)
-        if mine is not None and (mine.dims, mine.type_id) == (tensor.dims, tensor.type_id):
-            yield mine, tensor
+def _pairs(old: _Model, new: _Model) -> Iterator[tuple[_Place, _Place]]:
+    for name, other in new.places.items():
+        mine = old.places.get(name)
+        if mine is not None and (mine.tensor.dims, mine.tensor.type_id) == (
+            other.tensor.dims,
+            other.tensor.type_id,
+        ):
+            yield mine, other
 
 
 def _is_same(old: int, old_place: int, new: int, new_place: int, size: int) -> bool:

@@ -21,7 +21,7 @@ from tidegate.validation.children import awaited
 SOURCE_ROOT = Path(__file__).resolve().parent.parent.parent
 LARGEST_OUTPUT_BYTES = 16 * 1024**2
 STDERR_TAIL_BYTES = 4096
-END_OF_OUTPUT_S = 5.0
+END_OF_OUTPUT_S = 10.0
 DEFAULT_ADDRESS_SPACE_BYTES = 2 * 1024**3
 
 Message = dict[str, Any]
@@ -47,6 +47,9 @@ class ChildOutcome:
     """Why there is no usable result; empty when there is one."""
     stderr_tail: str
     wall_s: float
+    is_unfinished: bool = False
+    """The wall clock ran out, or something else killed it: a busy machine does that, so it says nothing about the work.
+    The limit on CPU time is the one that says that the work is too much."""
 
 
 def confine(limits: ChildLimits) -> None:
@@ -54,16 +57,18 @@ def confine(limits: ChildLimits) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_NOFILE, limits.open_files)
-    _lower(resource.RLIMIT_CPU, limits.cpu_s)
+    # One second apart: SIGXCPU then tells this limit from a kill by the system, which is out of memory.
+    _lower(resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 1)
     if sys.platform.startswith("linux"):
         # macOS accepts no limit on address space; CPU and the wall clock still hold there.
         _lower(resource.RLIMIT_AS, limits.address_space_bytes)
 
 
-def _lower(kind: int, value: int) -> None:
+def _lower(kind: int, value: int, last: int | None = None) -> None:
     _, hard = resource.getrlimit(kind)
-    bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (bounded, bounded))
+    wanted = (value, value if last is None else last)
+    soft, most = wanted if hard == resource.RLIM_INFINITY else (min(wanted[0], hard), min(wanted[1], hard))
+    resource.setrlimit(kind, (soft, most))
 
 
 def limits_from_argv(argv: list[str]) -> tuple[ChildLimits, Message]:
@@ -134,7 +139,9 @@ def run_confined(
     problem = listener.problem or _problem_of(process.returncode, listener.result)
     tail = listener.stderr.decode("utf-8", "replace")
     result = None if problem else listener.result
-    return ChildOutcome(result, process.returncode, problem, tail, time.monotonic() - started)
+    was_killed = not listener.problem and result is None and process.returncode == -signal.SIGKILL
+    unfinished = listener.is_late or was_killed
+    return ChildOutcome(result, process.returncode, problem, tail, time.monotonic() - started, unfinished)
 
 
 def _environment() -> dict[str, str]:
@@ -197,6 +204,7 @@ class _Listener:
         self.stderr = bytearray()
         self.result: Message | None = None
         self.problem = ""
+        self.is_late = False
 
     def listen(self) -> None:
         assert self.process.stdout is not None
@@ -211,7 +219,7 @@ class _Listener:
                 left = self.deadline - time.monotonic()
                 events = selector.select(max(0.0, left)) if left > 0 else []
                 if not events:
-                    self.problem = f"it did not end within {self.wall_s:g} s"
+                    self.problem, self.is_late = f"it did not end within {self.wall_s:g} s", True
                     return
                 for key, _ in events:
                     if not key.data(key.fd):
@@ -224,7 +232,7 @@ class _Listener:
         try:
             self.process.wait(timeout=max(0.1, min(END_OF_OUTPUT_S, self.deadline - time.monotonic())))
         except subprocess.TimeoutExpired:
-            self.problem = "it closed its output and did not end"
+            self.problem, self.is_late = "it closed its output and did not end", True
 
     def _give_input(self, descriptor: int) -> bool:
         try:

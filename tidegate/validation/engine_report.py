@@ -1,6 +1,7 @@
 """What the inference child is asked and what it says, as values. The child may have been taken over by a file:
 everything it says is checked here before anything is concluded from it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -48,6 +49,8 @@ class EngineJob:
     tries_long_prompts: bool = True
     threads: int = 1
     wall_s: float = 600.0
+    parts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Open descriptors by name when the model is several files; the digest is then that of the set."""
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)

@@ -20,6 +20,7 @@ from tidegate.validation.confinement import (
     say,
 )
 from tidegate.validation.engine import Engine
+from tidegate.validation.part_links import DESCRIPTORS
 
 LOADED = 1
 PIECE_BYTES = 1024**2
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
     os.dup2(2, 1)
     confine(limits)
     job: Message = json.loads(sys.stdin.buffer.read())
-    result = _run(request["descriptor"], job, result_descriptor)
+    result = _run(request["descriptor"], request["path"], job, result_descriptor)
     _say(result_descriptor, result)
     return 0
 
@@ -48,18 +49,25 @@ def _say(descriptor: int, message: Message) -> None:
     os.dup2(2, 1)
 
 
-def _run(descriptor: int, job: Message, output: int) -> Message:
-    before = _identity(descriptor)
-    digest = _digest(descriptor)
+def _run(descriptor: int, first: str | None, job: Message, output: int) -> Message:
+    """`first` names the first of several parts; the engine finds the others beside it."""
+    files: dict[str, int] = job["parts"] or {"": descriptor}
+    before = {name: _identity(file) for name, file in files.items()}
+    digest = _digest_of_set(files) if first else _digest(descriptor)
     if digest != job["digest"]:
         return {"digest": digest}
     try:
         from llama_cpp import llama_cpp as module
     except ImportError as error:
         return {"missing_engine": str(error)[:200]}
-    result = _ask(Engine(module), descriptor, job, output)
+    # The very file that was hashed, whatever its name points to by now.
+    result = _ask(Engine(module), first or f"{DESCRIPTORS}/{descriptor}", job, output)
     # Written to meanwhile: what was hashed is perhaps not what was loaded.
-    return {**result, "digest": digest, "changed": _identity(descriptor) != before}
+    return {
+        **result,
+        "digest": digest,
+        "changed": before != {name: _identity(file) for name, file in files.items()},
+    }
 
 
 def _identity(descriptor: int) -> tuple[int, ...]:
@@ -77,11 +85,16 @@ def _digest(descriptor: int) -> str:
     return digest.hexdigest()
 
 
-def _ask(engine: Engine, descriptor: int, job: Message, output: int) -> Message:
+def _digest_of_set(files: dict[str, int]) -> str:
+    # Not imported for other models: it takes as long as they take to load.
+    from tidegate.gguf import set_digest
+
+    return set_digest({name: _digest(file) for name, file in files.items()})
+
+
+def _ask(engine: Engine, path: str, job: Message, output: int) -> Message:
     started = time.monotonic()
     deadline = started + job["wall_s"]
-    # The very file that was hashed, whatever its name points to by now.
-    path = f"/proc/self/fd/{descriptor}" if sys.platform.startswith("linux") else f"/dev/fd/{descriptor}"
     loads = engine.load(path, check_tensors=True)
     is_checked = loads
     if not loads:

@@ -30,6 +30,10 @@ class Inspected:
     is_rendered: bool = False
     """Whether the template was rendered, not only read."""
     is_broken: bool = False
+    unfinished: str = ""
+    """Why the reading was not finished, where that says nothing about the file."""
+    unrendered: str = ""
+    """The same of rendering the template."""
     kind: ArtifactKind = ArtifactKind.GGUF_MODEL
     files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Of a folder, with their digests."""
@@ -72,12 +76,14 @@ class InspectionJob:
     is_on_gpu: bool = False
     is_header_only: bool = False
     parts: dict[str, int] = field(default_factory=dict[str, int])
-    """Open descriptors by name when the file is the first of several; see `open_parts`."""
+    """Open descriptors by name when the file is the first of several; see `open_whole`."""
 
 
 def read_outcome(outcome: ChildOutcome) -> Inspected:
     """Read a result as if the child could have been taken over: every field is checked."""
     problem = outcome.problem
+    if outcome.is_unfinished:
+        return Inspected(is_broken=True, unfinished=problem)
     if outcome.result is not None:
         try:
             return _read_fields(outcome.result)

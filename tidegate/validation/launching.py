@@ -8,6 +8,7 @@ from typing import Protocol
 from tidegate.domain import Policy
 from tidegate.validation.confinement import ChildLimits, run_confined
 from tidegate.validation.engine_report import EngineJob, EngineRun
+from tidegate.validation.part_links import linked
 from tidegate.validation.queries import usual_queries
 from tidegate.validation.report import Profile
 
@@ -15,10 +16,11 @@ DEFAULT_MEMORY_BYTES = 2 * 1024**3
 PROGRAM_BYTES = 1024**3
 LARGEST_CONTEXT = 2048
 """Larger contexts are tried by profile `deep` only: filling them takes minutes on a small machine."""
-LOAD_WALL_S = 60.0
+LOAD_WALL_S = 300.0
 SLOWEST_BYTES_PER_S = 20 * 1024**2
 SMALL_MODEL_BYTES = 64 * 1024**2
 MOST_THREADS = 16
+OPEN_FILES = 64
 
 
 class EngineLauncher(Protocol):
@@ -43,14 +45,15 @@ class ChildLauncher:
             if self._on_progress is not None:
                 self._on_progress(stage, total)
 
-        outcome = run_confined(
-            "tidegate.validation.inference_child",
-            {"descriptor": descriptor},
-            limits,
-            stdin=json.dumps(job.as_data()).encode(),
-            inherit=(descriptor,),
-            on_progress=on_progress,
-        )
+        with linked(job.parts) as first:
+            outcome = run_confined(
+                "tidegate.validation.inference_child",
+                {"descriptor": descriptor, "path": first},
+                limits,
+                stdin=json.dumps(job.as_data()).encode(),
+                inherit=(descriptor, *job.parts.values()),
+                on_progress=on_progress,
+            )
         return EngineRun(outcome, max(stages), job)
 
 
@@ -90,6 +93,7 @@ def engine_limits(size: int, job: EngineJob, max_memory_bytes: int) -> ChildLimi
     return ChildLimits(
         wall_s=wall_s,
         cpu_s=int(wall_s) * (job.threads + 1),
+        open_files=OPEN_FILES + 2 * len(job.parts),
         # The mapped file counts as address space, but not against the memory of the service.
         address_space_bytes=max_memory_bytes + size + PROGRAM_BYTES,
     )

@@ -5,20 +5,23 @@ a validation decides. Where the gate would ask for more questions, a net loss be
 and a smaller one is a warning.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.domain import Evidence, Policy, Verdict
+from tidegate.gguf import Severity
 from tidegate.quality import Bank, BankResult, QuestionResult, is_right, judge_quality
+from tidegate.validation.difference import Difference
 from tidegate.validation.engine_report import EngineAnswer
+from tidegate.validation.plain import plural
 from tidegate.validation.report import ValidationCategory, ValidationResult, ValidationStatus
 
 SCORE, ANSWERS, TOPICS = "regression.score", "regression.answers", "regression.topics"
 BASELINE, TOKENIZER, TEMPLATE = "regression.baseline", "regression.tokenizer", "regression.template"
+METADATA, BASE_MODEL = "regression.metadata", "file.base_model"
+TOKENIZER_RULE = "V-BASE"
 FEWEST_RIGHT = 5
-SHOWN_DIFF_LINES = 60
 
 PASSED, FAILED, WARNING = ValidationStatus.PASSED, ValidationStatus.FAILED, ValidationStatus.WARNING
 NOT_JUDGED, ERROR = ValidationStatus.NOT_JUDGED, ValidationStatus.ERROR
@@ -123,35 +126,105 @@ def _details(row: Evidence) -> dict[str, Any]:
     return dict(row.data)
 
 
-def judge_tokenizer(ours: dict[str, Any], theirs: dict[str, Any]) -> ValidationResult:
+def judge_difference(difference: Difference | None, architecture: str) -> list[ValidationResult]:
+    """What the headers say: tokenizer, template and the settings of the model."""
+    if difference is None or difference.problem:
+        why = "not both headers are sound" if difference is None else difference.problem
+        rows = [
+            _result(check, NOT_JUDGED, f"Not judged: {why}.") for check in (TOKENIZER, TEMPLATE, METADATA)
+        ]
+        return rows if difference is None else [row.model_copy(update={"status": ERROR}) for row in rows]
+    return [
+        judge_tokenizer(difference),
+        judge_template(difference),
+        judge_metadata(difference, architecture),
+    ]
+
+
+def judge_tokenizer(difference: Difference) -> ValidationResult:
     """A tokenizer that changed makes the same text another prompt: prompts, limits and prices change with it."""
-    if not ours or not theirs:
-        return _result(TOKENIZER, NOT_JUDGED, "Not judged: one of the two has no readable tokenizer.")
-    changed = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-    if not changed:
+    found = tuple(one for one in difference.findings if one.check == TOKENIZER_RULE)
+    changed = difference.tokenizer
+    if changed is None:
         return _result(TOKENIZER, PASSED, "The tokenizer is the baseline's.")
-    shown = ", ".join(name.replace("_", " ") for name in changed)
-    details = {"changed": changed, "candidate": ours, "baseline": theirs}
-    text = f"The tokenizer is not the baseline's: {shown} differ."
+    details = {"changed": list(changed.changed), "examples": list(changed.examples)}
+    text = found[0].message if found else f"The tokenizer differs: {'; '.join(changed.changed)}."
     remedy = "Intended with a new base model; otherwise export with the tokenizer that it was trained with."
-    return _result(TOKENIZER, WARNING, text, remedy, details)
+    return _result(TOKENIZER, WARNING, text, remedy, details).model_copy(update={"findings": found})
 
 
-def judge_template(ours: str | None, theirs: str | None) -> ValidationResult:
-    """A changed template is shown line by line: it decides what the model is really asked."""
-    if ours is None or theirs is None:
-        return _result(TEMPLATE, NOT_JUDGED, "Not judged: one of the two has no sound chat template.")
-    if ours == theirs:
-        return _result(TEMPLATE, PASSED, "The chat template is the baseline's.")
-    lines = list(
-        difflib.unified_diff(
-            theirs.splitlines(), ours.splitlines(), "baseline", "candidate", lineterm="", n=1
-        )
+def judge_template(difference: Difference) -> ValidationResult:
+    """A changed template is shown line by line, for it decides what the model is really asked. One that acts on a
+    word or drops messages where the baseline's did not is refused."""
+    # The lines of the difference are in the details.
+    found = tuple(
+        one.model_copy(update={"message": one.message.partition("\n")[0]})
+        for one in difference.findings
+        if one.check != TOKENIZER_RULE
     )
-    details = {"diff": [line[:400] for line in lines[:SHOWN_DIFF_LINES]], "diff_lines": len(lines)}
-    text = "The chat template is not the baseline's; the difference is in the details."
-    return _result(
-        TEMPLATE, WARNING, text, "Read the difference: every line of it goes into prompts.", details
+    if not difference.templates and not found:
+        return _result(TEMPLATE, PASSED, "The chat template is the baseline's.")
+    lines = [line for template in difference.templates for line in template.lines]
+    summary = " ".join(template.summary for template in difference.templates)
+    details = {"diff": lines, "diff_lines": len(lines)}
+    worse = [one for one in found if one.severity is Severity.ERROR]
+    if worse:
+        more = f" ({len(worse) - 1} more)" if len(worse) > 1 else ""
+        result = _result(TEMPLATE, FAILED, f"{worse[0].message}{more} {summary}", worse[0].remedy, details)
+    else:
+        text = f"The chat template is not the baseline's. {summary}"
+        remedy = "Read the difference: every line of it goes into prompts."
+        result = _result(TEMPLATE, WARNING, text, remedy, details)
+    return result.model_copy(update={"findings": found})
+
+
+def judge_metadata(difference: Difference, architecture: str) -> ValidationResult:
+    """Names and descriptions may differ. Settings and tensors of the model make it another one: no fine-tune."""
+    rows = [change.model_dump() for change in (*difference.metadata, *difference.tensors)]
+    details = {
+        "changes": rows,
+        "metadata_changes": difference.metadata_changes,
+        "tensor_changes": difference.tensor_changes,
+    }
+    counted = f"{plural(difference.metadata_changes, 'metadata key')} and {plural(difference.tensor_changes, 'tensor')}"
+    settings = [
+        change
+        for change in difference.metadata
+        if change.name == "general.architecture" or change.name.startswith(f"{architecture}.")
+    ]
+    if settings:
+        first = settings[0]
+        text = (
+            f"{counted} differ. {plural(len(settings), 'setting')} of the model among them: "
+            f"{first.name} {first.old or 'none'} -> {first.new or 'none'}."
+        )
+        remedy = "Intended with another base model; a fine-tune of the baseline keeps its settings."
+        return _result(METADATA, WARNING, text, remedy, details)
+    if not rows:
+        return _result(METADATA, PASSED, "Metadata and tensors are described as in the baseline.")
+    return _result(METADATA, PASSED, f"{counted} differ, and no setting of the model.", details=details)
+
+
+def judge_adapter(difference: Difference | None) -> ValidationResult:
+    """Whether an adapter fits the baseline as its base model."""
+    if difference is None:
+        text = "Not judged: only a LoRA adapter in GGUF is compared with a base model in GGUF."
+        remedy = "Convert the adapter with convert_lora_to_gguf.py, and name the base model's GGUF file."
+        return _base(NOT_JUDGED, text, remedy)
+    if difference.problem:
+        return _base(ERROR, f"Not compared: {difference.problem}.", "Look at the origin of both files.")
+    errors = [one for one in difference.findings if one.severity is Severity.ERROR]
+    if errors:
+        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+        result = _base(FAILED, f"{errors[0].message}{more}", errors[0].remedy)
+    else:
+        result = _base(PASSED, "Every matrix of the adapter fits a tensor of the baseline.")
+    return result.model_copy(update={"findings": difference.findings})
+
+
+def _base(status: ValidationStatus, message: str, remedy: str = "") -> ValidationResult:
+    return _result(BASE_MODEL, status, message, remedy).model_copy(
+        update={"category": ValidationCategory.FORMAT}
     )
 
 

@@ -4,38 +4,35 @@ The file is opened once. A confined child reads its bytes; when they are sound, 
 engine, once, for every question and measurement. The checks themselves are pure functions of what these say.
 """
 
-import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tidegate.domain import Gate, InvalidInput, Policy, Provenance
+from tidegate.gguf import Category
 from tidegate.quality import Bank
-from tidegate.validation.allocation import CrossCheck, cross_check
-from tidegate.validation.artifact import (
-    inspect_open,
-    open_artifact,
-    open_parts,
-    render,
-    structure_results,
-)
+from tidegate.safetensors import ArtifactKind
+from tidegate.validation.allocation import CrossCheck, cross_check_open
+from tidegate.validation.artifact import inspect_open, render, structure_results
 from tidegate.validation.baseline import (
     ChosenBank,
     Side,
     baseline_summary,
     choose_bank,
     judge_regression,
-    unusable,
+    recommend_against,
 )
 from tidegate.validation.checks import CheckContext
+from tidegate.validation.difference import Difference, read_difference_of
 from tidegate.validation.engine_part import EnginePart, engine_part
 from tidegate.validation.engine_report import EngineRun
 from tidegate.validation.fitting import CROSS_CHECK, judge_cross_check, judge_fit
 from tidegate.validation.inference import ENGINE_RESULTS, judge_engine, not_judged
 from tidegate.validation.inspected import Inspected, InspectionJob
+from tidegate.validation.kind import judge_kind
 from tidegate.validation.launching import (
     DEFAULT_MEMORY_BYTES,
     ChildLauncher,
@@ -44,17 +41,16 @@ from tidegate.validation.launching import (
     engine_limits,
 )
 from tidegate.validation.levels import at_level
+from tidegate.validation.opened import OpenArtifact, OpenArtifacts, open_both
 from tidegate.validation.provenance import signature_result
 from tidegate.validation.queries import bank_queries, by_topic_in_turn
 from tidegate.validation.registry import run_plugins
 from tidegate.validation.report import (
     GATE_OF,
     Profile,
-    Recommendation,
     ValidationCategory,
     ValidationReport,
     ValidationResult,
-    recommend,
     summarize,
 )
 
@@ -74,19 +70,6 @@ LOADING_NEEDS = (
     "gguf.memory",
 )
 """What must not refuse a file before it is given to an engine."""
-
-
-@dataclass(slots=True)
-class _Files:
-    candidate: int
-    baseline: int | None = None
-    parts: dict[str, int] = field(default_factory=dict[str, int])
-    """Of the candidate, when it is a model of several files."""
-
-    def close(self) -> None:
-        for descriptor in (self.candidate, self.baseline, *self.parts.values()):
-            if descriptor is not None:
-                os.close(descriptor)
 
 
 class PreDeploymentValidator:
@@ -109,6 +92,7 @@ class PreDeploymentValidator:
         trust: Whose signatures count.
         max_memory_bytes: Memory that the engine may take beside the mapped file.
         launcher: Runs the engine; a confined process on this host by default.
+        must_serve: It is for a service of llama.cpp: what is sound but no GGUF model is refused.
         progress: Told what is being done, from threads of the validator.
     """
 
@@ -132,6 +116,7 @@ class PreDeploymentValidator:
         trust: Provenance | None = None,
         max_memory_bytes: int = DEFAULT_MEMORY_BYTES,
         launcher: EngineLauncher | None = None,
+        must_serve: bool = False,
         progress: Progress | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
@@ -155,6 +140,7 @@ class PreDeploymentValidator:
         self.trust = trust
         self.max_memory_bytes = max_memory_bytes
         self.launcher = launcher
+        self.must_serve = must_serve
         self.progress = progress
         self.clock = clock
 
@@ -166,7 +152,7 @@ class PreDeploymentValidator:
             InvalidInput: a file may not be read.
         """
         started = time.monotonic()
-        files = self._open()
+        files = open_both(self.path, self.baseline_path)
         try:
             ours, theirs = self._inspect(files)
             results = [*self._structure(ours.seen), *self._memory(ours)]
@@ -188,7 +174,7 @@ class PreDeploymentValidator:
         Raises: as `validate_all`.
         """
         started = time.monotonic()
-        files = _Files(open_artifact(self.path), parts=open_parts(self.path))
+        files = open_both(self.path)
         try:
             ours, _ = self._inspect(files)
             seen = ours.seen
@@ -212,10 +198,9 @@ class PreDeploymentValidator:
                 remedy="Validate the structure first and pass its digest.",
                 field="expected_digest",
             )
-        files = _Files(open_artifact(self.path))
+        files = open_both(self.path)
         try:
-            size = os.fstat(files.candidate).st_size
-            seen = Inspected(size_bytes=size, digest=self.expected_digest)
+            seen = Inspected(size_bytes=files.candidate.size_bytes, digest=self.expected_digest)
             run = self._load(files.candidate, seen, None, "ask")
             part = engine_part(run, judge_engine(run, self.policy))
             plugins = self._plugins(files.candidate, seen, part, ENGINE_CATEGORIES)
@@ -223,39 +208,51 @@ class PreDeploymentValidator:
             files.close()
         return part.model_copy(update={"results": tuple(map(self._at_level, (*part.results, *plugins)))})
 
-    def _open(self) -> "_Files":
-        candidate = open_artifact(self.path)
-        try:
-            baseline = None if self.baseline_path is None else open_artifact(self.baseline_path)
-        except BaseException:
-            os.close(candidate)
-            raise
-        return _Files(candidate, baseline, open_parts(self.path))
-
-    def _inspect(self, files: "_Files") -> tuple[Side, Side | None]:
+    def _inspect(self, files: OpenArtifacts) -> tuple[Side, Side | None]:
         """Read both files at once; each has its own process."""
+        with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
+            other = None if files.baseline is None else pool.submit(self._look_at, files.baseline)
+            seen = self._look_at(files.candidate, self._progress("read"))
+            check = pool.submit(self._cross_check, files.candidate, seen)
+            if self.profile != "quick":
+                render(seen)
+            if other is None or files.baseline is None:
+                return Side(seen, check=check.result()), None
+            theirs = other.result()
+            difference = self._difference(files.candidate, seen, files.baseline, theirs)
+            return Side(seen, check=check.result(), difference=difference), Side(theirs)
+
+    def _difference(
+        self, candidate: OpenArtifact, ours: Inspected, baseline: OpenArtifact, theirs: Inspected
+    ) -> Difference | None:
+        """Of files that were found sound, and of an adapter to the model that it may be for."""
+        is_comparable = ours.kind in (
+            ArtifactKind.GGUF_MODEL,
+            ArtifactKind.GGUF_ADAPTER,
+        ) and not ours.has_errors(Category.FORMAT)
+        if self.profile == "quick" or ours.is_broken or not is_comparable or not theirs.is_sound:
+            return None
+        return read_difference_of(candidate.files, baseline.files)
+
+    def _look_at(
+        self, artifact: OpenArtifact, progress: Callable[[int, int], None] | None = None
+    ) -> Inspected:
         job = InspectionJob(
-            self.path.name,
+            artifact.name,
             self.context_tokens,
             self.parallel,
             self.is_on_gpu,
             is_header_only=self.profile == "quick",
+            parts=artifact.parts,
         )
-        with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
-            other = None if files.baseline is None else pool.submit(inspect_open, files.baseline, job)
-            seen = inspect_open(files.candidate, replace(job, parts=files.parts), self._progress("read"))
-            check = pool.submit(self._cross_check, files.candidate, seen)
-            if not job.is_header_only:
-                render(seen)
-            ours = Side(seen, check=check.result())
-            return ours, None if other is None else Side(other.result())
+        return inspect_open(artifact.descriptor, job, progress)
 
-    def _cross_check(self, descriptor: int, seen: Inspected) -> CrossCheck | None:
+    def _cross_check(self, artifact: OpenArtifact, seen: Inspected) -> CrossCheck | None:
         """The engine's own plan, of sound files only: it aborts on some headers."""
         memory = seen.memory
         if self.profile == "quick" or memory is None or not seen.is_sound:
             return None
-        check = cross_check(f"/dev/fd/{descriptor}", memory.context_tokens, memory.parallel)
+        check = cross_check_open(artifact.files, memory.context_tokens, memory.parallel)
         if check.engines is not None:
             seen.memory = memory.model_copy(update={"cross_check_bytes": check.engines.total_bytes})
         return check
@@ -269,7 +266,8 @@ class PreDeploymentValidator:
         return [judge_fit(ours.seen, policy), judge_cross_check(ours.check, policy)]
 
     def _structure(self, seen: Inspected) -> list[ValidationResult]:
-        results = structure_results(seen, self.policy, self.expected_digest)
+        kind = judge_kind(seen, must_serve=self.must_serve)
+        results = [*structure_results(seen, self.policy, self.expected_digest), kind]
         signature = signature_result(
             self.signatures,
             seen.digest,
@@ -281,7 +279,7 @@ class PreDeploymentValidator:
 
     def _ask(
         self,
-        files: "_Files",
+        files: OpenArtifacts,
         ours: Side,
         theirs: Side | None,
         chosen: ChosenBank | None,
@@ -291,19 +289,25 @@ class PreDeploymentValidator:
         is_refused = any(result.is_refusing and result.check_name in LOADING_NEEDS for result in results)
         if ours.seen.is_sound and not is_refused:
             ours = replace(ours, run=self._load(files.candidate, ours.seen, chosen, "ask"))
-        if theirs is not None and files.baseline is not None and theirs.seen.is_sound:
+        is_model = not ours.seen.is_other_kind
+        if is_model and theirs is not None and files.baseline is not None and theirs.seen.is_sound:
             theirs = replace(theirs, run=self._load(files.baseline, theirs.seen, chosen, "ask the baseline"))
         return ours, theirs
 
-    def _load(self, descriptor: int, seen: Inspected, chosen: ChosenBank | None, doing: str) -> EngineRun:
+    def _load(
+        self, artifact: OpenArtifact, seen: Inspected, chosen: ChosenBank | None, doing: str
+    ) -> EngineRun:
         context = self.context_tokens or (seen.memory.context_tokens if seen.memory else USUAL_CONTEXT)
         job = engine_job(seen.size_bytes, seen.digest, self.policy, context, self._prompts(), self.profile)
+        job = replace(job, parts=artifact.parts)
         if chosen is not None:
             most = None if self.profile == "deep" else self.policy.validation.max_questions
             questions = bank_queries(chosen.bank, job.contexts[-1], most)
             job = replace(job, bank=questions, bank_is_general=chosen.is_general)
         launcher = self.launcher or ChildLauncher(self._progress(doing))
-        return launcher.run(descriptor, job, engine_limits(seen.size_bytes, job, self.max_memory_bytes))
+        return launcher.run(
+            artifact.descriptor, job, engine_limits(seen.size_bytes, job, self.max_memory_bytes)
+        )
 
     def _prompts(self) -> Sequence[str] | None:
         """Short questions of the model's own subject, where a bank of it was given."""
@@ -318,21 +322,23 @@ class PreDeploymentValidator:
             why = "the file was refused before it was loaded"
             if is_other:
                 why = "the engine loads GGUF models only"
-            elif ours.seen.is_split:
-                why = "the engine is given one file; merge the parts with `llama-gguf-split --merge`"
             refused = not_judged(*ENGINE_RESULTS, why=why, is_needed=not is_other)
             return EnginePart(results=(*refused, *regression))
         return engine_part(ours.run, [*judge_engine(ours.run, self.policy), *regression])
 
     def _plugins(
-        self, descriptor: int, seen: Inspected, part: EnginePart, categories: Sequence[ValidationCategory]
+        self,
+        artifact: OpenArtifact,
+        seen: Inspected,
+        part: EnginePart,
+        categories: Sequence[ValidationCategory],
     ) -> list[ValidationResult]:
         if not self.policy.validation.plugins:
             return []
         context = CheckContext(
             model_path=str(self.path), model_name=self.model_name, version=self.version, profile=self.profile,
             digest=seen.digest, size_bytes=seen.size_bytes, model=seen.model, memory=seen.memory,
-            test_queries=part.test_queries, test_responses=part.test_responses, descriptor=descriptor,
+            test_queries=part.test_queries, test_responses=part.test_responses, descriptor=artifact.descriptor,
         )  # fmt: skip
         return run_plugins(self.policy.validation, context, categories)
 
@@ -352,7 +358,7 @@ class PreDeploymentValidator:
         theirs: Side | None,
     ) -> ValidationReport:
         results = tuple(map(self._at_level, judged))
-        recommendation, rollback = self._recommendation(results, theirs)
+        recommendation, rollback = recommend_against(results, theirs, self.baseline_version)
         return ValidationReport(
             model_path=str(self.path),
             model_name=self.model_name,
@@ -380,14 +386,3 @@ class PreDeploymentValidator:
             else baseline_summary(theirs, results, self.baseline_version, str(self.baseline_path)),
             wall_seconds=time.monotonic() - started,
         )
-
-    def _recommendation(
-        self, results: Sequence[ValidationResult], theirs: Side | None
-    ) -> tuple[Recommendation, str | None]:
-        """A refused candidate gives way to its baseline, if that has a version and proved sound here and now."""
-        recommendation = recommend(results)
-        if recommendation is not Recommendation.DO_NOT_DEPLOY or theirs is None or not self.baseline_version:
-            return recommendation, None
-        if unusable(theirs):
-            return recommendation, None
-        return Recommendation.ROLL_BACK, self.baseline_version

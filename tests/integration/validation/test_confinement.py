@@ -1,6 +1,7 @@
 """Children that die, hang, babble or eat memory, as real processes."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -109,7 +110,15 @@ def test_a_child_that_closes_its_output_and_stays_is_ended(run):
 @pytest.mark.skipif(sys.platform != "linux", reason="address space cannot be limited elsewhere")
 def test_memory_and_processor_time_are_limited_by_the_kernel(run):
     assert "MemoryError" in run("bytearray(2 * 1024**3)").stderr_tail
-    assert run("while True: pass", ChildLimits(wall_s=30.0, cpu_s=1)).exit_code in (-24, -9)
+    ended = run("while True: pass", ChildLimits(wall_s=120.0, cpu_s=1))
+    assert (ended.exit_code, ended.is_unfinished) == (-signal.SIGXCPU, False)
+
+
+def test_what_a_busy_machine_may_have_done_is_told_from_what_the_work_did(run):
+    assert run("os.kill(os.getpid(), 9)").is_unfinished
+    assert run("time.sleep(60)", ChildLimits(wall_s=0.5)).is_unfinished
+    assert not run("print('no message')").is_unfinished
+    assert not run("say({'ok': 1})").is_unfinished
 
 
 def test_a_child_cannot_write_files_or_see_our_environment(

@@ -51,6 +51,15 @@ def test_a_file_that_aborts_the_engine_fails_and_harms_nobody(tmp_path: Path):
     assert fold(Gate.INFERENCE, rows, INFERENCE_CHECKS).verdict is Verdict.FAIL
 
 
+def test_a_model_that_never_ends_an_answer_is_refused_although_it_loads_and_answers(tmp_path: Path):
+    rows = _ask(derive("never-stops", MODEL, tmp_path / "endless.gguf"))
+    verdicts = _verdicts(rows)
+    assert verdicts["inference.answers"] == "pass"
+    assert verdicts["inference.stop"] == "fail"
+    stop = next(row for row in rows if row.check == "inference.stop")
+    assert "tokenizer.ggml.eos_token_id" in stop.remedy
+
+
 def test_another_file_than_the_registered_one_is_not_loaded():
     rows = check_inference(MODEL, "0" * 64)
     assert _verdicts(rows)["inference.load"] == "fail"

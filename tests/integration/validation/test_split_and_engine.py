@@ -4,16 +4,39 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from deployments.demo import gguf_file
 from tests.corpus import corpus
 from tests.corpus.models import llama
 from tests.corpus.splits import split
 from tidegate.domain import Policy
-from tidegate.validation import PreDeploymentValidator, Recommendation, ValidationReport, validate_artifact
+from tidegate.quality import read_bank
+from tidegate.validation import (
+    ChildLauncher,
+    ChildLimits,
+    EngineJob,
+    PreDeploymentValidator,
+    Recommendation,
+    ValidationReport,
+    ValidationStatus,
+    validate_artifact,
+)
+from tidegate.validation.comparison import read_difference
+from tidegate.validation.opened import opened
 
+DEMO = Path(__file__).parents[3] / "deployments" / "demo"
+BANK = read_bank(DEMO / "banks" / "pipit.jsonl")
+# A machine that runs other tests is no place to judge speed against a baseline, but for gross differences.
+DEMO_POLICY = Policy.model_validate(
+    {
+        "artifact": {"min_bytes": 65536},
+        "validation": {"latency": {"max_slowdown": 4.0, "slowdown_floor_ms": 0.5}},
+    }
+)
 POLICY = Policy.model_validate({"artifact": {"min_bytes": 1024}})
 LARGEST_BATCH = 400
 
@@ -80,6 +103,76 @@ def test_a_quick_look_at_a_set_reads_headers_only_and_never_deploys(tmp_path: Pa
     assert report.findings == ()
     assert report.model is not None
     assert report.model.tensors == len(llama().tensors)
+
+
+@pytest.fixture(scope="module")
+def demo_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The demonstration model as `llama-gguf-split` would write it in three files."""
+    folder = tmp_path_factory.mktemp("parts")
+    whole = gguf_file.read(DEMO / "models" / "pipit-v2.gguf")
+    total = len(whole.tensors)
+    paths: list[Path] = []
+    for number in range(3):
+        own = (
+            gguf_file.Field("split.no", gguf_file.U16, number),
+            gguf_file.Field("split.count", gguf_file.U16, 3),
+            gguf_file.Field("split.tensors.count", gguf_file.I32, total),
+        )
+        fields = (*whole.fields, *own) if number == 0 else own
+        tensors = whole.tensors[total * number // 3 : total * (number + 1) // 3]
+        path = folder / f"pipit-{number + 1:05d}-of-00003.gguf"
+        paths.append(gguf_file.write(path, gguf_file.GgufFile(fields, tensors)))
+    return paths
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files, for this test alone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_sound_set_is_asked_and_compared_like_the_one_model_that_it_is(
+    demo_parts: list[Path], scratch: Path
+):
+    whole = DEMO / "models" / "pipit-v2.gguf"
+    report = PreDeploymentValidator(
+        demo_parts[0].parent, baseline_path=whole, policy=DEMO_POLICY, bank=BANK
+    ).validate_all()
+    results = {result.check_name: result for result in report.results}
+    assert report.failed_checks == []
+    assert report.recommendation is Recommendation.DEPLOY_WITH_WARNINGS
+    assert "after merging" in results["file.kind"].message
+    for check in ("inference.load", "inference.answers", "memory.cross_check", "regression.answers"):
+        assert results[check].status is ValidationStatus.PASSED, results[check].message
+    for check in ("regression.template", "regression.tokenizer", "regression.metadata"):
+        assert results[check].status is ValidationStatus.PASSED, results[check].message
+    assert report.memory is not None
+    assert report.memory.cross_check_bytes
+    assert list(scratch.iterdir()) == []
+
+
+def test_the_engine_refuses_a_set_of_another_digest_and_leaves_no_names_when_it_is_killed(
+    demo_parts: list[Path], scratch: Path
+):
+    other = PreDeploymentValidator(demo_parts[0], policy=DEMO_POLICY, expected_digest="0" * 64)
+    results = {result.check_name: result for result in other.validate_engine().results}
+    assert results["inference.load"].status is ValidationStatus.FAILED
+    with opened(demo_parts[0]) as artifact:
+        job = EngineJob("0" * 64, parts=artifact.parts)
+        run = ChildLauncher().run(artifact.descriptor, job, ChildLimits(wall_s=0.01))
+    assert run.outcome.result is None
+    assert list(scratch.iterdir()) == []
+
+
+def test_weights_of_a_set_are_compared_with_those_of_the_whole(demo_parts: list[Path]):
+    shares = read_difference(demo_parts[0], DEMO / "models" / "pipit-v2.gguf", with_weights=True)["weights"]
+    assert sum(share.compared for share in shares) == len(
+        gguf_file.read(DEMO / "models" / "pipit-v2.gguf").tensors
+    )
+    assert sum(share.different for share in shares) == 0
+    others = read_difference(demo_parts[0], DEMO / "models" / "pipit-v1.gguf", with_weights=True)["weights"]
+    assert sum(share.different for share in others) > 0
 
 
 # Loads each file named on its input and answers with one line; a file that aborts it leaves the line out.

@@ -26,7 +26,7 @@ from tidegate.gguf.lora import check_adapter_on
 BASE_WIDTH = 64
 
 
-def _matrix(name: str, dims: tuple[int, ...], kind: int = TYPE_F32, fill: float | None = None) -> Stored:
+def matrix(name: str, dims: tuple[int, ...], kind: int = TYPE_F32, fill: float | None = None) -> Stored:
     array = (
         np.random.default_rng(3)
         .standard_normal(int(np.prod(dims)))
@@ -46,7 +46,7 @@ PAIRS = (
 )
 QUERY = "blk.0.attn_q.weight"
 ADAPTER = File(
-    PAIRS, (_matrix(QUERY + ".lora_a", (BASE_WIDTH, 4)), _matrix(QUERY + ".lora_b", (4, BASE_WIDTH)))
+    PAIRS, (matrix(QUERY + ".lora_a", (BASE_WIDTH, 4)), matrix(QUERY + ".lora_b", (4, BASE_WIDTH)))
 )
 
 
@@ -85,15 +85,15 @@ FAULTS: dict[str, tuple[File, str]] = {
     "alpha NaN": (ADAPTER.with_pair("adapter.lora.alpha", F32, float("nan")), "AD-ALPHA"),
     "alpha as integer": (ADAPTER.with_pair("adapter.lora.alpha", U32, 16), "AD-ALPHA"),
     "half a pair": (_with(A), "AD-PAIR"),
-    "another tensor": (_with(A, B, _matrix("output.weight", (BASE_WIDTH, 4))), "AD-TENSOR"),
-    "ranks differ": (_with(A, _matrix(QUERY + ".lora_b", (8, BASE_WIDTH))), "AD-SHAPE"),
-    "transposed": (_with(_matrix(QUERY + ".lora_a", (4, BASE_WIDTH)), B), "AD-SHAPE"),
-    "a vector": (_with(_matrix(QUERY + ".lora_a", (BASE_WIDTH,)), B), "AD-SHAPE"),
+    "another tensor": (_with(A, B, matrix("output.weight", (BASE_WIDTH, 4))), "AD-TENSOR"),
+    "ranks differ": (_with(A, matrix(QUERY + ".lora_b", (8, BASE_WIDTH))), "AD-SHAPE"),
+    "transposed": (_with(matrix(QUERY + ".lora_a", (4, BASE_WIDTH)), B), "AD-SHAPE"),
+    "a vector": (_with(matrix(QUERY + ".lora_a", (BASE_WIDTH,)), B), "AD-SHAPE"),
     "rank too large": (
-        _with(_matrix(QUERY + ".lora_a", (8, 2048)), _matrix(QUERY + ".lora_b", (2048, 8))), "AD-RANK"
+        _with(matrix(QUERY + ".lora_a", (8, 2048)), matrix(QUERY + ".lora_b", (2048, 8))), "AD-RANK"
     ),
-    "NaN": (_with(_matrix(QUERY + ".lora_a", (BASE_WIDTH, 4), fill=float("nan")), B), "N-NAN"),
-    "never trained": (_with(A, _matrix(QUERY + ".lora_b", (4, BASE_WIDTH), fill=0.0)), "AD-UNTRAINED"),
+    "NaN": (_with(matrix(QUERY + ".lora_a", (BASE_WIDTH, 4), fill=float("nan")), B), "N-NAN"),
+    "never trained": (_with(A, matrix(QUERY + ".lora_b", (4, BASE_WIDTH), fill=0.0)), "AD-UNTRAINED"),
     "tokens as text": (
         ADAPTER.with_pair("adapter.alora.invocation_tokens", ARRAY, ["a"], STRING), "AD-TOKENS"
     ),
@@ -116,10 +116,10 @@ def test_extreme_strength_is_told():
 
 def test_norms_and_embeddings_are_understood():
     embedding = (
-        _matrix("token_embd.weight.lora_a", (4, 32)),
-        _matrix("token_embd.weight.lora_b", (4, BASE_WIDTH)),
+        matrix("token_embd.weight.lora_a", (4, 32)),
+        matrix("token_embd.weight.lora_b", (4, BASE_WIDTH)),
     )
-    assert _found(_with(A, B, *embedding, _matrix("blk.0.attn_norm.weight", (BASE_WIDTH,)))) == []
+    assert _found(_with(A, B, *embedding, matrix("blk.0.attn_norm.weight", (BASE_WIDTH,)))) == []
 
 
 def test_a_matching_base_model_raises_nothing():
@@ -130,9 +130,9 @@ def test_a_matching_base_model_raises_nothing():
     ("adapter", "check"),
     [
         (ADAPTER.with_pair("general.architecture", STRING, "qwen2"), "AD-ARCH"),
-        (_with(_matrix(QUERY + ".lora_a", (128, 4)), B), "AD-SHAPE"),
-        (_with(A, _matrix(QUERY + ".lora_b", (4, 128))), "AD-SHAPE"),
-        (_with(_matrix("blk.9.attn_q.weight.lora_a", (64, 4)), _matrix("blk.9.attn_q.weight.lora_b", (4, 64))), "AD-MODEL"),
+        (_with(matrix(QUERY + ".lora_a", (128, 4)), B), "AD-SHAPE"),
+        (_with(A, matrix(QUERY + ".lora_b", (4, 128))), "AD-SHAPE"),
+        (_with(matrix("blk.9.attn_q.weight.lora_a", (64, 4)), matrix("blk.9.attn_q.weight.lora_b", (4, 64))), "AD-MODEL"),
     ],
 )  # fmt: skip
 def test_an_adapter_for_another_base_is_refused(adapter: Any, check: str):

@@ -1,16 +1,34 @@
 """A candidate against a baseline: the paired bank, and what differs in tokenizer and template."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from tests.unit.validation.engine import answer
 from tidegate.domain import Policy
+from tidegate.gguf import Severity, finding
 from tidegate.quality import STANDARD_BANK, Bank, Question, read_bank
-from tidegate.validation import ValidationStatus
+from tidegate.validation import ReportedFinding, ValidationCategory, ValidationStatus
+from tidegate.validation.confinement import ChildOutcome
+from tidegate.validation.difference import (
+    ChangedKey,
+    ChangedTemplate,
+    ChangedTokenizer,
+    Difference,
+    read_said,
+)
 from tidegate.validation.engine_report import EngineAnswer
 from tidegate.validation.queries import bank_queries
-from tidegate.validation.regression import Asked, judge_bank, judge_template, judge_tokenizer
+from tidegate.validation.regression import (
+    Asked,
+    judge_adapter,
+    judge_bank,
+    judge_difference,
+    judge_metadata,
+    judge_template,
+    judge_tokenizer,
+)
 
 PASSED, FAILED, WARNING = ValidationStatus.PASSED, ValidationStatus.FAILED, ValidationStatus.WARNING
 NOT_JUDGED = ValidationStatus.NOT_JUDGED
@@ -108,14 +126,67 @@ def test_the_standard_bank_is_sound_and_large_enough():
     assert len(bank.topics) >= 5
 
 
-def test_a_changed_tokenizer_or_template_is_shown():
-    same = {"model": "llama", "tokens": "ab of 768"}
-    assert judge_tokenizer(same, same).status is PASSED
-    changed = judge_tokenizer({**same, "tokens": "cd of 770"}, same)
-    assert changed.status is WARNING
-    assert "tokens" in changed.message
-    assert judge_tokenizer({}, same).status is NOT_JUDGED
-    template = judge_template("{{ a }}\n{{ c }}", "{{ a }}\n{{ b }}")
-    assert template.status is WARNING
-    assert "+{{ c }}" in template.details["diff"]
-    assert judge_template(None, "x").status is NOT_JUDGED
+def _statuses(difference: Difference | None) -> dict[str, ValidationStatus]:
+    return {result.check_name: result.status for result in judge_difference(difference, "llama")}
+
+
+def test_equal_headers_pass():
+    assert set(_statuses(Difference()).values()) == {PASSED}
+
+
+def test_headers_that_were_not_compared_never_pass():
+    assert set(_statuses(None).values()) == {NOT_JUDGED}
+    assert set(_statuses(Difference(problem="it was ended by SIGKILL")).values()) == {ValidationStatus.ERROR}
+
+
+def test_a_changed_tokenizer_is_shown():
+    found = _found("V-BASE", "The tokenizer differs: 2 tokens added.")
+    changed = ChangedTokenizer(changed=("added: 2",), examples=("added 768 'x'",))
+    result = judge_tokenizer(Difference(findings=(found,), tokenizer=changed))
+    assert result.status is WARNING
+    assert "2 tokens added" in result.message
+    assert result.details["changed"] == ["added: 2"]
+
+
+def test_a_changed_template_is_shown_line_by_line():
+    change = ChangedTemplate(key="tokenizer.chat_template", summary="One line added.", lines=("+{{ c }}",))
+    found = _found("C-BASE", "One line added.\n+{{ c }}")
+    result = judge_template(Difference(findings=(found,), templates=(change,)))
+    assert result.status is WARNING
+    assert result.details["diff"] == ["+{{ c }}"]
+    assert "\n" not in result.findings[0].message
+
+
+def test_a_template_that_acts_on_a_word_where_the_baseline_does_not_is_refused():
+    change = ChangedTemplate(key="tokenizer.chat_template", summary="One line added.")
+    found = _found("C-WORD", "New against the baseline: it asks for a word.", Severity.ERROR)
+    result = judge_template(Difference(findings=(found,), templates=(change,)))
+    assert result.status is FAILED
+    assert "New against the baseline" in result.message
+
+
+def test_names_may_differ_but_settings_of_the_model_are_told():
+    name = ChangedKey(name="general.name", old="'a'", new="'b'")
+    rope = ChangedKey(name="llama.rope.freq_base", old="10000.0", new="100.0")
+    assert judge_metadata(Difference(metadata=(name,), metadata_changes=1), "llama").status is PASSED
+    told = judge_metadata(Difference(metadata=(name, rope), metadata_changes=2), "llama")
+    assert told.status is WARNING
+    assert "llama.rope.freq_base 10000.0 -> 100.0" in told.message
+
+
+def test_an_adapter_is_judged_by_how_it_fits_the_baseline():
+    assert judge_adapter(Difference()).status is PASSED
+    assert judge_adapter(None).status is NOT_JUDGED
+    assert judge_adapter(Difference(problem="x")).status is ValidationStatus.ERROR
+    refused = judge_adapter(Difference(findings=(_found("AD-SHAPE", "Matrices do not fit."),)))
+    assert (refused.status, refused.category) == (FAILED, ValidationCategory.FORMAT)
+
+
+def test_what_the_reader_of_both_headers_says_is_not_trusted_to_have_any_shape():
+    for said in ({"findings": 3}, {"surprise": 1}, {"metadata": [{"name": 1}]}, {"problem": "they are odd"}):
+        assert read_said(ChildOutcome(said, 0, "", "", 0.0)).problem
+    assert "SIGKILL" in read_said(ChildOutcome(None, -9, "it was ended by SIGKILL", "", 0.0)).problem
+
+
+def _found(check: str, message: str, severity: Severity | None = None) -> ReportedFinding:
+    return ReportedFinding(**asdict(finding(check, message, severity=severity)))
