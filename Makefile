@@ -40,7 +40,7 @@ demo: setup ## Start everything on this machine and release a model through ever
 	@.venv/bin/tidegate demo $(ARGS)
 
 test: setup-dev ## Run every test: unit, integration, end to end
-	@$(PYTEST) -n $(TEST_PROCESSES) $(ARGS)
+	@$(PYTEST) -n $(TEST_PROCESSES) --no-loadscope-reorder $(ARGS)
 
 test-unit: setup-dev ## Run the fast tests, which start nothing
 	@$(PYTEST) tests/unit $(ARGS)

@@ -23,7 +23,7 @@ def group_of(nodeid: str) -> str:
     """Tests of one group run in one process: a file of unit tests, a room of integration tests, all whole stacks."""
     path = PurePosixPath(nodeid.partition("::")[0])
     _, floor, *rooms = path.parts
-    if floor == "e2e" or FOLDERS_OF_WHOLE_STACKS.intersection(rooms[:1]):
+    if floor == "e2e" or (floor == "integration" and rooms[0] in FOLDERS_OF_WHOLE_STACKS):
         return WHOLE_STACKS
     return rooms[0] if floor == "integration" else str(path)
 
