@@ -14,7 +14,8 @@ from tidegate.gguf.findings import Finding, quote
 from tidegate.gguf.header import ArrayValue, Header, ValueType
 from tidegate.gguf.rules import finding
 from tidegate.gguf.template_tree import Tree, parse_template
-from tidegate.gguf.vocabulary import CONTROL, ENDS, PREFIX, UNKNOWN, USER_DEFINED, places_of
+from tidegate.gguf.token_search import places_of
+from tidegate.gguf.vocabulary import CONTROL, ENDS, PREFIX, UNKNOWN, USER_DEFINED
 from tidegate.gguf.words import words
 
 TEMPLATE_KEY = "tokenizer.chat_template"

@@ -11,53 +11,59 @@
 | one figure of a run | `percentile_interval`; `percentile` for display |
 | interval and margin to a verdict | `judge_interval`, `judge_ratio` |
 | how much to measure, what it can show | `plan_quality`, `plan_latency`, and the functions of `planning` |
+
+Names are loaded when they are first used: most commands decide nothing, and numpy takes a tenth of a second.
 """
 
-from tidegate.statistics.betting import SequentialDecision, bet_on_margin, log_capitals
-from tidegate.statistics.bootstrap import block_bootstrap_ratio, paired_bca
-from tidegate.statistics.graded import MeanDifference, clustered_difference, unit_means
-from tidegate.statistics.multiplicity import benjamini_hochberg, holm
-from tidegate.statistics.paired import (
-    largest_loss,
-    mcnemar_exact,
-    shows_non_inferiority,
-    tango_interval,
-    tango_z,
-)
-from tidegate.statistics.percentiles import (
-    PercentileEstimate,
-    percentile,
-    percentile_interval,
-    smallest_sample,
-)
-from tidegate.statistics.planning import (
-    LatencyPlan,
-    QualityPlan,
-    detectable_drop,
-    detectable_ratio,
-    mcnemar_power,
-    pairs_for_limit,
-    plan_latency,
-    plan_quality,
-    provable_margin,
-    questions_for_drop,
-    questions_for_margin,
-    ratio_power,
-    requests_for_share,
-    smallest_bank,
-)
-from tidegate.statistics.proportions import Interval, share_p_value, wilson_interval
-from tidegate.statistics.ratios import RatioInterval, paired_log_ratio, quantile_ratio
-from tidegate.statistics.sequential import (
-    SignEvidence,
-    discordant_e_value,
-    first_crossing,
-    log_share_evidence,
-    share_below_e_value,
-    share_e_value,
-    sign_e_value,
-)
-from tidegate.statistics.verdicts import judge_interval, judge_ratio
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidegate.statistics.betting import SequentialDecision, bet_on_margin, log_capitals
+    from tidegate.statistics.bootstrap import block_bootstrap_ratio, paired_bca
+    from tidegate.statistics.graded import MeanDifference, clustered_difference, unit_means
+    from tidegate.statistics.multiplicity import benjamini_hochberg, holm
+    from tidegate.statistics.paired import (
+        largest_loss,
+        mcnemar_exact,
+        shows_non_inferiority,
+        tango_interval,
+        tango_z,
+    )
+    from tidegate.statistics.percentiles import (
+        PercentileEstimate,
+        percentile,
+        percentile_interval,
+        smallest_sample,
+    )
+    from tidegate.statistics.planning import (
+        LatencyPlan,
+        QualityPlan,
+        detectable_drop,
+        detectable_ratio,
+        mcnemar_power,
+        pairs_for_limit,
+        plan_latency,
+        plan_quality,
+        provable_margin,
+        questions_for_drop,
+        questions_for_margin,
+        ratio_power,
+        requests_for_share,
+        smallest_bank,
+    )
+    from tidegate.statistics.proportions import Interval, share_p_value, wilson_interval
+    from tidegate.statistics.ratios import RatioInterval, paired_log_ratio, quantile_ratio
+    from tidegate.statistics.sequential import (
+        SignEvidence,
+        discordant_e_value,
+        first_crossing,
+        log_share_evidence,
+        share_below_e_value,
+        share_e_value,
+        sign_e_value,
+    )
+    from tidegate.statistics.verdicts import judge_interval, judge_ratio
 
 __all__ = [
     "Interval",
@@ -109,3 +115,47 @@ __all__ = [
     "unit_means",
     "wilson_interval",
 ]
+
+_HOMES = {
+    "betting": ("SequentialDecision", "bet_on_margin", "log_capitals"),
+    "bootstrap": ("block_bootstrap_ratio", "paired_bca"),
+    "graded": ("MeanDifference", "clustered_difference", "unit_means"),
+    "multiplicity": ("benjamini_hochberg", "holm"),
+    "paired": ("largest_loss", "mcnemar_exact", "shows_non_inferiority", "tango_interval", "tango_z"),
+    "percentiles": ("PercentileEstimate", "percentile", "percentile_interval", "smallest_sample"),
+    "planning": (
+        "LatencyPlan",
+        "QualityPlan",
+        "detectable_drop",
+        "detectable_ratio",
+        "mcnemar_power",
+        "pairs_for_limit",
+        "plan_latency",
+        "plan_quality",
+        "provable_margin",
+        "questions_for_drop",
+        "questions_for_margin",
+        "ratio_power",
+        "requests_for_share",
+        "smallest_bank",
+    ),
+    "proportions": ("Interval", "share_p_value", "wilson_interval"),
+    "ratios": ("RatioInterval", "paired_log_ratio", "quantile_ratio"),
+    "sequential": (
+        "SignEvidence",
+        "discordant_e_value",
+        "first_crossing",
+        "log_share_evidence",
+        "share_below_e_value",
+        "share_e_value",
+        "sign_e_value",
+    ),
+    "verdicts": ("judge_interval", "judge_ratio"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"tidegate.statistics.{_MODULE_OF[name]}"), name)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.gguf.header import ArrayValue, ValueType
-from tidegate.gguf.vocabulary import marks_of, places_of
+from tidegate.gguf.token_search import marks_of, places_of
 
 TEXTS = st.lists(
     st.binary(max_size=20) | st.sampled_from([b"", b"<|end|>", b"<|end|>x", b"<|im_end|>", b"\0"])
