@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tidegate.domain import Verdict
-from tidegate.statistics.distributions import Reals
+from tidegate.statistics.arrays import Reals
 from tidegate.statistics.sequential import first_crossing
 
 LARGEST_STAKE = 0.75

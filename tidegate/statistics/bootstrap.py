@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tidegate.statistics.distributions import Reals, normal_share
+from tidegate.statistics.arrays import Reals
+from tidegate.statistics.distributions import normal_share
 from tidegate.statistics.graded import MeanDifference, checked_differences, without_variation
 from tidegate.statistics.proportions import checked_alpha, normal_quantile
 from tidegate.statistics.ratios import RatioInterval

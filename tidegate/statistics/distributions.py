@@ -8,10 +8,7 @@ is loaded by those who hand over arrays: one figure needs none.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Reals = NDArray[np.float64]
+    from tidegate.statistics.arrays import Reals
 
 
 def binomial_tail(at_least: int, trials: int, chance: float) -> float:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from tidegate.statistics.distributions import Reals, t_quantile
+from tidegate.statistics.arrays import Reals
+from tidegate.statistics.distributions import t_quantile
 from tidegate.statistics.proportions import checked_alpha
 
 SMALLEST_ERROR = 1e-12

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tidegate.statistics.distributions import Reals
+from tidegate.statistics.arrays import Reals
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

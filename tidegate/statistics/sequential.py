@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tidegate.statistics.distributions import Reals, beta_tail, log_beta
+from tidegate.statistics.arrays import Reals
+from tidegate.statistics.distributions import beta_tail, log_beta
 
 
 class SignEvidence(NamedTuple):

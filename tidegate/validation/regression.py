@@ -11,7 +11,7 @@ from typing import Any
 
 from tidegate.domain import Evidence, Policy, Verdict
 from tidegate.gguf import Severity
-from tidegate.quality import Bank, BankResult, QuestionResult, is_right, judge_quality
+from tidegate.quality import Bank, BankResult, QuestionResult, is_right
 from tidegate.validation.difference import Difference
 from tidegate.validation.engine_report import EngineAnswer
 from tidegate.validation.plain import plural
@@ -74,6 +74,9 @@ def judge_bank(asked: Asked, policy: Policy) -> list[ValidationResult]:
         return [_result(check, NOT_JUDGED, text, remedy) for check in checks]
     ours = bank_result(asked.bank, asked.ours, names)
     theirs = None if asked.theirs is None else bank_result(asked.bank, asked.theirs, names)
+    # Only here, because it computes with numpy, which a validation without answers does not load.
+    from tidegate.quality import judge_quality
+
     rows = {row.check: row for row in judge_quality(ours, theirs, policy.quality)}
     results = [_score(rows["quality.score"], ours, is_general=asked.is_general)]
     if theirs is not None:
