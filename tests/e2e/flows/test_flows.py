@@ -267,12 +267,12 @@ def test_a_form_with_a_wrong_choice_is_refused_by_the_server(stack: Stack) -> No
 
 def test_flows_release_to_runpod_what_they_release_here_and_leave_no_orphan(stack: Stack) -> None:
     """With files of its own, because the tests before brought some into quarantine."""
-    for version, end in (("v1", "Promoted"), ("v2", "Promoted"), ("v3-regressed", "RolledBack")):
+    for version in ("v1", "v2"):
         file = stack.home / f"cloud-{version}.gguf"
         derive("metadata-changed", MODELS / f"pipit-{version}.gguf", file)
         stack.register(CLOUD, "pipit", f"cloud-{version}", file)
         run = stack.run("release/release", stack.request(CLOUD, "pipit", f"cloud-{version}"))
-        assert run.state_name == end, (version, run)
+        assert run.state_name == "Promoted", (version, run)
     assert stack.live(CLOUD) == "cloud-v2"
     released = [one for one in stack.ports.ledger.list_releases(ref=CLOUD) if one.state is ReleaseState.DONE]
     billed = {endpoint["name"] for endpoint in stack.runpod.control.state()["endpoints"]}
