@@ -64,7 +64,7 @@ CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
     ({"target_modules": ["o_proj"]}, ["AD-TARGET", "AD-TARGET"]),
     ({"target_modules": ["q_proj", "v_proj", "o_proj"]}, ["AD-TARGET"]),
     ({"base_model_name_or_path": None}, ["AD-BASE"]),
-    ({"base_model_name_or_path": "/root/models/base"}, ["AD-BASE"]),
+    ({"base_model_name_or_path": "/srv/models/base"}, ["AD-BASE"]),
     ({"base_model_name_or_path": "C:\\models\\base"}, ["AD-BASE"]),
     ({"task_type": "SEQ_CLS"}, ["AD-TASK"]),
     ({"use_dora": True}, ["AD-OPTION"]),
