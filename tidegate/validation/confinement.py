@@ -22,6 +22,8 @@ SOURCE_ROOT = Path(__file__).resolve().parent.parent.parent
 LARGEST_OUTPUT_BYTES = 16 * 1024**2
 STDERR_TAIL_BYTES = 4096
 END_OF_OUTPUT_S = 10.0
+OUT_OF_TIME = "the time for questions was over"
+"""What a child says of work that it was too slow for: that tells of the machine, not of the work."""
 DEFAULT_ADDRESS_SPACE_BYTES = 2 * 1024**3
 
 Message = dict[str, Any]
@@ -217,13 +219,15 @@ class _Listener:
                 selector.register(self.process.stdin, selectors.EVENT_WRITE, self._give_input)
             while selector.get_map() and not self.problem:
                 left = self.deadline - time.monotonic()
-                events = selector.select(max(0.0, left)) if left > 0 else []
-                if not events:
+                if left <= 0:
                     self.problem, self.is_late = f"it did not end within {self.wall_s:g} s", True
                     return
-                for key, _ in events:
+                # No event says nothing about the time: only the clock does.
+                for key, _ in selector.select(left):
                     if not key.data(key.fd):
                         selector.unregister(key.fileobj)
+                        if self.process.stdin is not None and key.fileobj is self.process.stdin:
+                            self.process.stdin.close()
         if not self.problem:
             self._wait()
 
@@ -235,16 +239,15 @@ class _Listener:
             self.problem, self.is_late = "it closed its output and did not end", True
 
     def _give_input(self, descriptor: int) -> bool:
+        """False when all is given. Closed by the caller, after the selector let go of it: another thread that
+        is just starting a process holds a copy, so that the kernel would go on telling of the closed one."""
         try:
             self.pending = (
                 self.pending[os.write(descriptor, self.pending[:65536]) :] if self.pending else self.pending
             )
         except BrokenPipeError:
             self.pending = memoryview(b"")
-        if not self.pending and self.process.stdin is not None:
-            self.process.stdin.close()
-            return False
-        return True
+        return bool(self.pending)
 
     def _take_stderr(self, descriptor: int) -> bool:
         data = os.read(descriptor, 65536)

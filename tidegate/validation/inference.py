@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tidegate.domain import Evidence, NotFound, Policy
-from tidegate.validation.confinement import ChildLimits
+from tidegate.validation.confinement import OUT_OF_TIME, ChildLimits
 from tidegate.validation.engine_report import EngineAnswer, EngineJob, EngineReport, EngineRun
 from tidegate.validation.latency import judge_latency
 from tidegate.validation.launching import (
@@ -57,6 +57,7 @@ _CRASHES = {
 _THINKING = ("<think", "thought", "reasoning")
 _REFUSE = "Do not deploy the file; look at how it was trained, converted or quantized."
 _ENGINE = "Check that the engine of the pinned version is installed on this host, then run the gate again."
+_FASTER = "Validate on a faster machine, or raise validation.engine_wall_s in the policy."
 _STOP_REMEDY = (
     "Train every answer with the end token behind it, and set tokenizer.ggml.eos_token_id to that token."
 )
@@ -186,7 +187,9 @@ def judge_answers(report: EngineReport, job: EngineJob) -> ValidationResult:
     }
     if problems:
         more = f"; {len(problems) - 3} more" if len(problems) > 3 else ""
-        return _result(ANSWERS, FAILED, f"{'; '.join(problems[:3])}{more}.", _REFUSE, details)
+        is_only_late = all(OUT_OF_TIME in problem for problem in problems)
+        status, remedy = (ERROR, _FASTER) if is_only_late else (FAILED, _REFUSE)
+        return _result(ANSWERS, status, f"{'; '.join(problems[:3])}{more}.", remedy, details)
     stops = sum(answer.finish == "stop" for answer in report.answers)
     text = f"{len(report.answers)} questions answered, {stops} of them ended by the model."
     return _result(ANSWERS, PASSED, text, details=details)
@@ -248,8 +251,7 @@ def _long_prompts(report: EngineReport, job: EngineJob) -> ValidationResult:
     for one in report.long_prompts:
         if one.skipped:
             text = f"Not judged: a prompt for a context of {one.context_tokens}: {one.skipped}."
-            remedy = "Validate on a faster machine, or raise validation.engine_wall_s in the policy."
-            return _result(LONG, NOT_JUDGED, text, remedy, tried)
+            return _result(LONG, NOT_JUDGED, text, _FASTER, tried)
         if one.problem or not one.is_finite:
             why = one.problem or "its numbers are not finite"
             text = f"A prompt that fills a context of {one.context_tokens} tokens fails: {why}."

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from tidegate.validation.confinement import (
+    OUT_OF_TIME,
     Message,
     confine,
     limits_from_argv,
@@ -153,7 +154,7 @@ def _answer(
 ) -> Message:
     tell()
     if time.monotonic() > deadline:
-        return {"id": query["id"], "problem": "the time for questions was over"}
+        return {"id": query["id"], "problem": OUT_OF_TIME}
     messages = [{"role": role, "content": content} for role, content in query["messages"]]
     tokens, problem = engine.prompt(messages)
     if not problem and len(tokens) + query["max_tokens"] > engine.context_tokens:

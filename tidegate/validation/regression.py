@@ -12,6 +12,7 @@ from typing import Any
 from tidegate.domain import Evidence, Policy, Verdict
 from tidegate.gguf import Severity
 from tidegate.quality import Bank, BankResult, QuestionResult, is_right
+from tidegate.validation.confinement import OUT_OF_TIME
 from tidegate.validation.difference import Difference
 from tidegate.validation.engine_report import EngineAnswer
 from tidegate.validation.plain import plural
@@ -87,10 +88,11 @@ def judge_bank(asked: Asked, policy: Policy) -> list[ValidationResult]:
 
 def _answered_by_both(asked: Asked) -> list[str]:
     """Ids in the bank's order that were put to both. One that a model could not answer counts as asked."""
-    late = "the time for questions was over"
-    ours = {answer.id for answer in asked.ours if answer.problem != late}
+    ours = {answer.id for answer in asked.ours if answer.problem != OUT_OF_TIME}
     theirs = (
-        ours if asked.theirs is None else {answer.id for answer in asked.theirs if answer.problem != late}
+        ours
+        if asked.theirs is None
+        else {answer.id for answer in asked.theirs if answer.problem != OUT_OF_TIME}
     )
     return [question.id for question in asked.bank.questions if question.id in ours & theirs]
 

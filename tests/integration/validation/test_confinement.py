@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -37,6 +39,26 @@ def test_a_child_that_answers_is_heard(run):
     outcome = run("say({'seen': request, 'in': sys.stdin.buffer.read().decode()})", stdin=b"hello")
     assert outcome.result == {"seen": {"x": 1}, "in": "hello"}
     assert outcome.problem == ""
+
+
+def test_a_process_that_another_thread_is_just_starting_ends_no_child_early(
+    run, monkeypatch: pytest.MonkeyPatch
+):
+    """A fork holds a copy of every pipe until it becomes another program; here it holds the input for good."""
+    copies: list[int] = []
+
+    class Forking(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **given: Any):
+            super().__init__(*args, **given)
+            assert self.stdin is not None
+            copies.append(os.dup(self.stdin.fileno()))
+
+    monkeypatch.setattr(subprocess, "Popen", Forking)
+    outcome = run("time.sleep(0.2); say({'ok': 1})")
+    for copy in copies:
+        os.close(copy)
+    assert len(copies) == 1
+    assert (outcome.result, outcome.problem) == ({"ok": 1}, "")
 
 
 def test_progress_is_passed_on(run):

@@ -19,6 +19,7 @@ from tidegate.validation import (
     evidence_of_results,
     judge_engine,
 )
+from tidegate.validation.confinement import OUT_OF_TIME
 from tidegate.validation.inference import responses_of
 from tidegate.validation.launching import engine_job
 
@@ -55,6 +56,15 @@ def test_an_answer_that_was_not_computed_fails(change: dict[str, Any]):
     said = report(answers=[answer(), answer("two", **change)])
     assert judged(said)["inference.answers"].status is FAILED
     assert _gate(said) is Verdict.FAIL
+
+
+def test_a_machine_that_was_too_slow_for_the_questions_is_an_error_and_no_failure_of_the_model():
+    late = answer("two", problem=OUT_OF_TIME)
+    slow = judged(report(answers=[answer(), late]))["inference.answers"]
+    assert slow.status is ValidationStatus.ERROR
+    assert "engine_wall_s" in slow.remedy
+    both = judged(report(answers=[answer(problem="the prompt does not fit"), late]))["inference.answers"]
+    assert both.status is FAILED
 
 
 def test_two_different_answers_to_one_question_fail():

@@ -10,7 +10,7 @@ from tidegate.domain import Policy
 from tidegate.gguf import Severity, finding
 from tidegate.quality import STANDARD_BANK, Bank, Question, read_bank
 from tidegate.validation import ReportedFinding, ValidationCategory, ValidationStatus
-from tidegate.validation.confinement import ChildOutcome
+from tidegate.validation.confinement import OUT_OF_TIME, ChildOutcome
 from tidegate.validation.difference import (
     ChangedKey,
     ChangedTemplate,
@@ -97,13 +97,13 @@ def test_a_baseline_that_knows_nothing_compares_nothing():
 def test_too_few_answered_questions_judge_nothing():
     late = [
         *_answers(10, set()),
-        *_answers(60, set(), problem="the time for questions was over")[10:],
+        *_answers(60, set(), problem=OUT_OF_TIME)[10:],
     ]
     assert set(_judge(set(), answers=late).values()) == {NOT_JUDGED}
 
 
 def test_questions_that_time_did_not_suffice_for_are_left_out_of_both():
-    late = [*_answers(40, set()), *_answers(60, set(), problem="the time for questions was over")[40:]]
+    late = [*_answers(40, set()), *_answers(60, set(), problem=OUT_OF_TIME)[40:]]
     assert _judge(set(), {50, 51}, answers=late)["regression.answers"] is PASSED
 
 
