@@ -88,6 +88,9 @@ class RequestRecord(_Record):
     status: int | None = Field(default=None, description="HTTP status.")
     tokens: Count | None = Field(default=None, description="Completion tokens.")
     token_source: TokenSource | None = Field(default=None)
+    reasoning_tokens: Count | None = Field(
+        default=None, description="How many of them were reasoning, where the server says so."
+    )
     prompt_tokens: Count | None = Field(default=None)
     cached_tokens: Count | None = Field(
         default=None, description="Prompt tokens that came from the server's cache."
