@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-WORDS = (
+_TEXT = (
     "river stone window garden letter winter summer market bridge candle engine forest harbor island jacket kettle "
     "ladder meadow needle orange pencil quarry rabbit saddle tunnel valley wagon yellow anchor basket copper "
     "desert eagle feather glacier hammer insect jungle kitchen lantern mirror novel ocean paper quiet rocket "
@@ -21,7 +21,8 @@ WORDS = (
     "begin carry decide every follow gather happen inside little moment never often perhaps rather several "
     "together usual visit wonder young across behind center during either friend general however instead large "
     "measure number order picture remember second toward until warm yesterday"
-).split()
+)
+WORDS = tuple(_TEXT.split())
 TOKENS_PER_WORD = 1.3
 """Of English in common vocabularies. Used only to choose how long a made-up prompt is, never to count tokens."""
 MAX_WORDS = 200_000

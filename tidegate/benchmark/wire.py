@@ -44,6 +44,8 @@ class Wire(Protocol):
         planned_ns: int | None = None,
     ) -> Exchange: ...
 
+    async def get(self, url: str, headers: Mapping[str, str], timeout_s: float) -> Exchange: ...
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
@@ -95,6 +97,14 @@ class _SocketWire:
             target = self._targets[url] = read_url(url)
         result = Exchange(planned_ns, sent_ns=time.monotonic_ns())
         request = request_bytes("POST", target, headers, body, keep_alive=self._keep_alive)
+        return await self._exchange(target, result, request, timeout_s)
+
+    async def get(self, url: str, headers: Mapping[str, str], timeout_s: float) -> Exchange:
+        target, result = read_url(url), Exchange(sent_ns=time.monotonic_ns())
+        request = request_bytes("GET", target, headers, b"", keep_alive=self._keep_alive)
+        return await self._exchange(target, result, request, timeout_s)
+
+    async def _exchange(self, target: Target, result: Exchange, request: bytes, timeout_s: float) -> Exchange:
         if self._limit is None:
             await self._send(target, result, request, timeout_s)
         else:
