@@ -8,7 +8,7 @@ from tidegate.benchmark.arrivals import Mode
 from tidegate.benchmark.plan import Arm, Endpoint, LoadPlan
 from tidegate.benchmark.trace import TraceRow
 from tidegate.domain import InvalidInput, Secret
-from tidegate.domain.policy import PerformancePolicy
+from tidegate.domain.policy import LoadDesign, PerformancePolicy
 
 BLUE = Arm("blue", "http://gate/org/svc/v1/", Secret("k"), {"x-tidegate-pin": "b"}, "m")
 
@@ -33,7 +33,8 @@ def test_the_query_of_a_base_url_stays_behind_the_path_and_no_key_is_no_header()
 
 
 def test_the_policy_gives_the_size_of_the_load():
-    plan = LoadPlan.from_policy(PerformancePolicy(requests=12, concurrency=3, max_tokens=8), ["p"])
+    design = LoadDesign(block_pairs=6, requests_per_block=2, concurrency=3, max_tokens=8)
+    plan = LoadPlan.from_policy(PerformancePolicy(design=design), ["p"])
     assert (plan.requests, plan.concurrency, plan.max_tokens, plan.blocks) == (12, 3, 8, 6)
 
 
