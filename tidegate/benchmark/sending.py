@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, cast
 
 from tidegate.benchmark.pacing import NS, SLICE_S, sleep_until
 from tidegate.benchmark.plan import LoadPlan
@@ -78,8 +78,14 @@ async def run_block(plan: LoadPlan, block: Block, ask: Asker, ledger: Ledger, li
         await asyncio.wait({work, stopped})
     if not work.cancelled() and (error := work.exception()) is not None:
         # A wrong address or header is wrong in every request: one error says it.
-        raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+        raise _first_of(error)
     return sender.end()
+
+
+def _first_of(error: BaseException) -> BaseException:
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 class _Sender:
