@@ -101,6 +101,12 @@ class RequestRecord(_Record):
     server_predicted_ms: float | None = Field(
         default=None, ge=0, description="Decoding as the server timed it."
     )
+    queue_ms: float | None = Field(
+        default=None, ge=0, description="Waiting in the queue of a platform, as it timed it."
+    )
+    execution_ms: float | None = Field(
+        default=None, ge=0, description="Running of the job, as the platform timed it."
+    )
     tags: tuple[str, ...] = Field(default=(), description="Slices that the prompt belongs to.")
     set_name: str | None = Field(default=None)
     release: str | None = Field(default=None)

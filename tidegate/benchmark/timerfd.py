@@ -36,12 +36,19 @@ def open_timer(due_ns: int, interval_ns: int = 0) -> int | None:
     descriptor = int(libc.timerfd_create(CLOCK_MONOTONIC, NONBLOCK_CLOEXEC))
     if descriptor < 0:
         return None
-    # A time of zero would switch the timer off.
-    setting = _Setting(_Timespec(*divmod(interval_ns, NS)), _Timespec(*divmod(max(1, due_ns), NS)))
-    if libc.timerfd_settime(descriptor, ABSOLUTE, ctypes.byref(setting), None) != 0:
+    if not set_timer(descriptor, due_ns, interval_ns):
         os.close(descriptor)
         return None
     return descriptor
+
+
+def set_timer(descriptor: int, due_ns: int, interval_ns: int = 0) -> bool:
+    """Set an open timer anew. A time in the past is due at once; zero would switch the timer off."""
+    setting = _Setting(_Timespec(*divmod(interval_ns, NS)), _Timespec(*divmod(max(1, due_ns), NS)))
+    done = ctypes.CDLL(None, use_errno=True).timerfd_settime(
+        descriptor, ABSOLUTE, ctypes.byref(setting), None
+    )
+    return int(done) == 0
 
 
 def times_due(descriptor: int) -> int:
