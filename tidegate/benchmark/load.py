@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
-import aiohttp
-
 from tidegate.benchmark.measures import ArmResult, Sample, sample_of
 from tidegate.benchmark.plan import Arm, LoadPlan
-from tidegate.benchmark.stream import Exchange, exchange, open_session
+from tidegate.benchmark.wire import Exchange, Wire, open_wire
 from tidegate.statistics import percentile
 
 LAG_INTERVAL_S = 0.02
@@ -30,12 +28,12 @@ async def measure(
     lags: dict[str, list[float]] = {arm.name: [] for arm in arms}
     deadline = time.monotonic() + plan.deadline_s
     async with AsyncExitStack() as stack:
-        sessions = [await stack.enter_async_context(open_session(keep_alive=False)) for _ in arms]
+        wires = [await stack.enter_async_context(open_wire(keep_alive=False)) for _ in arms]
         for block in range(plan.blocks):
             for position in plan.arm_order(block, len(arms)):
                 arm = arms[position]
                 watch = asyncio.create_task(_watch_lag(lags[arm.name]))
-                samples[arm.name] += await _run_block(sessions[position], arm, plan, block, deadline)
+                samples[arm.name] += await _run_block(wires[position], arm, plan, block, deadline)
                 watch.cancel()
                 if progress is not None:
                     progress(sum(map(len, samples.values())), plan.requests * len(arms))
@@ -50,9 +48,7 @@ async def measure(
     }
 
 
-async def _run_block(
-    session: aiohttp.ClientSession, arm: Arm, plan: LoadPlan, block: int, deadline: float
-) -> list[Sample]:
+async def _run_block(wire: Wire, arm: Arm, plan: LoadPlan, block: int, deadline: float) -> list[Sample]:
     """Warm up, then send the block's requests with `concurrency` workers, and parse when all have ended."""
     indices = plan.block_indices(block)
     headers = arm.request_headers
@@ -66,7 +62,7 @@ async def _run_block(
                 if left_s <= 0:
                     return
                 limit_s = min(plan.request_timeout_s, left_s)
-                result = await exchange(session, arm.url, headers, plan.body(arm, number), limit_s)
+                result = await wire.post(arm.url, headers, plan.body(arm, number), limit_s)
                 # What our own deadline cut off says nothing about the server.
                 if not (result.error and time.monotonic() >= deadline):
                     done.append((number, result))

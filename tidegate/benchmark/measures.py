@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from tidegate.benchmark.stream import RELEASE_HEADER, SET_HEADER, Exchange, Parsed, parse_stream
+from tidegate.benchmark.stream import RELEASE_HEADER, SET_HEADER, Parsed, parse_exchange
+from tidegate.benchmark.wire import Exchange
 from tidegate.statistics import percentile
 
 
@@ -112,7 +113,7 @@ def present(values: Sequence[float | None]) -> list[float]:
 
 def sample_of(done: Exchange, block: int, index: int) -> Sample:
     """Judge one finished exchange of a streamed request."""
-    parsed = parse_stream(done.pieces) if done.status == 200 else Parsed()
+    parsed = parse_exchange(done)
     outcome, error = outcome_of_stream(done, parsed)
     itl_ms = _itl_ms(parsed)
     return Sample(

@@ -1,82 +1,16 @@
-"""One request on the wire: bytes with the time of their reading, and what they turn out to say.
-
-The reading path only stamps and stores; JSON is parsed after the stream has ended, because parsing while
-others stream would delay their stamps.
-"""
+"""What the stamped bytes of a finished request turn out to say: events, tokens, faults."""
 
 import json
 import re
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, cast
 
-import aiohttp
+from tidegate.benchmark.wire import Exchange
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 RELEASE_HEADER = "x-tidegate-release"
 SET_HEADER = "x-tidegate-set"
 REQUEST_ID_HEADER = "x-request-id"
-
-
-@dataclass
-class Exchange:
-    """A finished request: monotonic stamps in nanoseconds and raw pieces."""
-
-    sent_ns: int
-    ended_ns: int = 0
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    pieces: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
-    error: str = ""
-    """Why the connection ended early: refused, reset, timeout. Empty when it ended in order."""
-
-    @property
-    def total_ms(self) -> float:
-        return (self.ended_ns - self.sent_ns) / 1e6
-
-
-def open_session(*, keep_alive: bool) -> aiohttp.ClientSession:
-    """A session without a limit of its own on connections; aiohttp's 100 would quietly be the concurrency.
-
-    llama-server closes the connection after each stream while its headers promise to keep it, so whoever
-    keeps connections to it open loses every few requests to a reset. A gateway keeps its promise.
-    """
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(_stamp_sending)
-    connector = aiohttp.TCPConnector(limit=0, force_close=not keep_alive)
-    return aiohttp.ClientSession(connector=connector, trace_configs=[trace], trust_env=False)
-
-
-async def _stamp_sending(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    """Count from the sending, not from the making of a connection."""
-    context.trace_request_ctx.sent_ns = time.monotonic_ns()
-
-
-async def exchange(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
-) -> Exchange:
-    """POST and read to the end, stamping every read. A broken connection is a result, not an exception.
-
-    The session must be one of `open_session`.
-    """
-    result = Exchange(sent_ns=time.monotonic_ns())
-    try:
-        limit = aiohttp.ClientTimeout(total=timeout_s)
-        async with session.post(
-            url, data=body, headers=headers, timeout=limit, trace_request_ctx=result
-        ) as response:
-            result.status = response.status
-            result.headers = response.headers
-            async for piece in response.content.iter_any():
-                result.pieces.append((time.monotonic_ns(), piece))
-    except TimeoutError:
-        result.error = f"timeout: no end within {timeout_s:g} s"
-    except (aiohttp.ClientError, OSError) as error:
-        result.error = f"reset: {type(error).__name__}: {error}"
-    result.ended_ns = time.monotonic_ns()
-    return result
 
 
 class EventSplitter:
@@ -125,6 +59,11 @@ class Parsed:
     @property
     def is_whole(self) -> bool:
         return self.finish_ns is not None and self.done_ns is not None and not self.fault
+
+
+def parse_exchange(done: Exchange) -> Parsed:
+    """What a streamed answer said; nothing where it was none."""
+    return parse_stream(done.pieces) if done.status == 200 else Parsed()
 
 
 def parse_stream(pieces: list[tuple[int, bytes]]) -> Parsed:

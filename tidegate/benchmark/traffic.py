@@ -8,22 +8,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-
 from tidegate.benchmark.measures import Outcome, outcome_of_stream
 from tidegate.benchmark.stream import (
     RELEASE_HEADER,
     REQUEST_ID_HEADER,
     SET_HEADER,
-    Exchange,
     Parsed,
-    exchange,
     first_choice,
     json_object,
-    open_session,
-    parse_stream,
+    parse_exchange,
 )
 from tidegate.benchmark.tally import Counts, Ended, Tally, TrafficSnapshot
+from tidegate.benchmark.wire import Exchange, Wire, open_wire
 from tidegate.domain import InvalidInput, Secret
 
 __all__ = ["Counts", "Ended", "TrafficClient", "TrafficSnapshot"]
@@ -102,9 +98,9 @@ class TrafficClient:
     async def _main(self, is_running: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._next_at = self._loop.time()
-        async with open_session(keep_alive=True) as session:
+        async with open_wire(keep_alive=True) as wire:
             tasks = [
-                asyncio.create_task(self._work(session, is_stream, number))
+                asyncio.create_task(self._work(wire, is_stream, number))
                 for number, is_stream in enumerate(self._workers)
             ]
             is_running.set()
@@ -117,13 +113,13 @@ class TrafficClient:
             if isinstance(error, Exception):
                 raise error
 
-    async def _work(self, session: aiohttp.ClientSession, is_stream: bool, number: int) -> None:
+    async def _work(self, wire: Wire, is_stream: bool, number: int) -> None:
         bodies = self._bodies[is_stream]
         while await self._turn():
             self._tally.sent()
             try:
-                done = await exchange(
-                    session, self._url, self._headers, bodies[number % len(bodies)], self._timeout_s
+                done = await wire.post(
+                    self._url, self._headers, bodies[number % len(bodies)], self._timeout_s
                 )
             except asyncio.CancelledError:
                 self._tally.aborted()
@@ -160,7 +156,7 @@ def _bodies(prompts: Sequence[str], model: str, max_tokens: int, is_stream: bool
 
 def _judge(done: Exchange, is_stream: bool) -> Ended:
     """Count nothing as ok that did not end with everything an answer needs."""
-    parsed = parse_stream(done.pieces) if is_stream and done.status == 200 else Parsed()
+    parsed = parse_exchange(done) if is_stream else Parsed()
     outcome, error = outcome_of_stream(done, parsed) if is_stream else _outcome_of_whole(done)
     return Ended(
         at=datetime.now(UTC),
@@ -181,7 +177,7 @@ def _outcome_of_whole(done: Exchange) -> tuple[Outcome, str]:
         return Outcome.FAILED, done.error
     if done.status != 200:
         return Outcome.FAILED, f"HTTP {done.status}"
-    body = json_object(b"".join(piece for _, piece in done.pieces))
+    body = json_object(done.body)
     if body is None:
         return Outcome.TRUNCATED, "the answer is not a whole JSON object"
     if "error" in body:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.benchmark.measures import Outcome, sample_of
-from tidegate.benchmark.stream import EventSplitter, Exchange, parse_stream
+from tidegate.benchmark.stream import EventSplitter, parse_stream
+from tidegate.benchmark.wire import Exchange
 
 MS = 1_000_000
 
