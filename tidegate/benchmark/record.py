@@ -88,6 +88,9 @@ class RequestRecord(_Record):
     status: int | None = Field(default=None, description="HTTP status.")
     tokens: Count | None = Field(default=None, description="Completion tokens.")
     token_source: TokenSource | None = Field(default=None)
+    reasoning_tokens: Count | None = Field(
+        default=None, description="How many of them were reasoning, where the server says so."
+    )
     prompt_tokens: Count | None = Field(default=None)
     cached_tokens: Count | None = Field(
         default=None, description="Prompt tokens that came from the server's cache."
@@ -97,6 +100,12 @@ class RequestRecord(_Record):
     )
     server_predicted_ms: float | None = Field(
         default=None, ge=0, description="Decoding as the server timed it."
+    )
+    queue_ms: float | None = Field(
+        default=None, ge=0, description="Waiting in the queue of a platform, as it timed it."
+    )
+    execution_ms: float | None = Field(
+        default=None, ge=0, description="Running of the job, as the platform timed it."
     )
     tags: tuple[str, ...] = Field(default=(), description="Slices that the prompt belongs to.")
     set_name: str | None = Field(default=None)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         TidegateError,
         Transient,
     )
-    from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
+    from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold, fold_gates, settle
     from tidegate.domain.measurement import Measurement, MeasurementKind, pack_record, unpack_record
     from tidegate.domain.names import ServiceRef, owner_of_set, set_name
     from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
@@ -105,6 +105,7 @@ __all__ = [
     "cost_of",
     "engine_credential",
     "fold",
+    "fold_gates",
     "idempotency_key",
     "in_turn",
     "key_digest",
@@ -115,6 +116,7 @@ __all__ = [
     "parse_engine_credential",
     "role_for",
     "set_name",
+    "settle",
     "unpack_record",
 ]
 
@@ -145,6 +147,8 @@ _HOMES = {
         "GateResult",
         "Verdict",
         "fold",
+        "fold_gates",
+        "settle",
     ),
     "measurement": (
         "Measurement",
