@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tidegate.cli.bench_live import Gathered, Screen, watched
+from tidegate.benchmark.wire import Wire, open_wire
+from tidegate.cli.bench_live import CountingWire, Gathered, Screen, watched
 from tidegate.cli.bench_options import Load
 from tidegate.cli.bench_target import Target
 
@@ -52,28 +53,29 @@ def measure_job(job: Job, screen: Screen) -> "BenchmarkReport":
 
 async def _measured(job: Job, screen: Screen) -> "BenchmarkReport":
     gathered = Gathered(title=job.label or job.target.base_url)
-    async with _stopping() as stop, watched(gathered, screen):
+    counting = CountingWire(open_wire(keep_alive=job.plan.keep_alive), gathered)
+    async with _stopping() as stop, counting as wire, watched(gathered, screen):
         if job.against is not None:
-            return await _pair(job, gathered, stop)
+            return await _pair(job, gathered, wire, stop)
         if job.load.is_search:
-            return await _search(job, gathered, stop)
+            return await _search(job, gathered, wire, stop)
         if job.load.levels:
-            return await _sweep(job, gathered, stop)
-        return await _single(job, gathered, stop)
+            return await _sweep(job, gathered, wire, stop)
+        return await _single(job, gathered, wire, stop)
 
 
-async def _single(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
+async def _single(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark import measure
     from tidegate.benchmark.report.document import BenchmarkReport
 
     _expect(gathered, job.plan, 1)
     arm = job.target.arm(job.label or "run")
-    runs = await measure([arm], job.plan, gathered.progress, on_event=gathered.take, stop=stop)
+    runs = await measure([arm], job.plan, gathered.progress, wire, on_event=gathered.take, stop=stop)
     run = _named(runs[arm.name], job.label)
     return BenchmarkReport.of_run(run, job.slo, job.wanted_share)
 
 
-async def _pair(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
+async def _pair(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark import measure
     from tidegate.benchmark.compare import compare_runs
 
@@ -81,26 +83,26 @@ async def _pair(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchmark
     names = ("base", job.label if job.label and job.label != "base" else "candidate")
     arms = [job.against.arm(names[0]), job.target.arm(names[1])]
     _expect(gathered, job.plan, 2)
-    runs = await measure(arms, job.plan, gathered.progress, on_event=gathered.take, stop=stop)
+    runs = await measure(arms, job.plan, gathered.progress, wire, on_event=gathered.take, stop=stop)
     base, candidate = (runs[name] for name in names)
     comparison = compare_runs(base, candidate, job.limits)
     return _document(job, "pair", [_told(base, job), _told(candidate, job)], comparison=comparison)
 
 
-async def _sweep(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
+async def _sweep(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark.levels import sweep
 
     arm = job.target.arm(job.label or "run")
     found: list[MeasuredRun] = []
     gathered.stage = f"{job.load.levels[0]:g} {job.unit}"
-    async for level in sweep(arm, job.plan, job.load.levels, on_event=gathered.take, stop=stop):
+    async for level in sweep(arm, job.plan, job.load.levels, wire=wire, on_event=gathered.take, stop=stop):
         found.append(_told(level.run, job, load=level.level, overload=level.overload))
         after = [one for one in job.load.levels if one > level.level]
         gathered.begin_again(f"{after[0]:g} {job.unit}" if after else "done")
     return _document(job, "sweep", found, load_unit=job.unit)
 
 
-async def _search(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
+async def _search(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark.goodput import attainment
     from tidegate.benchmark.levels import find_highest
     from tidegate.benchmark.report.document import SearchLevel, SearchResult
@@ -123,21 +125,39 @@ async def _search(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchma
         return found.good, found.planned
 
     def on_probe(probe: Probe, run: "RunRecord") -> None:
-        runs.append(_told(run, job, load=probe.level, overload="" if probe.verdict == "holds" else probe.verdict))
+        runs.append(
+            _told(run, job, load=probe.level, overload="" if probe.verdict == "holds" else probe.verdict)
+        )
         gathered.begin_again(f"searching; {probe.level:g} {job.unit} {probe.verdict}")
 
     gathered.stage = "searching"
     found = await find_highest(
-        arm, job.plan, search_plan, count_good, on_event=gathered.take, on_probe=on_probe, stop=stop
+        arm,
+        job.plan,
+        search_plan,
+        count_good,
+        wire=wire,
+        on_event=gathered.take,
+        on_probe=on_probe,
+        stop=stop,
     )
     levels = tuple(
         SearchLevel(
-            load=one.level, good=one.good, planned=one.planned, low=one.low, high=one.high, verdict=one.verdict
+            load=one.level,
+            good=one.good,
+            planned=one.planned,
+            low=one.low,
+            high=one.high,
+            verdict=one.verdict,
         )
         for one in found.probes
     )
     result = SearchResult(
-        answer=found.answer, holds=found.holds, misses=found.misses, sentence=found.describe(job.unit), levels=levels
+        answer=found.answer,
+        holds=found.holds,
+        misses=found.misses,
+        sentence=found.describe(job.unit),
+        levels=levels,
     )
     return _document(job, "search", runs, load_unit=job.unit, search=result)
 

@@ -307,3 +307,50 @@ def _header_from_variable(name: str, variable: str, env: Mapping[str, str]) -> s
     if not env.get(variable):
         raise bad("--header", f"The variable for {name} is not set.", f"Write '{name}: @NAME_OF_A_VARIABLE'.")
     return env[variable].strip()
+
+
+def read_share(value: float | None, slo: str) -> float:
+    """Of the planned requests must be good."""
+    if value is None:
+        return 0.95
+    if not slo:
+        raise bad(
+            "--good", "Without --slo no request is good or bad.", "Add --slo, for example --slo ttft=500."
+        )
+    if not 0 < value < 1:
+        raise bad("--good", f"{value:g} is no share.", "Write for example --good 0.99.")
+    return value
+
+
+def check_together(load: Load, given: Mapping[str, Any]) -> None:
+    """Options that exclude or need each other."""
+    many = "--search" if load.is_search else "--sweep" if load.levels else ""
+    if load.is_search and not given["slo"]:
+        raise bad("--slo", "A search needs limits to keep.", "Add --slo, for example --slo ttft=500,itl=50.")
+    for option in ("--against", "--repeat-of"):
+        if many and given[_name(option)]:
+            raise bad(option, f"{option} compares one load; {many} has many.", "Give one of them.")
+    if given["against"] and given["repeat_of"]:
+        raise bad("--repeat-of", "--against and --repeat-of exclude each other.", "Give one of them.")
+    if given["repeat_of"]:
+        _refuse_beside(given, "--repeat-of", "The load is that of the run.", LOAD_OPTIONS)
+    if given["runpod_queue"] and given["completions"]:
+        raise bad("--completions", "Jobs of a queue have no endpoint.", "Leave --completions out.")
+    if given["input_tokens"] is not None and given["prompts"]:
+        raise bad("--input-tokens", "--prompts and --input-tokens exclude each other.", "Give one of them.")
+
+
+LOAD_OPTIONS = (
+    "--rate", "--concurrency", "--arrivals", "--burstiness", "--duration", "--requests", "--trace", "--prompts",
+    "--input-tokens", "--max-tokens", "--plain", "--completions", "--runpod-queue", "--blocks", "--seed",
+)  # fmt: skip
+
+
+def _refuse_beside(given: Mapping[str, Any], option: str, why: str, others: Sequence[str]) -> None:
+    for other in others:
+        if given[_name(other)] not in (None, "", False, 0):
+            raise bad(other, f"{option} and {other} exclude each other: {why}", f"Leave {other} out.")
+
+
+def _name(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")

@@ -63,7 +63,9 @@ def _honesty(look: Mapping[str, Any]) -> Text:
     late = f"{look['late_ms']:.1f} ms late"
     if look["is_honest"]:
         return Text.from_markup(f"[green]●[/green] [dim]this client keeps up ({late})[/dim]")
-    return Text.from_markup(f"[red]● this client does not keep up ({late}): the figures are also its own[/red]")
+    return Text.from_markup(
+        f"[red]● this client does not keep up ({late}): the figures are also its own[/red]"
+    )
 
 
 def main() -> None:

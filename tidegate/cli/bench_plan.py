@@ -48,7 +48,9 @@ def make_plan(load: Load, asked: Asked, owner: str = "", *, has_two: bool = Fals
     from tidegate.benchmark.prompts import words_for_tokens
 
     trace = _trace(load)
-    endpoint = Endpoint.QUEUE if asked.is_queue else Endpoint.COMPLETIONS if asked.is_completions else Endpoint.CHAT
+    endpoint = (
+        Endpoint.QUEUE if asked.is_queue else Endpoint.COMPLETIONS if asked.is_completions else Endpoint.CHAT
+    )
     blocks = _blocks(load, asked, has_two=has_two, rows=len(trace))
     return LoadPlan(
         prompts=asked.prompts,

@@ -79,18 +79,24 @@ def find(name: str, settings: "Settings | None" = None) -> "BenchmarkReport":
     if path.is_file():
         return BenchmarkReport.from_bytes(_bytes_of(path))
     if path.suffix in (".json", ".gz") or "/" in name:
-        raise NotFound(f"{name} does not exist.", remedy="Name a file, or an id of: tidegate bench list.", field="RUN")
+        raise NotFound(
+            f"{name} does not exist.", remedy="Name a file, or an id of: tidegate bench list.", field="RUN"
+        )
     record = _stored(name, settings or _settings()).record
     if record is None:
         raise NotFound(
-            f"Of {name} only the summary was stored.", remedy="Compare the file that was written then.", field="RUN"
+            f"Of {name} only the summary was stored.",
+            remedy="Compare the file that was written then.",
+            field="RUN",
         )
     return BenchmarkReport.from_bytes(record)
 
 
 def find_run(name: str, settings: "Settings | None" = None) -> "RunRecord":
     """One run: of a sweep the one at a load, written `ID@8`; of a pair `ID@base` or `ID@candidate`."""
-    bare, mark, level = name.rpartition(LEVEL_MARK) if LEVEL_MARK in name and not Path(name).exists() else (name, "", "")
+    bare, mark, level = (
+        name.rpartition(LEVEL_MARK) if LEVEL_MARK in name and not Path(name).exists() else (name, "", "")
+    )
     report = find(bare or name, settings)
     if not mark:
         if len(report.runs) == 1:
@@ -114,7 +120,9 @@ def _levels(report: "BenchmarkReport") -> list[str]:
     return [f"{one.load:g}" if one.load is not None else one.run.id for one in report.runs]
 
 
-def listed(limit: int, since: datetime | None = None, settings: "Settings | None" = None) -> list[Measurement]:
+def listed(
+    limit: int, since: datetime | None = None, settings: "Settings | None" = None
+) -> list[Measurement]:
     """Newest first, from the ledger and from the folder."""
     settings = settings or _settings()
     found = {one.id: one for one in _in_folder(settings) if since is None or one.taken_at >= since}
@@ -157,7 +165,9 @@ def _write(settings: "Settings", measured: Measurement) -> Path:
 
     target = _folder(settings) / f"{measured.id}.run.json.gz"
     write_whole(target, measured.record or b"")
-    write_whole(_folder(settings) / f"{measured.id}.json", measured.model_dump_json(exclude={"record"}) + "\n")
+    write_whole(
+        _folder(settings) / f"{measured.id}.json", measured.model_dump_json(exclude={"record"}) + "\n"
+    )
     return target
 
 

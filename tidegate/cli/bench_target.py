@@ -100,8 +100,16 @@ def _service(ref: ServiceRef, access: Access, model: str) -> Target:
     return Target(service_url(ports, ref), key, access.headers, model or "default", ref, digest)
 
 
-def ask_models(target: Target) -> list[str]:
-    """Names of `GET /models`; empty where the server does not say. The first talk with it, so that a wrong address
+@dataclass(frozen=True)
+class Offered:
+    """A model of `GET /models`, and who the server says made it: engines name themselves there."""
+
+    name: str
+    owner: str
+
+
+def ask_models(target: Target) -> list[Offered]:
+    """What `GET /models` names; empty where the server does not say. The first talk with it, so that a wrong address
     or key is told before a load is made.
 
     Raises: Transient when nothing answers, Refused for a key that is not taken.
@@ -133,14 +141,14 @@ def ask_models(target: Target) -> list[str]:
             remedy="Give the right one with --key-env NAME or --key-file FILE.",
             field="--key-env",
         )
-    return _names(body) if status == 200 else []
+    return _offered(body) if status == 200 else []
 
 
-def _names(body: bytes) -> list[str]:
+def _offered(body: bytes) -> list[Offered]:
     import json
 
     try:
         found: Any = json.loads(body)
-        return [str(one["id"]) for one in found["data"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return [Offered(str(one["id"]), str(one.get("owned_by") or "")) for one in found["data"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []

@@ -31,7 +31,7 @@ def view_of_run(run: RunRecord, summary: RunSummary, wanted_share: float = WANTE
     return View(
         word=verdict.word,
         tone=verdict.tone,
-        title=run.label or run.model or run.target,
+        title=run.label or run.target,
         sentences=(verdict.sentence, headline(summary)),
         facts=facts(run, summary),
         warnings=warnings_of(run, summary),

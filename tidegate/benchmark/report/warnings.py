@@ -8,6 +8,7 @@ from tidegate.benchmark.report.axes import number, percent
 from tidegate.benchmark.summary import RunSummary
 from tidegate.domain.plain import plural
 
+
 @dataclass(frozen=True)
 class Warned:
     """`kind` is the same whatever the figures are, so that the runs of a sweep can be told together."""
@@ -60,12 +61,16 @@ def _losses(summary: RunSummary) -> Iterator[tuple[str, str]]:
     if counts.failed or counts.truncated:
         yield (
             "failed",
-            f"{counts.failed + counts.truncated} of {plural(counts.sent, 'request')} failed "
-            f"({percent(summary.error_share.value)}). Latencies are those of answered requests; 'with failures' counts "
-            "the others as never answered.",
+            (
+                f"{counts.failed + counts.truncated} of {plural(counts.sent, 'request')} failed "
+                f"({percent(summary.error_share.value)}). Latencies are those of answered requests; 'with failures' counts "
+                "the others as never answered."
+            ),
         )
     if counts.not_sent:
-        told = f"{counts.not_sent} of {counts.planned} planned requests were never sent. They count as misses."
+        told = (
+            f"{counts.not_sent} of {counts.planned} planned requests were never sent. They count as misses."
+        )
         yield "not sent", told
 
 
@@ -79,8 +84,10 @@ def _tokens(run: RunRecord, summary: RunSummary) -> Iterator[tuple[str, str]]:
     if chunks.tokens_per_chunk is not None and not chunks.is_gap_itl:
         yield (
             "chunks",
-            f"A chunk holds {number(chunks.tokens_per_chunk)} tokens: the time between chunks is no time per token. "
-            "'Time per token' takes that into account.",
+            (
+                f"A chunk holds {number(chunks.tokens_per_chunk)} tokens: the time between chunks is no time per token. "
+                "'Time per token' takes that into account."
+            ),
         )
     if run.cache_prompt is None:
         yield (
@@ -89,4 +96,7 @@ def _tokens(run: RunRecord, summary: RunSummary) -> Iterator[tuple[str, str]]:
         )
     elif tokens.cached_share is not None and not run.cache_prompt and tokens.cached_share > NOTABLE_SHARE:
         share = percent(tokens.cached_share)
-        yield "cached", f"{share} of the prompt tokens came from the server's cache though it was asked not to."
+        yield (
+            "cached",
+            f"{share} of the prompt tokens came from the server's cache though it was asked not to.",
+        )
