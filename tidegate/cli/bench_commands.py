@@ -1,7 +1,7 @@
 """Sub-commands of `tidegate bench`: compare, list, show and export stored or written runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -105,19 +105,21 @@ def _row(one: "Measurement", now: float) -> tuple[str, ...]:
 
     runs: list[dict[str, Any]] = one.summary.get("runs") or [one.summary]
     last = runs[-1]
-    first = last.get("ttft_planned") or last.get("ttft") or {}
-    times = "/".join(_value((first.get(share) or {}).get("value")) for share in ("p50", "p95"))
+    first: dict[str, Any] = last.get("ttft_planned") or last.get("ttft") or {}
+    times = "/".join(_value(first.get(share)) for share in ("p50", "p95"))
     service = f"{one.org}/{one.service}" if one.org and one.service else str(last.get("target") or "")
     cells = (
         one.id, ago(one.taken_at.timestamp(), now), str(one.summary.get("what") or "run"), one.label, service,
-        str(one.summary.get("word") or ""), times, _value((last.get("output_tps") or {}).get("value")),
+        str(one.summary.get("word") or ""), times, _value(last.get("output_tps")),
     )  # fmt: skip
     return tuple(escape(plain(cell, 60)) for cell in cells)
 
 
-def _value(value: Any) -> str:
+def _value(figure: Any) -> str:
+    """Of a percentile or a rate that may be missing."""
     from tidegate.benchmark.report.axes import number
 
+    value: Any = cast("dict[str, Any]", figure).get("value") if isinstance(figure, dict) else None
     return number(value) if isinstance(value, int | float) else "–"
 
 

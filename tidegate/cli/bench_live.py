@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -153,6 +153,10 @@ class CountingWire:
         finally:
             self._gathered.in_flight -= 1
 
+    async def get(self, url: str, headers: Mapping[str, str], timeout_s: float) -> Exchange:
+        """A look at a job of a queue; the job itself was counted when it was sent."""
+        return await self._wire.get(url, headers, timeout_s)
+
 
 class Screen(Protocol):
     """Where looks go."""
@@ -228,7 +232,7 @@ def line_of(look: Mapping[str, Any]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def watched(gathered: Gathered, screen: Screen):
+async def watched(gathered: Gathered, screen: Screen) -> AsyncGenerator[None]:
     """Looks at the counts while the body measures, and at how late this loop is."""
     task = asyncio.create_task(_look(gathered, screen))
     try:

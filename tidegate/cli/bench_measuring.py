@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -200,7 +200,7 @@ def _document(job: Job, what: str, runs: "list[MeasuredRun]", **more: Any) -> "B
 
 
 @contextlib.asynccontextmanager
-async def _stopping() -> AsyncIterator[asyncio.Event]:
+async def _stopping() -> AsyncGenerator[asyncio.Event]:
     """Ctrl-C and SIGTERM end it with what was measured; a second one ends it at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidegate.domain import InvalidInput, Secret
 
@@ -213,20 +213,22 @@ def _prompt(line: str, number: int, path: Path) -> str:
     if not line.lstrip().startswith("{"):
         return line.strip()
     try:
-        row = json.loads(line)
+        row: dict[str, Any] = json.loads(line)
     except (ValueError, RecursionError):
         raise bad("--prompts", f"{where}: this begins like JSON and is none.", how) from None
-    text = row.get("prompt") or row.get("input") or row.get("text")
-    if text is None and isinstance(row.get("messages"), list):
-        said = [
-            one.get("content")
-            for one in row["messages"]
-            if isinstance(one, dict) and one.get("role") == "user"
-        ]
-        text = said[0] if said else None
+    text: Any = row.get("prompt") or row.get("input") or row.get("text")
+    if text is None:
+        text = next((said for role, said in _messages(row) if role == "user"), None)
     if not isinstance(text, str) or not text.strip():
         raise bad("--prompts", f"{where}: there is no prompt in it.", how)
     return text
+
+
+def _messages(row: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    listed: Any = row.get("messages")
+    messages = cast("list[Any]", listed) if isinstance(listed, list) else []
+    held = [cast("dict[str, Any]", one) for one in messages if isinstance(one, dict)]
+    return [(one.get("role"), one.get("content")) for one in held]
 
 
 def _readable(path: Path, option: str) -> Path:

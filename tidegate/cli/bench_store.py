@@ -1,6 +1,6 @@
 """Where results of `tidegate bench` are kept and found again: the ledger, or the user's data folder without one."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -204,7 +204,7 @@ def _settings() -> "Settings":
 
 
 @contextmanager
-def _ledger(settings: "Settings") -> "Iterator[Ledger]":
+def _ledger(settings: "Settings") -> "Generator[Ledger]":
     from tidegate.ledger import Ledger
 
     with Ledger.open(settings.ledger_url) as ledger:

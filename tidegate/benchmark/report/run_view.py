@@ -1,6 +1,7 @@
 """The report of one run: verdict, honest warnings first, figures with intervals, plots, and how to repeat it."""
 
 import json
+from typing import Any, cast
 
 from tidegate.benchmark.definitions import ADJUSTED_NOTE, PERCENTILE_NOTE, definitions
 from tidegate.benchmark.figures import Distribution
@@ -153,9 +154,10 @@ def plan_text(run: RunRecord) -> str:
     """Long lists of prompts are cut: the record holds them all."""
     plan = dict(run.plan)
     for name in ("prompts", "warmup_prompts", "trace"):
-        rows = plan.get(name)
-        if isinstance(rows, list | tuple) and len(rows) > 5:
-            plan[name] = [*rows[:5], f"... {len(rows) - 5} more"]
+        rows: Any = plan.get(name)
+        if isinstance(rows, list):
+            told = cast("list[Any]", rows)
+            plan[name] = [*told[:5], f"... {len(told) - 5} more"] if len(told) > 5 else told
     return _json(plan)
 
 
