@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
 from tidegate.benchmark.bodies import body_of
+from tidegate.benchmark.honesty import ClientWatch, judge_client
 from tidegate.benchmark.measures import record_of
 from tidegate.benchmark.plan import Arm, Endpoint, LoadPlan
 from tidegate.benchmark.queue_jobs import QueueAsker, queue_times
-from tidegate.benchmark.record import Outcome, Phase, RequestRecord, RunRecord
+from tidegate.benchmark.record import ClientHonesty, Outcome, Phase, RequestRecord, RunRecord, Span
 from tidegate.benchmark.schedule import PlannedRequest, Schedule, draw_schedule
 from tidegate.benchmark.sending import OUT_OF_TIME, Asker, BlockEnd, Limits, run_block
 from tidegate.benchmark.tokens import MOST_CHARACTERS, answer_text, count_tokens, needs_counting
@@ -51,15 +53,18 @@ async def measure(
     tally = _Tally(progress, on_event, _planned(plan, schedule) * len(arms))
     books = [_Book(arm, plan, schedule, began_ns, datetime.now(UTC), tally) for arm in arms]
     async with AsyncExitStack() as stack:
+        watch = await stack.enter_async_context(ClientWatch())
         if wire is None:
-            wire = await stack.enter_async_context(open_wire(keep_alive=plan.keep_alive))
+            opened = open_wire(keep_alive=plan.keep_alive, read_lags=watch.read_lags)
+            wire = await stack.enter_async_context(opened)
         for block in schedule.blocks:
             for position in plan.arm_order(block.number, len(arms)):
                 book = books[position]
                 book.ends.append(await run_block(plan, block, book.asker(wire), book, limits))
         for book in books:
             await book.count_tokens(wire)
-    return {book.arm.name: book.run(was_stopped=limits.stop.is_set()) for book in books}
+    was_stopped = limits.stop.is_set()
+    return {book.arm.name: book.run(watch, was_stopped=was_stopped) for book in books}
 
 
 def measure_until_interrupted(
@@ -176,7 +181,7 @@ class _Book:
             counted = {"tokens": count, "token_source": "tokenize"}
             self.records[place] = self.records[place].model_copy(update=counted)
 
-    def run(self, *, was_stopped: bool) -> RunRecord:
+    def run(self, watch: ClientWatch, *, was_stopped: bool) -> RunRecord:
         windows = self._windows()
         span = (windows[0][0], windows[-1][1])
         kept = [one for one in self.records if one.start_ns is None or one.start_ns <= span[1]]
@@ -191,20 +196,36 @@ class _Book:
             window_ns=span,
             block_windows_ns=windows,
             requests=tuple(sorted(kept, key=lambda one: (one.phase, one.index))),
+            honesty=self._honesty(watch, windows),
             machine=_machine(),
             cache_prompt=self.plan.cache_prompt,
             notes=tuple(self._notes(was_stopped)),
         )
 
-    def _windows(self) -> tuple[tuple[int, int], ...]:
+    def _windows(self) -> tuple[Span, ...]:
         """Windows of the blocks from the start of the run. One that never began gets a nanosecond behind the others."""
-        windows: list[tuple[int, int]] = []
+        windows: list[Span] = []
         end = time.monotonic_ns() - self.began_ns if self.ends[0].window_ns is None else 0
         for block in self.ends:
             low, high = block.window_ns or (self.began_ns + end, self.began_ns + end + 1)
             windows.append((low - self.began_ns, high - self.began_ns))
             end = windows[-1][1]
         return tuple(windows)
+
+    def _honesty(self, watch: ClientWatch, windows: Sequence[Span]) -> ClientHonesty:
+        """What the client was like in the windows of this arm, put one behind the other for its rates."""
+        measured = [one for one in self.records if one.phase is Phase.MEASURED]
+        sends, shift = list[tuple[int, int | None]](), 0
+        for number, (start, end) in enumerate(windows):
+            sends += [
+                (one.planned_ns - start + shift, None if one.sent_ns is None else one.sent_ns - start + shift)
+                for one in measured
+                if one.block == number and one.planned_ns is not None and one.planned_ns <= end
+            ]
+            shift += end - start
+        waits = [(one.chunk_ns[0] - one.sent_ns) / 1e6 for one in measured if one.chunk_ns and one.sent_ns]
+        seen = watch.between([(start + self.began_ns, end + self.began_ns) for start, end in windows])
+        return judge_client(seen, sends, median(waits) if waits else None)
 
     def _notes(self, was_stopped: bool) -> Iterator[str]:
         unsent = sum(one.outcome is Outcome.NOT_SENT for one in self.records)

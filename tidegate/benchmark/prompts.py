@@ -35,7 +35,7 @@ def words_for_tokens(tokens: int) -> int:
 
 def made_up_prompts(words: int, count: int, generator: "np.random.Generator") -> list[str]:
     """`count` prompts of `words` words each."""
-    picks = generator.integers(len(WORDS), size=(count, words)).tolist()
+    picks: list[list[int]] = generator.integers(len(WORDS), size=(count, words)).tolist()
     return [" ".join(WORDS[pick] for pick in row) for row in picks]
 
 

@@ -190,6 +190,9 @@ class ClientHonesty(_Record):
     """Whether this client measured the server or itself. Figures of a client-bound run decide nothing."""
 
     loop_lag_p99_ms: float | None = Field(default=None, ge=0, description="How late the event loop woke.")
+    read_lag_p99_ms: float | None = Field(
+        default=None, ge=0, description="How long bytes had waited in the kernel before they were read."
+    )
     late_send_p99_ms: float | None = Field(default=None, ge=0, description="Sent minus planned.")
     late_send_max_ms: float | None = Field(default=None, ge=0)
     planned_rate: float | None = Field(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from tidegate.domain import InvalidInput
@@ -35,6 +36,7 @@ class Target:
     path: str
 
 
+@lru_cache(1024)
 def read_url(url: str) -> Target:
     """Raises InvalidInput for what is no http or https URL, or carries a password."""
     try:

@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, cast
 
-from tidegate.benchmark.pacing import NS, SLICE_S, sleep_until
+from tidegate.benchmark.pacing import NS, Pacer
 from tidegate.benchmark.plan import LoadPlan
 from tidegate.benchmark.record import Phase, RequestRecord
 from tidegate.benchmark.schedule import Block, PlannedRequest
 from tidegate.benchmark.warmup import WarmUp
 from tidegate.benchmark.wire import Exchange
 
+SLICE_S = 0.2
+"""Whoever waits for an answer looks this often whether waiting still makes sense."""
 OUT_OF_TIME = "the time of the whole run was over"
 
 
@@ -78,8 +80,14 @@ async def run_block(plan: LoadPlan, block: Block, ask: Asker, ledger: Ledger, li
         await asyncio.wait({work, stopped})
     if not work.cancelled() and (error := work.exception()) is not None:
         # A wrong address or header is wrong in every request: one error says it.
-        raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+        raise _first_of(error)
     return sender.end()
+
+
+def _first_of(error: BaseException) -> BaseException:
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 class _Sender:
@@ -133,23 +141,27 @@ class _Sender:
         return request
 
     async def open_loop(self) -> None:
-        async with asyncio.TaskGroup() as requests:
-            anchor_ns = await self._warm_up_openly(requests)
+        async with Pacer() as pacer, asyncio.TaskGroup() as requests:
+            anchor_ns = await self._warm_up_openly(pacer, requests)
             if self._limits.is_over:
                 self._skip(iter(self._block.measured), None)
                 return
             self._began_ns = anchor_ns
-            unsent = await self._send_on_schedule(requests, anchor_ns)
+            unsent = await self._send_on_schedule(pacer, requests, anchor_ns)
             self._skip(unsent, anchor_ns)
-            await sleep_until(self._window_end_ns(anchor_ns), lambda: self._limits.is_over)
+            await self._is_time(pacer, self._window_end_ns(anchor_ns))
 
-    async def _warm_up_openly(self, requests: asyncio.TaskGroup) -> int:
+    async def _is_time(self, pacer: Pacer, due_ns: int) -> bool:
+        """Wait for a moment; False when the run is over before it."""
+        await pacer.until(min(due_ns, self._limits.deadline_ns))
+        return not self._limits.is_over
+
+    async def _warm_up_openly(self, pacer: Pacer, requests: asyncio.TaskGroup) -> int:
         """Send at the planned rate until the server is warm; the moment at which measured requests go on."""
         start_ns = time.monotonic_ns()
         for request in self._block.warmup:
             body, due_ns = self._asker.prepare(request), start_ns + (request.at_ns or 0)
-            in_time = await sleep_until(due_ns, lambda: self._limits.is_over)
-            if not in_time or self._is_warm():
+            if not await self._is_time(pacer, due_ns) or self._is_warm():
                 return time.monotonic_ns()
             requests.create_task(self._send(request, body, due_ns))
         while not self._is_warm():
@@ -157,13 +169,13 @@ class _Sender:
         return time.monotonic_ns()
 
     async def _send_on_schedule(
-        self, requests: asyncio.TaskGroup, anchor_ns: int
+        self, pacer: Pacer, requests: asyncio.TaskGroup, anchor_ns: int
     ) -> Iterator[PlannedRequest]:
         """Send every request when it is due; what is returned could not be sent."""
         measured = iter(self._block.measured)
         for request in measured:
             body, due_ns = self._asker.prepare(request), anchor_ns + (request.at_ns or 0)
-            in_time = await sleep_until(due_ns, lambda: self._limits.is_over)
+            in_time = await self._is_time(pacer, due_ns)
             if not in_time or not await self._has_room(self._window_end_ns(anchor_ns)):
                 return chain([request], measured)
             requests.create_task(self._send(request, body, due_ns))
@@ -199,10 +211,9 @@ class _Sender:
         if request.phase is Phase.WARMUP:
             chunks, sent = record.chunk_ns, record.sent_ns
             self._warmup.tell((chunks[0] - sent) / 1e6 if chunks and sent is not None else None)
-        else:
-            self._last_ns = max(
-                self._last_ns, done.ended_ns if self._block.window_ns is None else done.sent_ns
-            )
+        elif planned_ns is None:
+            latest_ns = done.ended_ns if self._block.window_ns is None else done.sent_ns
+            self._last_ns = max(self._last_ns, latest_ns)
 
     def _skip(self, requests: Iterator[PlannedRequest], anchor_ns: int | None) -> None:
         """Record what was planned and not sent. After a stop by a person, what was to come is not planned any more."""

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -31,6 +30,7 @@ OUTPUT_LENGTHS = (
 PROMPTS = ("prompt", "text_input", "text")
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_TOKENS = 1_000_000
+MOST_TIME = 1e15
 MAX_SPAN_S = 7 * 86_400
 
 
@@ -164,14 +164,16 @@ def _time_of(row: dict[str, Any], name: str, number: int) -> tuple[float, Unit |
         ("timestamp_ms", "ms"),
         *((key, None) for key in NEUTRAL_TIMES),
     )
-    key, unit = next(((key, unit) for key, unit in units if key in row), ("", None))
-    if not key:
+    found = next((one for one in units if one[0] in row), None)
+    if found is None:
         raise _wrong(name, number, "it has no time", "Give timestamp, timestamp_s or timestamp_ms.")
+    key, unit = found
     value = row[key]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _wrong(name, number, f"its {key} {value!r} is not a number", "Give seconds or milliseconds.")
-    if abs(value) > 1e15:
-        raise _wrong(name, number, f"its {key} {value!r} is out of range", "Give seconds or milliseconds.")
+    # Also for NaN, of which every comparison is false.
+    if not abs(value) <= MOST_TIME:
+        raise _wrong(name, number, f"its {key} is out of range", "Give seconds or milliseconds.")
     return value, unit
 
 
@@ -208,7 +210,7 @@ def _hashes_of(row: dict[str, Any], name: str, number: int) -> tuple[int, ...]:
     hashes = row.get("hash_ids")
     if hashes is None:
         return ()
-    items = cast("list[Any]", hashes) if isinstance(hashes, list) else [None]
+    items: list[Any] = cast("list[Any]", hashes) if isinstance(hashes, list) else [None]
     if not all(type(item) is int and 0 <= item < 2**63 for item in items):
         raise _wrong(name, number, "its hash_ids are not a list of whole numbers", "Leave them out.")
     return tuple(items)

@@ -70,7 +70,6 @@ class _SocketWire:
     def __init__(self, keep_alive: bool, connections: int | None, read_lags: ReadLags | None):
         self._keep_alive, self._read_lags = keep_alive, read_lags
         self._limit = asyncio.Semaphore(connections) if connections else None
-        self._targets: dict[str, Target] = {}
         self._pools: dict[tuple[bool, str, int], _Pool] = {}
 
     async def __aenter__(self) -> Self:
@@ -92,19 +91,23 @@ class _SocketWire:
         timeout_s: float,
         planned_ns: int | None = None,
     ) -> Exchange:
-        target = self._targets.get(url)
-        if target is None:
-            target = self._targets[url] = read_url(url)
-        result = Exchange(planned_ns, sent_ns=time.monotonic_ns())
-        request = request_bytes("POST", target, headers, body, keep_alive=self._keep_alive)
-        return await self._exchange(target, result, request, timeout_s)
+        return await self._exchange("POST", url, headers, body, timeout_s, planned_ns)
 
     async def get(self, url: str, headers: Mapping[str, str], timeout_s: float) -> Exchange:
-        target, result = read_url(url), Exchange(sent_ns=time.monotonic_ns())
-        request = request_bytes("GET", target, headers, b"", keep_alive=self._keep_alive)
-        return await self._exchange(target, result, request, timeout_s)
+        return await self._exchange("GET", url, headers, b"", timeout_s, None)
 
-    async def _exchange(self, target: Target, result: Exchange, request: bytes, timeout_s: float) -> Exchange:
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        planned_ns: int | None,
+    ) -> Exchange:
+        target = read_url(url)
+        result = Exchange(planned_ns, sent_ns=time.monotonic_ns())
+        request = request_bytes(method, target, headers, body, keep_alive=self._keep_alive)
         if self._limit is None:
             await self._send(target, result, request, timeout_s)
         else:

@@ -15,7 +15,9 @@ CLOSED = LoadPlan(prompts=("a",), requests=30, blocks=1, warmup_requests=1)
 SECOND = 10**9
 
 
-def run(mode: str, ttft_s: float, *, each_s: float, count: int = 100, planned_every_s: float = 0.01) -> RunRecord:
+def run(
+    mode: str, ttft_s: float, *, each_s: float, count: int = 100, planned_every_s: float = 0.01
+) -> RunRecord:
     """A window of one second in which an answer ends every `each_s`."""
     requests = tuple(
         RequestRecord(
@@ -28,7 +30,9 @@ def run(mode: str, ttft_s: float, *, each_s: float, count: int = 100, planned_ev
         )
         for index in range(count)
     )
-    return RunRecord(id="r", created_at=datetime.now(UTC), mode=mode, window_ns=(0, SECOND), requests=requests)
+    return RunRecord(
+        id="r", created_at=datetime.now(UTC), mode=mode, window_ns=(0, SECOND), requests=requests
+    )
 
 
 def judged(mode: str, ttft_s: float, each_s: float, before: list[Level] | None = None) -> Level:
