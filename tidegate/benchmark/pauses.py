@@ -6,14 +6,14 @@ reading path makes reference cycles, so a run can do without; young objects are 
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 NEVER = 2**31 - 1
 
 
 @contextmanager
-def no_long_pauses() -> Iterator[None]:
+def no_long_pauses() -> Generator[None]:
     """No full collection of this process until the end; what exists now is set aside and not walked at all."""
     before = gc.get_threshold()
     gc.collect()
