@@ -64,20 +64,21 @@ async def _measured(job: Job, screen: Screen) -> "BenchmarkReport":
 
 async def _single(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark import measure
-    from tidegate.benchmark.report.document import BenchmarkReport
 
     _expect(gathered, job.plan, 1)
     arm = job.target.arm(job.label or "run")
     runs = await measure(
         [arm], job.plan, gathered.progress, on_event=gathered.take, stop=stop, wrap=gathered.counting
     )
+    # Not earlier: what reports need is not to take the load's memory, or its time.
+    from tidegate.benchmark.report.document import BenchmarkReport
+
     run = _named(runs[arm.name], job.label)
     return BenchmarkReport.of_run(run, job.slo, job.wanted_share)
 
 
 async def _pair(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark import measure
-    from tidegate.benchmark.compare import compare_runs
 
     assert job.against is not None, "asked for by the caller"
     names = ("base", job.label if job.label and job.label != "base" else "candidate")
@@ -86,6 +87,8 @@ async def _pair(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchmark
     runs = await measure(
         arms, job.plan, gathered.progress, on_event=gathered.take, stop=stop, wrap=gathered.counting
     )
+    from tidegate.benchmark.compare import compare_runs
+
     base, candidate = (runs[name] for name in names)
     comparison = compare_runs(base, candidate, job.limits)
     return _document(job, "pair", [_told(base, job), _told(candidate, job)], comparison=comparison)
@@ -111,6 +114,7 @@ async def _search(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchma
     from tidegate.benchmark.levels import find_highest
     from tidegate.benchmark.report.document import SearchLevel, SearchResult
     from tidegate.benchmark.search import Probe, SearchPlan
+    from tidegate.domain import Transient
 
     slo = job.slo
     assert slo is not None, "checked with the options"
@@ -145,6 +149,11 @@ async def _search(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchma
         stop=stop,
         wrap=gathered.counting,
     )
+    if not runs:
+        raise Transient(
+            f"The search ended before a load was judged: {found.why}.",
+            remedy="Use a quieter or a faster machine, or let it run for longer.",
+        )
     levels = tuple(
         SearchLevel(
             load=one.level,
