@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,10 @@ Progress = Callable[[int, int], None]
 """Called with measured requests done and planned, over all arms; planned is 0 where only the clock knows."""
 OnEvent = Callable[[RequestRecord], None]
 """Called for every request that has ended, warm-up included, as soon as it has."""
+WrapWire = Callable[[Wire], Wire]
+"""Puts something between the load and the wire that counts what is sent. It must cost no more than that."""
+OTHER_FILES = 256
+"""Files that a process may have open beside the connections of its load."""
 INCOMPLETE = "incomplete"
 """A note that begins with this word: the run was stopped or cut off before its plan was done."""
 
@@ -41,6 +46,7 @@ async def measure(
     *,
     on_event: OnEvent | None = None,
     stop: asyncio.Event | None = None,
+    wrap: WrapWire | None = None,
 ) -> dict[str, RunRecord]:
     """Measure the arms side by side and return a run for each by name.
 
@@ -49,20 +55,24 @@ async def measure(
     exceptions. When `stop` is set the run ends at once and holds what was measured until then.
     """
     schedule = draw_schedule(plan)
+    _make_room(plan.most_in_flight if plan.mode.is_open else plan.concurrency)
     began_ns = time.monotonic_ns()
     limits = Limits(began_ns + round(plan.limit_s * 1e9), stop or asyncio.Event())
     tally = _Tally(progress, on_event, _planned(plan, schedule) * len(arms))
-    books = [_Book(arm, plan, schedule, began_ns, datetime.now(UTC), tally) for arm in arms]
+    # One time for all: by it a comparison knows that they were taken side by side.
+    created_at = datetime.now(UTC)
+    books = [_Book(arm, plan, schedule, began_ns, created_at, tally) for arm in arms]
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(ClientWatch())
         if wire is None:
             opened = open_wire(keep_alive=plan.keep_alive, read_lags=watch.read_lags)
             wire = await stack.enter_async_context(opened)
+        asked = wire if wrap is None else wrap(wire)
         for block in schedule.blocks:
             for position in plan.arm_order(block.number, len(arms)):
                 book = books[position]
                 with no_long_pauses():
-                    book.ends.append(await run_block(plan, block, book.asker(wire), book, limits))
+                    book.ends.append(await run_block(plan, block, book.asker(asked), book, limits))
         for book in books:
             await book.count_tokens(wire)
     was_stopped = limits.stop.is_set()
@@ -93,6 +103,15 @@ def measure_until_interrupted(
             loop.remove_signal_handler(signal.SIGINT)
 
     return asyncio.run(run())
+
+
+def _make_room(connections: int) -> None:
+    """Let this process open that many sockets: the usual limit is 1024, and behind it requests fail here, not there."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _planned(plan: LoadPlan, schedule: Schedule) -> int:

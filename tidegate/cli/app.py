@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from tidegate.cli import (
     agents,
+    bench,
     comparing,
     diagnosis,
     inspecting,
@@ -74,6 +75,7 @@ for command in (
 ):
     app.command()(command)
 app.command("registry-check")(registry_checking.registry_check)
+app.add_typer(bench.app, name="bench")
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
