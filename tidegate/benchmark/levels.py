@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from tidegate.benchmark.goodput import Slo, attainment
-from tidegate.benchmark.load import OnEvent, measure
+from tidegate.benchmark.load import OnEvent, WrapWire, measure
 from tidegate.benchmark.plan import Arm, LoadPlan
 from tidegate.benchmark.record import RunRecord
 from tidegate.benchmark.search import HighestLoad, LevelSearch, Probe, SearchPlan
@@ -54,11 +54,14 @@ async def sweep(
     wire: Wire | None = None,
     on_event: OnEvent | None = None,
     stop: asyncio.Event | None = None,
+    wrap: WrapWire | None = None,
 ) -> AsyncIterator[Level]:
     """Measure rising levels, and end behind the first one that the server does not keep up with."""
     done: list[Level] = []
     for number, level in enumerate(sorted(levels)):
-        runs = await measure([arm], at_level(plan, level, number), wire=wire, on_event=on_event, stop=stop)
+        runs = await measure(
+            [arm], at_level(plan, level, number), wire=wire, on_event=on_event, stop=stop, wrap=wrap
+        )
         done.append(judged_level(level, runs[arm.name], done))
         yield done[-1]
         if done[-1].overload or (stop is not None and stop.is_set()):
@@ -115,6 +118,7 @@ async def find_highest(
     on_probe: Callable[[Probe, RunRecord], None] | None = None,
     stop: asyncio.Event | None = None,
     trusts_client: bool = False,
+    wrap: WrapWire | None = None,
 ) -> HighestLoad:
     """Search with real load; from `limit_s` on no probe begins. `count_good` is mostly `good_under(slo)`.
 
@@ -126,7 +130,9 @@ async def find_highest(
         if time.monotonic() >= until:
             search.end(f"{limit_s:g} s were over")
             break
-        runs = await measure([arm], at_level(plan, level, number), wire=wire, on_event=on_event, stop=stop)
+        runs = await measure(
+            [arm], at_level(plan, level, number), wire=wire, on_event=on_event, stop=stop, wrap=wrap
+        )
         number += 1
         run = runs[arm.name]
         if stop is not None and stop.is_set():

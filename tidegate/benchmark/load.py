@@ -30,6 +30,8 @@ Progress = Callable[[int, int], None]
 """Called with measured requests done and planned, over all arms; planned is 0 where only the clock knows."""
 OnEvent = Callable[[RequestRecord], None]
 """Called for every request that has ended, warm-up included, as soon as it has."""
+WrapWire = Callable[[Wire], Wire]
+"""Puts something between the load and the wire that counts what is sent. It must cost no more than that."""
 OTHER_FILES = 256
 """Files that a process may have open beside the connections of its load."""
 INCOMPLETE = "incomplete"
@@ -44,6 +46,7 @@ async def measure(
     *,
     on_event: OnEvent | None = None,
     stop: asyncio.Event | None = None,
+    wrap: WrapWire | None = None,
 ) -> dict[str, RunRecord]:
     """Measure the arms side by side and return a run for each by name.
 
@@ -56,17 +59,20 @@ async def measure(
     began_ns = time.monotonic_ns()
     limits = Limits(began_ns + round(plan.limit_s * 1e9), stop or asyncio.Event())
     tally = _Tally(progress, on_event, _planned(plan, schedule) * len(arms))
-    books = [_Book(arm, plan, schedule, began_ns, datetime.now(UTC), tally) for arm in arms]
+    # One time for all: by it a comparison knows that they were taken side by side.
+    created_at = datetime.now(UTC)
+    books = [_Book(arm, plan, schedule, began_ns, created_at, tally) for arm in arms]
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(ClientWatch())
         if wire is None:
             opened = open_wire(keep_alive=plan.keep_alive, read_lags=watch.read_lags)
             wire = await stack.enter_async_context(opened)
+        asked = wire if wrap is None else wrap(wire)
         for block in schedule.blocks:
             for position in plan.arm_order(block.number, len(arms)):
                 book = books[position]
                 with no_long_pauses():
-                    book.ends.append(await run_block(plan, block, book.asker(wire), book, limits))
+                    book.ends.append(await run_block(plan, block, book.asker(asked), book, limits))
         for book in books:
             await book.count_tokens(wire)
     was_stopped = limits.stop.is_set()

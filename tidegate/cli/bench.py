@@ -212,7 +212,7 @@ def _job(given: dict[str, Any]) -> tuple["Job", Any]:
     from tidegate.cli import bench_options as options
     from tidegate.cli.bench_limits import read_limits
     from tidegate.cli.bench_measuring import Job
-    from tidegate.cli.bench_plan import make_plan, plan_like
+    from tidegate.cli.bench_plan import for_server, make_plan, plan_like
     from tidegate.cli.bench_store import find_run
     from tidegate.cli.bench_target import find_target
 
@@ -242,10 +242,12 @@ def _job(given: dict[str, Any]) -> tuple["Job", Any]:
     other = None
     if given["against"]:
         other = find_target(given["against"], access, given["model"], option="--against")
+    plan = plan_like(base) if base else make_plan(load, asked, has_two=other is not None)
     target, owner = _introduced(target, is_queue=is_queue)
     if other is not None:
         other, _ = _introduced(other, is_queue=is_queue)
-    plan = plan_like(base) if base else make_plan(load, asked, owner, has_two=other is not None)
+    if base is None:
+        plan = for_server(plan, asked, owner)
     label = given["label"] or ""
     return Job(target, plan, load, label, other, slo, wanted, limits), base
 

@@ -71,6 +71,10 @@ class Gathered:
                 self.token_ms.append((chunks[-1] - chunks[0]) / MS / (request.tokens - 1))
         self.tokens.append((now, request.tokens or 0))
 
+    def counting(self, wire: Wire) -> "CountingWire":
+        """For `measure`: requests are counted as they are sent."""
+        return CountingWire(wire, self)
+
     def progress(self, done: int, planned: int) -> None:
         """As `measure` tells it; 0 where only the clock knows."""
         self.planned = planned

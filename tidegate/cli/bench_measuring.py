@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tidegate.benchmark.wire import Wire, open_wire
-from tidegate.cli.bench_live import CountingWire, Gathered, Screen, watched
+from tidegate.cli.bench_live import Gathered, Screen, watched
 from tidegate.cli.bench_options import Load
 from tidegate.cli.bench_target import Target
 
@@ -53,60 +52,69 @@ def measure_job(job: Job, screen: Screen) -> "BenchmarkReport":
 
 async def _measured(job: Job, screen: Screen) -> "BenchmarkReport":
     gathered = Gathered(title=job.label or job.target.base_url)
-    counting = CountingWire(open_wire(keep_alive=job.plan.keep_alive), gathered)
-    async with _stopping() as stop, counting as wire, watched(gathered, screen):
+    async with _stopping() as stop, watched(gathered, screen):
         if job.against is not None:
-            return await _pair(job, gathered, wire, stop)
+            return await _pair(job, gathered, stop)
         if job.load.is_search:
-            return await _search(job, gathered, wire, stop)
+            return await _search(job, gathered, stop)
         if job.load.levels:
-            return await _sweep(job, gathered, wire, stop)
-        return await _single(job, gathered, wire, stop)
+            return await _sweep(job, gathered, stop)
+        return await _single(job, gathered, stop)
 
 
-async def _single(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
+async def _single(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark import measure
-    from tidegate.benchmark.report.document import BenchmarkReport
 
     _expect(gathered, job.plan, 1)
     arm = job.target.arm(job.label or "run")
-    runs = await measure([arm], job.plan, gathered.progress, wire, on_event=gathered.take, stop=stop)
+    runs = await measure(
+        [arm], job.plan, gathered.progress, on_event=gathered.take, stop=stop, wrap=gathered.counting
+    )
+    # Not earlier: what reports need is not to take the load's memory, or its time.
+    from tidegate.benchmark.report.document import BenchmarkReport
+
     run = _named(runs[arm.name], job.label)
     return BenchmarkReport.of_run(run, job.slo, job.wanted_share)
 
 
-async def _pair(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
+async def _pair(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark import measure
-    from tidegate.benchmark.compare import compare_runs
 
     assert job.against is not None, "asked for by the caller"
     names = ("base", job.label if job.label and job.label != "base" else "candidate")
     arms = [job.against.arm(names[0]), job.target.arm(names[1])]
     _expect(gathered, job.plan, 2)
-    runs = await measure(arms, job.plan, gathered.progress, wire, on_event=gathered.take, stop=stop)
+    runs = await measure(
+        arms, job.plan, gathered.progress, on_event=gathered.take, stop=stop, wrap=gathered.counting
+    )
+    from tidegate.benchmark.compare import compare_runs
+
     base, candidate = (runs[name] for name in names)
     comparison = compare_runs(base, candidate, job.limits)
     return _document(job, "pair", [_told(base, job), _told(candidate, job)], comparison=comparison)
 
 
-async def _sweep(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
+async def _sweep(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark.levels import sweep
 
     arm = job.target.arm(job.label or "run")
     found: list[MeasuredRun] = []
     gathered.stage = f"{job.load.levels[0]:g} {job.unit}"
-    async for level in sweep(arm, job.plan, job.load.levels, wire=wire, on_event=gathered.take, stop=stop):
+    async for level in sweep(
+        arm, job.plan, job.load.levels, on_event=gathered.take, stop=stop, wrap=gathered.counting
+    ):
         found.append(_told(level.run, job, load=level.level, overload=level.overload))
         after = [one for one in job.load.levels if one > level.level]
         gathered.begin_again(f"{after[0]:g} {job.unit}" if after else "done")
     return _document(job, "sweep", found, load_unit=job.unit)
 
 
-async def _search(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event) -> "BenchmarkReport":
+async def _search(job: Job, gathered: Gathered, stop: asyncio.Event) -> "BenchmarkReport":
     from tidegate.benchmark.goodput import attainment
     from tidegate.benchmark.levels import find_highest
     from tidegate.benchmark.report.document import SearchLevel, SearchResult
     from tidegate.benchmark.search import Probe, SearchPlan
+    from tidegate.domain import Transient
 
     slo = job.slo
     assert slo is not None, "checked with the options"
@@ -136,11 +144,16 @@ async def _search(job: Job, gathered: Gathered, wire: Wire, stop: asyncio.Event)
         job.plan,
         search_plan,
         count_good,
-        wire=wire,
         on_event=gathered.take,
         on_probe=on_probe,
         stop=stop,
+        wrap=gathered.counting,
     )
+    if not runs:
+        raise Transient(
+            f"The search ended before a load was judged: {found.why}.",
+            remedy="Use a quieter or a faster machine, or let it run for longer.",
+        )
     levels = tuple(
         SearchLevel(
             load=one.level,

@@ -29,7 +29,7 @@ def picture(look: Mapping[str, Any]) -> RenderableType:
         f"[bold]{escape(look['title'])}[/bold]  {escape(look['stage'])}  [dim]{look['elapsed_s']:.0f} s{left}[/dim]"
     )
     counts = Table.grid(padding=(0, 3, 0, 0))
-    planned = str(look["planned"]) if look["planned"] else "as many as fit"
+    planned = str(look["planned"] or "–")
     failed = f"[red]{look['failed']}[/red]" if look["failed"] else "0"
     counts.add_row(
         f"[dim]planned[/dim] {planned}",
@@ -45,13 +45,13 @@ def picture(look: Mapping[str, Any]) -> RenderableType:
         f"[dim]per token[/dim] {_times(look['token_ms'])}",
         f"[dim]output[/dim] {look['tokens_per_s']:.0f} tokens/s",
     )
-    parts: list[RenderableType] = [head]
+    bar = Table.grid()
     if look["planned"]:
-        parts.append(ProgressBar(total=look["planned"], completed=done, width=60))
+        bar.add_row(ProgressBar(total=look["planned"], completed=done, width=60))
     elif look["left_s"] is not None and look["elapsed_s"] > 0:
         whole = look["elapsed_s"] + look["left_s"]
-        parts.append(ProgressBar(total=whole, completed=look["elapsed_s"], width=60))
-    return Group(*parts, counts, times, _honesty(look))
+        bar.add_row(ProgressBar(total=whole, completed=look["elapsed_s"], width=60))
+    return Group(head, bar, counts, times, _honesty(look))
 
 
 def _times(values: Iterable[float | None]) -> str:

@@ -40,8 +40,11 @@ class Asked:
     timeout_s: float = DEFAULT_TIMEOUT_S
 
 
-def make_plan(load: Load, asked: Asked, owner: str = "", *, has_two: bool = False) -> "LoadPlan":
-    """`owner` is who the server says made its model: it tells which fields beyond OpenAI's it knows."""
+def make_plan(load: Load, asked: Asked, *, has_two: bool = False) -> "LoadPlan":
+    """Everything but what depends on the server (`for_server`).
+
+    Raises: InvalidInput for options that make no plan.
+    """
     from tidegate.benchmark import LoadPlan
     from tidegate.benchmark.arrivals import Mode
     from tidegate.benchmark.plan import Endpoint
@@ -69,10 +72,14 @@ def make_plan(load: Load, asked: Asked, owner: str = "", *, has_two: bool = Fals
         request_timeout_s=asked.timeout_s,
         endpoint=endpoint,
         stream=not (asked.is_plain or asked.is_queue),
-        ignore_eos=owner in KNOWS_IGNORE_EOS if asked.ignore_eos is None else asked.ignore_eos,
-        cache_prompt=_cache_prompt(asked, owner),
         **_warmup(load, blocks),
     )
+
+
+def for_server(plan: "LoadPlan", asked: Asked, owner: str) -> "LoadPlan":
+    """`owner` is who the server says made its model: it tells which fields beyond OpenAI's it knows."""
+    ignore_eos = owner in KNOWS_IGNORE_EOS if asked.ignore_eos is None else asked.ignore_eos
+    return replace(plan, ignore_eos=ignore_eos, cache_prompt=_cache_prompt(asked, owner))
 
 
 def plan_like(run: "RunRecord", timeout_s: float | None = None) -> "LoadPlan":

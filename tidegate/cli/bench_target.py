@@ -9,10 +9,10 @@ from tidegate.domain import InvalidInput, Refused, Secret, ServiceRef, Transient
 
 if TYPE_CHECKING:
     from tidegate.benchmark import Arm
+    from tidegate.benchmark.exchange import Exchange
 
 KNOWN_ENDINGS = ("/chat/completions", "/completions", "/run", "/runsync")
 ASK_TIMEOUT_S = 5.0
-MAX_REPLY_BYTES = 1024**2
 
 
 @dataclass(frozen=True)
@@ -114,34 +114,34 @@ def ask_models(target: Target) -> list[Offered]:
 
     Raises: Transient when nothing answers, Refused for a key that is not taken.
     """
-    import httpx
+    import asyncio
 
     headers = dict(target.headers)
     if target.key.reveal():
         headers["authorization"] = f"Bearer {target.key.reveal()}"
-    try:
-        with (
-            httpx.Client(timeout=ASK_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
-            client.stream("GET", f"{target.base_url}/models", headers=headers) as reply,
-        ):
-            status, body = reply.status_code, b""
-            for piece in reply.iter_bytes():
-                body += piece
-                if len(body) > MAX_REPLY_BYTES:
-                    break
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    reply = asyncio.run(_get(f"{target.base_url}/models", headers))
+    if reply.error and reply.status is None:
         raise Transient(
-            f"{target.base_url} cannot be reached: {type(error).__name__}.",
+            f"{target.base_url} cannot be reached: {reply.error[:200]}.",
             remedy="Check that the server runs and that host, port and scheme are right.",
             field="URL",
-        ) from None
+        )
+    status = reply.status
     if status in (401, 403):
         raise Refused(
             f"{target.base_url} does not take this key (HTTP {status}).",
             remedy="Give the right one with --key-env NAME or --key-file FILE.",
             field="--key-env",
         )
-    return _offered(body) if status == 200 else []
+    return _offered(reply.body) if status == 200 else []
+
+
+async def _get(url: str, headers: Mapping[str, str]) -> "Exchange":
+    """By the reader that measures: what it cannot talk to is told before a load is made."""
+    from tidegate.benchmark.wire import open_wire
+
+    async with open_wire(keep_alive=False) as wire:
+        return await wire.get(url, headers, ASK_TIMEOUT_S)
 
 
 def _offered(body: bytes) -> list[Offered]:

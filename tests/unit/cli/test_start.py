@@ -21,7 +21,14 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["release", "--help"], ["models", "register", "-h"], ["--version"], ["no-such-command"]],
+    [
+        ["--help"],
+        ["release", "--help"],
+        ["models", "register", "-h"],
+        ["bench", "--help"],
+        ["--version"],
+        ["no-such-command"],
+    ],
 )
 def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]):
     done = subprocess.run(

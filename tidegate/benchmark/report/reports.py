@@ -25,8 +25,17 @@ def view_of(report: BenchmarkReport) -> View:
 
 
 def knee_of_report(report: BenchmarkReport) -> tuple[float | None, str]:
-    """Where more load begins to bring little but waiting, and the sentence that says so."""
-    return None, ""
+    """Where more load begins to bring little but waiting, and the sentence that says so.
+
+    Of levels that were measured more than once the last counts; fewer than three say nothing.
+    """
+    from tidegate.benchmark.knee import FEWEST_STEPS, find_knee, step_of
+
+    levels = {one.load: one.run for one in report.runs if one.load}
+    if report.what != "sweep" or len(levels) < FEWEST_STEPS:
+        return None, ""
+    found = find_knee([step_of(run, load, report.slo) for load, run in levels.items()])
+    return found.offered, f"{found.summary[:1].upper()}{found.summary[1:]}."
 
 
 def summary_of(report: BenchmarkReport) -> dict[str, Any]:

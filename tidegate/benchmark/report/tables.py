@@ -124,6 +124,7 @@ def honesty_table(summary: RunSummary) -> Table | None:
         return None
     rows: Sequence[tuple[str, str]] = (
         ("Event loop woke late, p99", _ms(one.loop_lag_p99_ms)),
+        ("Bytes waited to be read, p99", _ms(one.read_lag_p99_ms)),
         ("Requests sent late, p99", _ms(one.late_send_p99_ms)),
         ("Requests sent late, most", _ms(one.late_send_max_ms)),
         ("Requests per second, planned", number(one.planned_rate)),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tidegate.benchmark.record import RunRecord
 from tidegate.benchmark.report.axes import number, percent
+from tidegate.benchmark.saturation import saturation_of
 from tidegate.benchmark.summary import RunSummary
 from tidegate.domain.plain import plural
 
@@ -40,6 +41,14 @@ def _warnings(run: RunRecord, summary: RunSummary) -> Iterator[tuple[str, str]]:
         )
     if summary.honesty is None:
         yield "unwatched", "This client did not watch itself, so nobody knows how late it was."
+    if saturation_of(run).verdict == "growing":
+        yield (
+            "growing",
+            (
+                "More requests came than were answered, for as long as the run lasted: latencies say how long it lasted, not "
+                "how fast the server is. Ask for less load, or sweep."
+            ),
+        )
     yield from _losses(summary)
     if summary.requests.planned < FEW:
         told = plural(summary.requests.planned, "request")
