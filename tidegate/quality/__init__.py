@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from tidegate.quality.ask import EndpointAsker
     from tidegate.quality.bank import STANDARD_BANK, Bank, Question, read_bank
     from tidegate.quality.judge import QUALITY_CHECKS, judge_quality
-    from tidegate.quality.results import Answer, BankResult, QuestionResult, TopicScore
+    from tidegate.quality.results import (
+        Answer,
+        BankResult,
+        QuestionResult,
+        Repeat,
+        TokenLogprob,
+        ToolCall,
+        TopicScore,
+    )
     from tidegate.quality.run import run_bank
     from tidegate.quality.scorers import SCORERS, is_right
 
@@ -25,6 +33,9 @@ __all__ = [
     "EndpointAsker",
     "Question",
     "QuestionResult",
+    "Repeat",
+    "TokenLogprob",
+    "ToolCall",
     "TopicScore",
     "is_right",
     "judge_quality",
@@ -36,7 +47,7 @@ _HOMES = {
     "ask": ("EndpointAsker",),
     "bank": ("STANDARD_BANK", "Bank", "Question", "read_bank"),
     "judge": ("QUALITY_CHECKS", "judge_quality"),
-    "results": ("Answer", "BankResult", "QuestionResult", "TopicScore"),
+    "results": ("Answer", "BankResult", "QuestionResult", "Repeat", "TokenLogprob", "ToolCall", "TopicScore"),
     "run": ("run_bank",),
     "scorers": ("SCORERS", "is_right"),
 }
