@@ -32,6 +32,7 @@ class Answer(_Value):
 
     text: str = ""
     model: str | None = Field(default=None, description="Digest that the reply names.")
+    engine: str | None = Field(default=None, description="Build of the engine, where the reply names it.")
     error: str = ""
     elapsed_ms: float = 0.0
     finish: str | None = Field(
