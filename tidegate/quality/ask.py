@@ -8,7 +8,7 @@ is its answer, and asking until it says something nicer would measure something 
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from tidegate.domain import Secret
-from tidegate.quality.bank import Question
+from tidegate.quality.question import Question
 from tidegate.quality.reply import read_reply
 from tidegate.quality.results import Answer
-from tidegate.quality.source import Served
+from tidegate.quality.source import OnAnswer, Served, ask_side_by_side
 from tidegate.quality.wording import body_of
 
 ATTEMPTS = 3
@@ -111,6 +111,12 @@ class EndpointAsker:
     def __call__(self, question: Question) -> Answer:
         """Ask once. It returns, with an error at worst, and does not raise."""
         return self._ask(body_of(question, self._model, self._parameters))
+
+    def ask_all(
+        self, questions: Sequence[Question], on_answer: OnAnswer, *, concurrency: int, deadline: float
+    ) -> None:
+        """Ask each once, so many at a time."""
+        ask_side_by_side(self, questions, on_answer, concurrency=concurrency, deadline=deadline)
 
     def _ask(self, body: dict[str, Any]) -> Answer:
         answer = Answer(error="not asked")
