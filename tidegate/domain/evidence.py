@@ -2,9 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+WhenNotJudged = Literal["hold", "fail", "pass"]
+"""What a gate does that could not decide within its budget. `hold` keeps the live model and asks a person."""
+WHEN_NOT_JUDGED = (
+    "When the samples of the whole budget do not decide: `hold` keeps the live model and asks a person, `fail` "
+    "ends the release, `pass` lets it through. Evidence that is missing never passes, whatever stands here."
+)
 
 
 class Verdict(StrEnum):
