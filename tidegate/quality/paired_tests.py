@@ -30,6 +30,8 @@ from tidegate.statistics import (
 FEWEST_DIFFERING = 10
 """Fewer graded differences than this are near to right/wrong ones, for which t and BCa err."""
 
+MOST_STEPS = 500
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -75,7 +77,7 @@ def by_counts(pairs: Pairs, rules: Rules) -> Tested:
     if (z := tango_z(losses, wins, complete, rules.margin)) < 0:
         factors.append((_z(rules.alpha) / z) ** 2)
     if losses > wins:
-        factors.append(_z(rules.fail_rate) ** 2 * (losses + wins) / (losses - wins) ** 2)
+        factors.append(_factor_of_counts(losses, wins, rules.fail_rate))
     return Tested(
         "Tango's test and exact McNemar",
         shows_non_inferiority(losses, wins, complete, rules.margin, rules.alpha),
@@ -87,6 +89,16 @@ def by_counts(pairs: Pairs, rules: Rules) -> Tested:
         min(factors),
         complete,
     )
+
+
+def _factor_of_counts(losses: int, wins: int, alpha: float) -> float:
+    """So many times these answers until exact McNemar says "worse"; from the normal approximation upward."""
+    rough = _z(alpha) ** 2 * (losses + wins) / (losses - wins) ** 2
+    first = max(losses, math.floor(losses * rough))
+    for more_losses in range(first, first + MOST_STEPS):
+        if mcnemar_exact(more_losses, round(more_losses * wins / losses)) <= alpha:
+            return more_losses / losses
+    return math.inf
 
 
 def by_means(pairs: Pairs, rules: Rules) -> Tested:

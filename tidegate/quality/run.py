@@ -131,9 +131,8 @@ class BankRun:
         asked = self.order if names is None else tuple(names)
         included = set(asked)
         scored = [self._score(question) for question in self.bank.questions if question.id in included]
-        given = [
-            answer for (name, _), answer in self._answers.items() if name in included and not answer.error
-        ]
+        answers = [answer for name in asked for answer in self._answers[name].values()]
+        given = [answer for answer in answers if not answer.error]
         models = {answer.model for answer in given if answer.model}
         samples = max((len(self._answers[name]) for name in asked), default=1)
         usual = "all" if samples > 1 else "none"
@@ -215,9 +214,9 @@ def scored_question(question: Question, answers: Sequence[Answer]) -> QuestionRe
     marks = [_repeat(question, answer) for answer in answers]
     known = [mark for mark in marks if mark.value is not None]
     value = sum(mark.value or 0.0 for mark in known) / len(known) if known and marks[0] in known else None
-    parts = (
-        {} if first.error else score(question, first).model_dump(mode="json", exclude_defaults=True)["parts"]
-    )
+    parts: dict[str, Any] = {}
+    if not first.error:
+        parts = {name: part.model_dump(mode="json") for name, part in score(question, first).parts.items()}
     return QuestionResult(
         id=question.id,
         topic=question.topic,
