@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tidegate.domain.evidence import WhenNotJudged
+from tidegate.domain.evidence import Gate, WhenNotJudged
 from tidegate.domain.performance_policy import (
     HardLimits,
     LatencyMargin,
@@ -28,6 +28,7 @@ from tidegate.domain.quality_policy import (
 __all__ = [
     "ALWAYS_CHECKED",
     "ALWAYS_FAIL",
+    "DRIFT_CHECK",
     "ApprovalPolicy",
     "ArtifactPolicy",
     "BudgetPolicy",
@@ -192,6 +193,8 @@ class ResponsePolicy(_Part):
     )
 
 
+DRIFT_CHECK = "quality.drift"
+
 CheckLevel = Literal["off", "warn", "fail"]
 
 ALWAYS_FAIL = frozenset({"file.digest", "gguf.structure", "inference.load"})
@@ -276,6 +279,16 @@ class Policy(_Part):
     shift: ShiftPolicy = ShiftPolicy()
     budget: BudgetPolicy = BudgetPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()
+
+    def when_not_judged(self, gate: Gate) -> WhenNotJudged:
+        """What it says about a gate whose budget is spent. Gates that need no samples are never let through."""
+        if gate is Gate.PERFORMANCE:
+            return self.performance.when_not_judged
+        return self.quality.when_not_judged if gate is Gate.QUALITY else "hold"
+
+    def declared_checks(self, gate: Gate) -> frozenset[str]:
+        """Checks that this gate needs because the policy says so, beside those that it always needs."""
+        return frozenset({DRIFT_CHECK}) if gate is Gate.QUALITY and self.drift.is_declared else frozenset()
 
     @property
     def digest(self) -> str:

@@ -121,7 +121,10 @@ class DriftLimits(_Part):
 
 
 class DriftPolicy(_Part):
-    """How far the candidate's distribution may move from the live model's. Without limits nothing is measured."""
+    """How far the candidate's distribution may move from the live model's. Without limits nothing is measured.
+
+    A row of the quality gate: `quality.when_not_judged` says what happens when it could not be judged.
+    """
 
     must_not_change: DriftLimits = Field(
         default=DriftLimits(), description="On texts about which the fine-tune should change nothing."
@@ -129,7 +132,6 @@ class DriftPolicy(_Part):
     meant_to_change: DriftLimits = Field(
         default=DriftLimits(), description="On texts that the fine-tune is for."
     )
-    when_not_judged: WhenNotJudged = Field(default="hold", description=WHEN_NOT_JUDGED)
 
     @property
     def is_declared(self) -> bool:
