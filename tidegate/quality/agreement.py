@@ -8,7 +8,7 @@ that there is here and now. Pure.
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.quality.pairs import Pairs
+from tidegate.quality.pairs import REPEATED_ALL, Pairs
 from tidegate.quality.results import BankResult, QuestionResult
 from tidegate.statistics import wilson_interval
 
@@ -57,7 +57,7 @@ def self_agreement(result: BankResult) -> Agreement | None:
     Only of a run that asked every question again: questions that were chosen because their answers differ would show
     more noise than there is.
     """
-    if result.settings.get("repeated") != "all":
+    if result.settings.get("repeated") != REPEATED_ALL:
         return None
     twice = [entry for entry in result.results if _was_answered_twice(entry)]
     if not twice:

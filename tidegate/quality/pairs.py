@@ -7,7 +7,7 @@ from typing import Self
 
 from tidegate.quality.results import BankResult, QuestionResult
 
-REPEATED_ALL, REPEATED_DISCORDANT = "all", "discordant"
+REPEATED_NONE, REPEATED_ALL, REPEATED_DISCORDANT = "none", "all", "discordant"
 """Which questions were asked several times (`settings["repeated"]`)."""
 
 

@@ -3,12 +3,13 @@ where that is sound."""
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from tidegate.quality.bank import Bank
 from tidegate.quality.cache import AnswerStore
+from tidegate.quality.pairs import REPEATED_ALL, REPEATED_DISCORDANT, REPEATED_NONE
 from tidegate.quality.question import GROUP, Question, flat
 from tidegate.quality.results import Answer, BankResult, QuestionResult, Repeat
 from tidegate.quality.scorers import SCORERS
@@ -88,7 +89,7 @@ class BankRun:
         self._concurrency = concurrency
         self._kept = kept
         self._answers: dict[str, dict[int, Answer]] = {name: {} for name in self._questions}
-        self._scored: dict[str, QuestionResult] = {}
+        self._scored: dict[tuple[str, bool], QuestionResult] = {}
         self._from_earlier = 0
 
     def ask(
@@ -124,23 +125,34 @@ class BankRun:
         names: Sequence[str] | None = None,
         taken_at: datetime | None = None,
         label: str = "",
-        repeated: str | None = None,
+        repeated: Collection[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
         notes: Sequence[str] = (),
     ) -> BankResult:
-        """The scored answers to all questions, or to the first ones in the order of asking when a run was stopped."""
+        """The scored answers to all questions, or to the first ones in the order of asking when a run was stopped.
+
+        `repeated` names the questions of which every answer counts, where only some were asked again; of the others
+        only the first one does.
+        """
         asked = self.order if names is None else tuple(names)
         included = set(asked)
-        scored = [self._score(question) for question in self.bank.questions if question.id in included]
+        scored = [
+            self._score(question, repeated is None or question.id in repeated)
+            for question in self.bank.questions
+            if question.id in included
+        ]
         answers = [answer for name in asked for answer in self._answers[name].values()]
         given = [answer for answer in answers if not answer.error]
         models = {answer.model for answer in given if answer.model}
-        samples = max((len(self._answers[name]) for name in asked), default=1)
-        usual = "all" if samples > 1 else "none"
-        settings = {
+        samples = max((len(entry.repeats) for entry in scored), default=0) or 1
+        how = REPEATED_ALL if repeated is None else REPEATED_DISCORDANT
+        used = {
             **self.source.parameters,
             **self._settings,
             "samples": samples,
-            "repeated": repeated or usual,
+            "repeated": how if samples > 1 else REPEATED_NONE,
+            "engine": sorted({answer.engine for answer in given if answer.engine}),
+            **(settings or {}),
         }
         return BankResult(
             bank=self.bank.name,
@@ -151,7 +163,7 @@ class BankRun:
             taken_at=taken_at,
             label=label,
             target=self.source.target,
-            settings=settings | {"engine": sorted({answer.engine for answer in given if answer.engine})},
+            settings=used,
             order=asked,
             notes=(*self._notes(), *notes),
         )
@@ -177,7 +189,8 @@ class BankRun:
 
     def _keep(self, name: str, sample: int, answer: Answer) -> None:
         self._answers[name][sample] = answer
-        self._scored.pop(name, None)
+        for is_repeated in (False, True):
+            self._scored.pop((name, is_repeated), None)
 
     def _key(self, question: Question, sample: int) -> str:
         assert self._kept is not None
@@ -191,11 +204,12 @@ class BankRun:
             sample=sample,
         )
 
-    def _score(self, question: Question) -> QuestionResult:
-        if question.id not in self._scored:
+    def _score(self, question: Question, is_repeated: bool) -> QuestionResult:
+        at = (question.id, is_repeated)
+        if at not in self._scored:
             answers = [answer for _, answer in sorted(self._answers[question.id].items())]
-            self._scored[question.id] = scored_question(question, answers)
-        return self._scored[question.id]
+            self._scored[at] = scored_question(question, answers if is_repeated else answers[:1])
+        return self._scored[at]
 
     def _notes(self) -> list[str]:
         notes: list[str] = []
