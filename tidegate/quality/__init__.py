@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidegate.quality.ask import EndpointAsker
-    from tidegate.quality.bank import STANDARD_BANK, Bank, Question, read_bank
+    from tidegate.quality.bank import STANDARD_BANK, Bank, read_bank
     from tidegate.quality.judge import QUALITY_CHECKS, judge_quality
-    from tidegate.quality.results import Answer, BankResult, QuestionResult, TopicScore
+    from tidegate.quality.question import Message, Question, ScorerSpec
+    from tidegate.quality.results import (
+        Answer,
+        BankResult,
+        QuestionResult,
+        Repeat,
+        TokenLogprob,
+        ToolCall,
+        TopicScore,
+    )
     from tidegate.quality.run import run_bank
     from tidegate.quality.scorers import SCORERS, is_right
+    from tidegate.quality.scoring import Scored, ScoredPart, score
 
 __all__ = [
     "QUALITY_CHECKS",
@@ -23,22 +33,32 @@ __all__ = [
     "Bank",
     "BankResult",
     "EndpointAsker",
+    "Message",
     "Question",
     "QuestionResult",
+    "Repeat",
+    "Scored",
+    "ScoredPart",
+    "ScorerSpec",
+    "TokenLogprob",
+    "ToolCall",
     "TopicScore",
     "is_right",
     "judge_quality",
     "read_bank",
     "run_bank",
+    "score",
 ]
 
 _HOMES = {
     "ask": ("EndpointAsker",),
-    "bank": ("STANDARD_BANK", "Bank", "Question", "read_bank"),
+    "bank": ("STANDARD_BANK", "Bank", "read_bank"),
     "judge": ("QUALITY_CHECKS", "judge_quality"),
-    "results": ("Answer", "BankResult", "QuestionResult", "TopicScore"),
+    "question": ("Message", "Question", "ScorerSpec"),
+    "results": ("Answer", "BankResult", "QuestionResult", "Repeat", "TokenLogprob", "ToolCall", "TopicScore"),
     "run": ("run_bank",),
     "scorers": ("SCORERS", "is_right"),
+    "scoring": ("Scored", "ScoredPart", "score"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

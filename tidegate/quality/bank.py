@@ -9,23 +9,10 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidegate.domain import InvalidInput, NotFound
-from tidegate.quality.scorers import SCORERS, Expect, expect_fault
-
-
-class Question(BaseModel):
-    """One question and how its answer is scored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str = Field(min_length=1)
-    topic: str = Field(min_length=1)
-    prompt: str = Field(min_length=1)
-    system: str | None = None
-    expect: Expect
-    scorer: str
+from tidegate.quality.question import Question
 
 
 class Bank(BaseModel):
@@ -78,16 +65,12 @@ def read_bank(path: Path) -> Bank:
 
 def _question(line: bytes, path: Path, number: int) -> Question:
     try:
-        question = Question.model_validate_json(line)
+        return Question.model_validate_json(line)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][:1])
-        raise _bad(path, number, f"{field + ': ' if field else ''}{first['msg']}") from error
-    if question.scorer not in SCORERS:
-        raise _bad(path, number, f"scorer '{question.scorer}' is unknown; use one of {', '.join(SCORERS)}")
-    if fault := expect_fault(question.scorer, question.expect):
-        raise _bad(path, number, f"{fault} (scorer '{question.scorer}')")
-    return question
+        reason = first["msg"].removeprefix("Value error, ")
+        raise _bad(path, number, f"{field + ': ' if field else ''}{reason}") from error
 
 
 def _bad(path: Path, number: int, reason: str) -> InvalidInput:
