@@ -10,8 +10,8 @@ from tests.unit.steps.measured_runs import noise, run
 from tidegate.benchmark import ClientHonesty, RunRecord
 from tidegate.domain import Verdict
 from tidegate.domain.policy import HardLimits, LatencyMargins, LoadBudget, LoadDesign, PerformancePolicy
-from tidegate.steps.judging import Judged, judge_rounds
-from tidegate.steps.rounds import CANDIDATE, LIVE, Pairs, Round
+from tidegate.steps.judging import Judged, judge_rounds, tolerated_lag_ms
+from tidegate.steps.rounds import CANDIDATE, LIVE, Pairs, Round, is_tolerable
 
 POLICY = PerformancePolicy(
     metrics=LatencyMargins(ttft_p95=None),
@@ -131,15 +131,34 @@ def test_without_a_live_model_the_candidates_own_limits_are_judged_at_the_planne
 
 
 def test_a_round_in_which_the_client_measured_itself_is_left_out():
-    bound = ClientHonesty(verdict="client-bound", reasons=("the event loop woke late",))
-    good, bad = rounds_of([1.0, 1.0], [])[0], rounds_of([9.0, 9.0], [])[0]
-    spoilt = Round(2, 2, 1.0, 2, bad.candidate.model_copy(update={"honesty": bound}), bad.live)
+    good, spoilt = late_client(0, 4.0), late_client(2, 9.0)
 
-    pairs = Pairs.of([good, spoilt])
+    pairs = Pairs.of([good, spoilt], tolerated_lag_ms=5.0)
 
     assert pairs.count == 2
     assert pairs.candidate is not None
     assert {entry.block for entry in pairs.candidate.requests} == {0, 1}
+    assert pairs.candidate.honesty is not None
+    assert (pairs.candidate.honesty.verdict, pairs.candidate.honesty.loop_lag_p99_ms) == ("honest", 4.0)
+
+
+def test_a_client_is_late_by_less_than_what_the_policy_ignores_anyway():
+    assert tolerated_lag_ms(POLICY) == 5.0
+    assert tolerated_lag_ms(PerformancePolicy(metrics=LatencyMargins(ttft_p50=None, ttft_p95=None))) == 0.0
+
+
+def test_an_open_loop_that_sent_late_is_never_made_up_for():
+    late = late_client(0, 1.0).candidate.model_copy(update={"mode": "poisson"})
+
+    assert not is_tolerable(late, 100.0)
+
+
+def late_client(first_pair: int, lag_ms: float) -> Round:
+    bound = ClientHonesty(loop_lag_p99_ms=lag_ms, verdict="client-bound", reasons=("it woke late",))
+    made = rounds_of([1.0, 1.0], [])[0]
+    assert made.live is not None
+    arms = [arm.model_copy(update={"honesty": bound}) for arm in (made.candidate, made.live)]
+    return Round(first_pair, 2, 1.0, 2, arms[0], arms[1])
 
 
 def test_a_round_is_the_same_after_it_was_kept():

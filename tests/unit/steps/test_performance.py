@@ -9,6 +9,7 @@ from tests.unit.steps.conftest import NOW, Office
 from tests.unit.steps.measured_runs import run
 from tidegate.access import PROBE_KEY
 from tidegate.benchmark import Arm, LoadPlan, RunRecord
+from tidegate.benchmark.schedule import draw_schedule
 from tidegate.domain import Release, ReleaseState, SetSpec, TrafficCounts, Verdict
 from tidegate.domain.policy import LoadDesign, PerformancePolicy
 from tidegate.steps.performance import PerformanceCheck, allowed_concurrency, load_plan
@@ -41,15 +42,13 @@ class Sets:
     """Latency of clients while the sets are measured."""
     crash_after: int | None = None
     plans: list[LoadPlan] = field(default_factory=list[LoadPlan])
-    orders: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     tally: TrafficCounts = field(default_factory=lambda: TrafficCounts(set_name="blue", at=NOW))
 
     def __call__(self, arms: Sequence[Arm], plan: LoadPlan) -> Mapping[str, RunRecord]:
         if self.crash_after is not None and len(self.plans) >= self.crash_after:
             raise Crash
         self.plans.append(plan)
-        self.orders.append(tuple(arm.name for arm in arms))
-        digest = str(plan.seed)
+        digest = str(plan.first_block)
         pairs = range(plan.blocks)
         wobble = [1.0 + 0.01 * (pair % 3) for pair in pairs]
         slower = [self.ratios[pair % len(self.ratios)] for pair in pairs]
@@ -60,8 +59,8 @@ class Sets:
             "live": run("live", wobble, digest=digest),
         }
         self.office.pass_time(seconds=10)
-        own = plan.requests + plan.warmup_requests * plan.blocks
-        self.serve(own, 180.0)
+        assert plan.requests is not None
+        self.serve(plan.requests, 180.0)
         self.serve(20, self.busy_ms)
         return {arm.name: found[arm.name] for arm in arms}
 
@@ -127,7 +126,7 @@ def test_who_takes_over_after_a_crash_measures_only_what_is_missing(sets: Sets):
     rows = check(sets, release).rows()
 
     assert {row.verdict for row in rows} == {Verdict.PASS}
-    assert [plan.seed for plan in sets.plans] == [0, 8, 16], "no round was measured twice"
+    assert [plan.first_block for plan in sets.plans] == [0, 2, 4], "no round was measured twice"
 
 
 def test_asking_again_measures_nothing_and_says_the_same(sets: Sets):
@@ -190,26 +189,23 @@ def test_less_is_sent_after_clients_were_disturbed_and_in_the_end_nothing(sets: 
     assert "instead of 50 ms" in told[0]
 
 
-def test_rounds_go_on_with_the_same_schedule_and_alternate_over_their_ends(sets: Sets):
+def test_rounds_send_what_one_measurement_in_one_go_would_send():
+    policy = PerformancePolicy(design=LoadDesign(block_pairs=6, requests_per_block=4))
+    whole = draw_schedule(load_plan(policy, ("a", "b", "c"), 0, 6, 2, 60))
+    first, last = (draw_schedule(load_plan(policy, ("a", "b", "c"), pair, 3, 2, 60)) for pair in (0, 3))
+
+    asked = [(entry.prompt, entry.seed) for part in (first, last) for entry in part.measured]
+
+    assert asked == [(entry.prompt, entry.seed) for entry in whole.measured]
+
+
+def test_the_order_of_the_arms_alternates_over_the_ends_of_rounds(sets: Sets):
     sets.office.set_policy("acme", POLICY.replace("step_block_pairs: 2", "step_block_pairs: 1"))
     sets.office.ports = sets.office.load()
 
     check(sets, judging(sets.office)).rows()
 
-    first = [order[0] for order in sets.orders]
-    assert first == ["candidate", "live"] * 3
-    assert sets.plans[1].prompts == ("p1", "p2", "p0")
-
-
-def test_parts_of_a_schedule_send_what_the_whole_would_send():
-    policy = PerformancePolicy(design=LoadDesign(block_pairs=6, requests_per_block=4))
-    whole = load_plan(policy, ("a", "b", "c"), 0, 6, 2, 60)
-    part = load_plan(policy, ("a", "b", "c"), 2, 2, 2, 60)
-
-    assert [part.prompts[index % 3] for index in range(8)] == [
-        whole.prompts[index % 3] for index in range(8, 16)
-    ]
-    assert part.seed == 8
+    assert [plan.arm_order(0, 2) for plan in sets.plans] == [[0, 1], [1, 0]] * 3
 
 
 def test_a_policy_that_changes_meanwhile_does_not_change_a_release(sets: Sets):
