@@ -16,6 +16,7 @@ from uuid import uuid4
 from tidegate.benchmark.bodies import body_of
 from tidegate.benchmark.honesty import ClientWatch, judge_client
 from tidegate.benchmark.measures import record_of
+from tidegate.benchmark.pauses import no_long_pauses
 from tidegate.benchmark.plan import Arm, Endpoint, LoadPlan
 from tidegate.benchmark.queue_jobs import QueueAsker, queue_times
 from tidegate.benchmark.record import ClientHonesty, Outcome, Phase, RequestRecord, RunRecord, Span
@@ -60,7 +61,8 @@ async def measure(
         for block in schedule.blocks:
             for position in plan.arm_order(block.number, len(arms)):
                 book = books[position]
-                book.ends.append(await run_block(plan, block, book.asker(wire), book, limits))
+                with no_long_pauses():
+                    book.ends.append(await run_block(plan, block, book.asker(wire), book, limits))
         for book in books:
             await book.count_tokens(wire)
     was_stopped = limits.stop.is_set()

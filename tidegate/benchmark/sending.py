@@ -23,6 +23,10 @@ from tidegate.benchmark.wire import Exchange
 
 SLICE_S = 0.2
 """Whoever waits for an answer looks this often whether waiting still makes sense."""
+QUIET_NS = 2_000_000
+"""Reading an answer of 64 chunks takes about a millisecond: not so shortly before a request is due."""
+MOST_DELAYS = 3
+"""So often is it put off; at a thousand requests per second some request is always due."""
 OUT_OF_TIME = "the time of the whole run was over"
 
 
@@ -103,6 +107,7 @@ class _Sender:
         self._ended = asyncio.Event()
         self._began_ns: int | None = None
         self._last_ns = 0
+        self._due_ns = 0
         self._end = BlockEnd()
 
     async def closed_loop(self) -> None:
@@ -153,6 +158,7 @@ class _Sender:
 
     async def _is_time(self, pacer: Pacer, due_ns: int) -> bool:
         """Wait for a moment; False when the run is over before it."""
+        self._due_ns = due_ns
         await pacer.until(min(due_ns, self._limits.deadline_ns))
         return not self._limits.is_over
 
@@ -207,6 +213,7 @@ class _Sender:
             # What our own deadline cut off says nothing about the server.
             self._ledger.skip(request, planned_ns, OUT_OF_TIME)
             return
+        await self._until_quiet()
         record = self._ledger.take(request, done)
         if request.phase is Phase.WARMUP:
             chunks, sent = record.chunk_ns, record.sent_ns
@@ -214,6 +221,13 @@ class _Sender:
         elif planned_ns is None:
             latest_ns = done.ended_ns if self._block.window_ns is None else done.sent_ns
             self._last_ns = max(self._last_ns, latest_ns)
+
+    async def _until_quiet(self) -> None:
+        for _ in range(MOST_DELAYS):
+            left_ns = self._due_ns - time.monotonic_ns()
+            if not 0 < left_ns < QUIET_NS:
+                return
+            await asyncio.sleep((left_ns + QUIET_NS // 2) / NS)
 
     def _skip(self, requests: Iterator[PlannedRequest], anchor_ns: int | None) -> None:
         """Record what was planned and not sent. After a stop by a person, what was to come is not planned any more."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tidegate.benchmark.pauses import no_long_pauses
 from tidegate.benchmark.truth.server import TruthServer
 from tidegate.benchmark.truth.shape import Fault, Shape
 from tidegate.domain import InvalidInput
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shapes = _shapes_of_stdin() if from_stdin else {"": _shape(given)}
     except (InvalidInput, ValidationError) as error:
         parser.error(str(error))
-    asyncio.run(_serve(shapes, port, until_stdin_ends=from_stdin))
+    with no_long_pauses():
+        asyncio.run(_serve(shapes, port, until_stdin_ends=from_stdin))
     return 0
 
 

@@ -184,21 +184,24 @@ class StreamWriting(_Writing):
 
     def _due(self) -> None:
         write, size = self._write, self._answer.shape.write_bytes
-        data = b"%x\r\n%b\r\n" % (len(write.data), write.data) if self._is_chunked else write.data
+        head, tail = (b"%x\r\n" % len(write.data), b"\r\n") if self._is_chunked else (b"", b"")
+        data = head + write.data + tail
         if size is not None:
-            self._write_parts([data[start : start + size] for start in range(0, len(data), size)])
+            parts = [data[start : start + size] for start in range(0, len(data), size)]
+            self._write_parts(parts, (len(head) + len(write.data) - 1) // size)
             return
         self._note(write, self._stamp())
         self._connection.transport.write(data)
         self._advance()
 
-    def _write_parts(self, parts: list[bytes]) -> None:
-        """One part in each turn of the loop, so that they are likely to be read apart. The last one counts."""
-        if len(parts) == 1:
+    def _write_parts(self, parts: list[bytes], until_complete: int) -> None:
+        """One part in each turn of the loop, so that they are likely to be read apart. The one that counts is
+        that with the last byte of the event."""
+        if until_complete == 0:
             self._note(self._write, self._stamp())
         self._connection.transport.write(parts[0])
         if len(parts) > 1:
-            self._timer = self._loop.call_soon(self._write_parts, parts[1:])
+            self._timer = self._loop.call_soon(self._write_parts, parts[1:], until_complete - 1)
         else:
             self._advance()
 
