@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from tidegate.cli import (
     agents,
+    bench,
     comparing,
     diagnosis,
     inspecting,
@@ -75,6 +76,7 @@ for command in (
 ):
     app.command()(command)
 app.command("registry-check")(registry_checking.registry_check)
+app.add_typer(bench.app, name="bench")
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
 app.add_typer(policies.app, name="policy")

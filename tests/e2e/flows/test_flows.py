@@ -130,6 +130,7 @@ def test_schedules_make_runs(stack: Stack) -> None:
         "release",
         "rollback",
         "validate",
+        "load-test",
         "nightly",
         "on-model-trained",
         "reconcile",
