@@ -67,7 +67,8 @@ def judge_quality(
         note = "No baseline: judged by the absolute score alone."
         rows = [_row(name, Verdict.PASS, note, {"baseline": None}) for name in ("regression", "topics")]
         return [score, *rows, *_slices(candidate, {}, policy)]
-    pairs = Pairs.of(candidate, baseline, first_answers=_is_repeated_in_part(candidate, baseline))
+    is_chosen = _is_repeated_in_part(candidate, baseline)
+    pairs = Pairs.of(candidate, baseline, "first" if is_chosen else "all")
     decisions = decide_slices(pairs, _rules(candidate, policy), policy.slices)
     whole = _confirmed(decisions[""], candidate, baseline, policy)
     return [
@@ -110,11 +111,11 @@ def _confirmed(
     """Repeats of differing answers alone can take a fail back, and grant nothing.
 
     They shrink differences, of losses and wins alike: a candidate that is wrong half of the time is asked again only
-    where it was wrong. A pass must therefore stand on the first answers.
+    where it was wrong. A pass must therefore stand on the first answers, and a fail also on those after them.
     """
     if found.verdict is not Verdict.FAIL or not _is_repeated_in_part(candidate, baseline):
         return found
-    again = decide(Pairs.of(candidate, baseline), _rules(candidate, policy))
+    again = decide(Pairs.of(candidate, baseline, "again"), _rules(candidate, policy))
     return found if again.verdict is Verdict.FAIL else replace(found, verdict=Verdict.NOT_JUDGED)
 
 
