@@ -16,7 +16,8 @@ decide.
 
 Missing answers: only a verdict that no answer could change is given (a fail, counting every missing answer
 for the candidate); otherwise not judged. Without a baseline only the absolute scores are judged. A row that is not
-judged although every answer is there has `samples` in its data: what then happens is the policy's choice.
+judged although every answer is there has `samples` in its data: what then happens is the policy's choice. Questions that
+only a judge can score are no part of any of these rows (`pairwise`).
 """
 
 from dataclasses import replace
@@ -58,6 +59,7 @@ def judge_quality(
 
     `floor` is how often the baseline differs from itself; it is shown beside the candidate's differences.
     """
+    candidate, baseline = candidate.scored(), None if baseline is None else baseline.scored()
     names = [*(check.removeprefix("quality.") for check in sorted(QUALITY_CHECKS))]
     if fault := _unusable(candidate, baseline):
         names += ["slices"] if policy.slices else []

@@ -11,13 +11,12 @@ from tidegate.quality.bank import Bank
 from tidegate.quality.cache import AnswerStore
 from tidegate.quality.pairs import REPEATED_ALL, REPEATED_DISCORDANT, REPEATED_NONE
 from tidegate.quality.question import GROUP, Question, flat
-from tidegate.quality.results import Answer, BankResult, QuestionResult, Repeat
+from tidegate.quality.results import NEEDS_JUDGE, Answer, BankResult, QuestionResult, Repeat
 from tidegate.quality.scorers import SCORERS
 from tidegate.quality.scoring import score
 from tidegate.quality.source import Ask, Source, source_of
 from tidegate.quality.wording import answer_key
 
-NEEDS_JUDGE = "its score needs a judge, and none was asked"
 NOT_ASKED = "not asked"
 
 Progress = Callable[[int, int], None]
@@ -255,9 +254,10 @@ def scored_question(question: Question, answers: Sequence[Answer]) -> QuestionRe
 def _repeat(question: Question, answer: Answer) -> Repeat:
     if answer.error:
         return Repeat(error=answer.error)
-    scored = score(question, answer)
-    if scored.is_pending:
+    if question.counted_judges:
+        # Whatever its other scorers say: a question that counts only where they settle it would flatter or wrong.
         return Repeat(answer=answer.text, error=NEEDS_JUDGE)
+    scored = score(question, answer)
     return Repeat(value=scored.value, is_right=scored.is_right, answer=answer.text)
 
 
