@@ -29,6 +29,8 @@ __all__ = [
     "ALWAYS_CHECKED",
     "ALWAYS_FAIL",
     "DRIFT_CHECK",
+    "SLICES_CHECK",
+    "SLO_CHECK",
     "ApprovalPolicy",
     "ArtifactPolicy",
     "BudgetPolicy",
@@ -194,6 +196,8 @@ class ResponsePolicy(_Part):
 
 
 DRIFT_CHECK = "quality.drift"
+SLICES_CHECK = "quality.slices"
+SLO_CHECK = "performance.slo"
 
 CheckLevel = Literal["off", "warn", "fail"]
 
@@ -288,7 +292,12 @@ class Policy(_Part):
 
     def declared_checks(self, gate: Gate) -> frozenset[str]:
         """Checks that this gate needs because the policy says so, beside those that it always needs."""
-        return frozenset({DRIFT_CHECK}) if gate is Gate.QUALITY and self.drift.is_declared else frozenset()
+        declared = {
+            (Gate.PERFORMANCE, SLO_CHECK): self.performance.slo.min_attainment is not None,
+            (Gate.QUALITY, DRIFT_CHECK): self.drift.is_declared,
+            (Gate.QUALITY, SLICES_CHECK): bool(self.quality.slices),
+        }
+        return frozenset(check for (of, check), is_declared in declared.items() if is_declared and of is gate)
 
     @property
     def digest(self) -> str:
