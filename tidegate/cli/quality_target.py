@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tidegate.quality.source import Served, Source
 
 KEY_BYTES = 8192
+KEY_REFUSED = ("HTTP 401", "HTTP 403")
 ENDING = "/chat/completions"
 NOT_KNOWN = (
     "{target} does not say which file it serves (a SHA-256 as model name) or by which engine, so nothing was taken from "
@@ -55,6 +56,12 @@ def opened_target(text: str, key: Secret, options: AskOptions, option: str = "TA
     with ExitStack() as stack:
         source, ref = _source(text, key, options, option, stack)
         served = source.identify()
+        if served.error in KEY_REFUSED:
+            raise Refused(
+                f"{source.target} does not take this key ({served.error}).",
+                remedy="Give the right one with --key-env NAME or --key-file FILE.",
+                field="--key-env",
+            )
         if served.error:
             raise Transient(
                 f"{source.target} does not answer: {served.error}.",

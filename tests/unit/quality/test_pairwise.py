@@ -34,7 +34,9 @@ def honest(first: str, second: str) -> str:
     return "B" if first == "no" else "A"
 
 
-def report(prefer: Callable[[str, str], str], ours: BankResult = HALF, theirs: BankResult = RIGHT) -> JudgeReport:
+def report(
+    prefer: Callable[[str, str], str], ours: BankResult = HALF, theirs: BankResult = RIGHT
+) -> JudgeReport:
     return ask_judge(BANK, ours, theirs, judge(prefer))
 
 
