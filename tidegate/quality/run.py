@@ -3,6 +3,7 @@ where that is sound."""
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from tidegate.quality.pairs import REPEATED_ALL, REPEATED_DISCORDANT, REPEATED_N
 from tidegate.quality.question import GROUP, Question, flat
 from tidegate.quality.results import NEEDS_JUDGE, Answer, BankResult, QuestionResult, Repeat
 from tidegate.quality.scorers import SCORERS
+from tidegate.quality.scorers.choices import BY_TEXT, FEW_LETTERS, LOW_MASS
 from tidegate.quality.scoring import score
 from tidegate.quality.source import Ask, Source, source_of
 from tidegate.quality.wording import answer_key
@@ -164,7 +166,7 @@ class BankRun:
             target=self.source.target,
             settings=used,
             order=asked,
-            notes=(*self._notes(), *notes),
+            notes=(*self._notes(), *flag_notes(scored), *notes),
         )
 
     def _is_answered(self, name: str, sample: int) -> bool:
@@ -259,6 +261,25 @@ def _repeat(question: Question, answer: Answer) -> Repeat:
         return Repeat(answer=answer.text, error=NEEDS_JUDGE)
     scored = score(question, answer)
     return Repeat(value=scored.value, is_right=scored.is_right, answer=answer.text)
+
+
+FLAGS = {
+    LOW_MASS: "the letters hold less than half of the first token's probability: the model may not know the format",
+    BY_TEXT: "the server gave no log-probabilities, so the text was scored",
+    FEW_LETTERS: "some letters are not among the likeliest first tokens, and count as impossible",
+}
+"""What a reader of choices by log-probabilities must know."""
+
+
+def flag_notes(scored: Sequence[QuestionResult]) -> list[str]:
+    """How many answers carry each flag of `FLAGS`."""
+    found = Counter(
+        flag
+        for entry in scored
+        for flag in {str(flag) for part in entry.parts.values() for flag in part.get("flags", ())}
+        if flag in FLAGS
+    )
+    return [f"{count} answers: {FLAGS[flag]}." for flag, count in found.items()]
 
 
 def may_be_graded(bank: Bank) -> bool:
