@@ -1,5 +1,6 @@
 """`tidegate quality`: put a question bank to a model, and decide soundly between two."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,6 +159,9 @@ def compare(
         str, typer.Option("--baseline-key-env", metavar="NAME", help="Where the baseline has another key.")
     ] = "",
     model: Model = "",
+    baseline_model: Annotated[
+        str, typer.Option("--baseline-model", help="Where the baseline has another name.")
+    ] = "",
     output_dir: OutputDir = None,
     no_store: NoStore = False,
     as_json: JsonFlag = False,
@@ -176,7 +180,7 @@ def compare(
 
       tidegate quality compare quality-3f2a quality-9b1c --margin 0.03 --json
     """
-    from tidegate.cli.quality_asking import Comparing, compare_stored, compare_targets
+    from tidegate.cli.quality_asking import Comparing, Side, compare_stored, compare_targets
     from tidegate.cli.quality_judging import JudgeOptions
     from tidegate.cli.quality_target import AskOptions, read_key
 
@@ -187,9 +191,11 @@ def compare(
         report = compare_stored(baseline, candidate, comparing, label=label, is_stored=not no_store)
     else:
         key = read_key(key_env, key_file)
-        keys = (read_key(baseline_key_env, None, "--baseline-key-env") if baseline_key_env else key, key)
+        old_key = read_key(baseline_key_env, None, "--baseline-key-env") if baseline_key_env else key
+        options = AskOptions(max_tokens, seed, timeout, model, resume)
+        old = Side("BASELINE", baseline, old_key, replace(options, model=baseline_model or model))
         report = compare_targets(
-            (baseline, candidate), bank, keys, AskOptions(max_tokens, seed, timeout, model, resume), comparing,
+            old, Side("CANDIDATE", candidate, key, options), bank, comparing,
             _limits(concurrency, limit, tags, seed, deadline, is_quiet=as_json),
             judge=JudgeOptions.of(judge, judge_model, judge_key_env), label=label, is_stored=not no_store,
         )  # fmt: skip

@@ -113,11 +113,20 @@ def run_banks(
     return found
 
 
+@dataclass(frozen=True)
+class Side:
+    """One of two targets, as the user named it."""
+
+    option: str
+    text: str
+    key: Secret
+    options: AskOptions
+
+
 def compare_targets(
-    texts: tuple[str, str],
+    old: Side,
+    new: Side,
     path: Path,
-    keys: tuple[Secret, Secret],
-    options: AskOptions,
     comparing: Comparing,
     limits: Limits,
     *,
@@ -142,12 +151,14 @@ def compare_targets(
         measures_floor=comparing.measures_floor,
     )
     with ExitStack() as stack:
-        theirs = stack.enter_context(opened_target(texts[0], keys[0], options, "BASELINE"))
-        ours = stack.enter_context(opened_target(texts[1], keys[1], options, "CANDIDATE"))
+        theirs, ours = (
+            stack.enter_context(opened_target(side.text, side.key, side.options, side.option))
+            for side in (old, new)
+        )
         refuse_same(theirs, ours)
         with _progress("asking both", limits) as tell:
             found = run_paired(
-                bank, Arm(ours.source, texts[1], ours.kept), Arm(theirs.source, texts[0], theirs.kept), plan,
+                bank, Arm(ours.source, new.text, ours.kept), Arm(theirs.source, old.text, theirs.kept), plan,
                 Rules(policy.margin, policy.alpha), progress=tell, taken_at=datetime.now(UTC),
             )  # fmt: skip
         notes = dict.fromkeys((*found.candidate.notes, *_notes(bank, ours), *_notes(bank, theirs)))

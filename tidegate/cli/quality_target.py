@@ -82,9 +82,11 @@ def _source(
     from tidegate.quality import EndpointAsker
 
     if "://" in text:
-        url = base_url(text, option)
-        model = options.model or "default"
-        return stack.enter_context(_endpoint(EndpointAsker, url, key, model, options)), None
+        asker = _endpoint(EndpointAsker, base_url(text, option), key, options.model or "default", options)
+        stack.enter_context(asker)
+        if not options.model:
+            asker.use_offered_model()
+        return asker, None
     if Path(text).exists() or text.endswith(".gguf"):
         from tidegate.validation.file_asker import FileAsker
 

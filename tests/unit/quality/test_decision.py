@@ -16,6 +16,8 @@ from tidegate.quality.pairs import Pairs
 
 RULES = Rules(0.05)
 LOOKED_AT = Rules(0.05, is_sequential=True)
+GRADED = Rules(0.05, is_sequential=True, is_graded=True)
+MARKS = [(1.0, 1.0), (0.0, 1.0), (1.0, 0.0)]
 Marks = Sequence[tuple[float, float]]
 """Candidate's and baseline's score of each question."""
 
@@ -120,14 +122,18 @@ def test_a_missing_answer_never_helps_the_candidate(marks: Marks, is_sequential:
 
 @given(
     st.integers(1, 60),
-    st.lists(st.sampled_from([(1.0, 1.0), (0.0, 1.0), (1.0, 0.0)]), min_size=1, max_size=300),
+    st.one_of(
+        st.tuples(st.just(LOOKED_AT), st.lists(st.sampled_from(MARKS), min_size=1, max_size=300)),
+        st.tuples(st.just(GRADED), st.lists(st.sampled_from([*MARKS, (0.5, 1.0)]), min_size=1, max_size=300)),
+    ),
 )
-def test_a_run_that_was_looked_at_gives_one_verdict_whatever_the_batches(step: int, marks: Marks):
+def test_a_run_that_was_looked_at_gives_one_verdict_whatever_the_batches(step: int, run: tuple[Rules, Marks]):
+    rules, marks = run
     asked = pairs(marks)
-    whole = decide(asked, LOOKED_AT)
+    whole = decide(asked, rules)
     looks = [Pairs(asked.every[:end]) for end in (*range(step, len(marks), step), len(marks))]
     first = next(
-        (found for one in looks if (found := decide(one, LOOKED_AT)).verdict is not Verdict.NOT_JUDGED), None
+        (found for one in looks if (found := decide(one, rules)).verdict is not Verdict.NOT_JUDGED), None
     )
     if first is None:
         assert whole.verdict is Verdict.NOT_JUDGED
