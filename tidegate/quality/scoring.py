@@ -57,7 +57,11 @@ def score(question: Question, answer: Answer, judged: Mapping[str, float] | None
     parts = _parts(question, question.specs, answer, judged or {})
     mark = _together(list(parts.values()), question.threshold)
     flags = tuple(sorted({flag for part in parts.values() for flag in part.flags}))
-    if not answer.text.strip() and not answer.tool_calls:
+    if (
+        not answer.text.strip()
+        and not answer.tool_calls
+        and not (answer.top_logprobs and question.wants_logprobs)
+    ):
         return Scored(value=0.0, is_right=False, parts=parts, flags=(*flags, SILENT))
     return Scored(
         value=mark.value or 0.0,

@@ -153,7 +153,7 @@ class _Bounded(ImmutableSandboxedEnvironment):
         self.steps = 0
         self.globals: dict[str, Any] = {"range": self._range, "zip": zip, "len": len, "dict": dict}
         known = self.filters
-        self.filters: dict[str, Any] = {name: self._counted(known[name]) for name in KEPT_FILTERS}
+        self.filters: dict[str, Any] = {name: self._counted(name, known[name]) for name in KEPT_FILTERS}
         self.filters |= {"joined_text": self._joined, "regex_replace": self._regex_replaced}
         tests = self.tests
         self.tests: dict[str, Any] = {name: tests[name] for name in KEPT_TESTS}
@@ -168,6 +168,8 @@ class _Bounded(ImmutableSandboxedEnvironment):
         self.step()
         if operator == "*" and not all(isinstance(side, int | float) for side in (left, right)):
             raise TemplateRefused("a text or list is multiplied")
+        if operator == "*" and all(isinstance(side, int) for side in (left, right)):
+            self._sized(int(left).bit_length() + int(right).bit_length())
         if operator == "%" and isinstance(left, str):
             raise TemplateRefused("a text is formatted by '%'")
         if operator == "+" and isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
@@ -181,10 +183,10 @@ class _Bounded(ImmutableSandboxedEnvironment):
             if name not in TEXT_METHODS:
                 raise TemplateRefused(f"the method '{name}' of a text is not allowed")
             if name == "replace" and len(args) >= 2:
-                self._sized(len(owner) + (owner.count(str(args[0])) + 1) * len(str(args[1])))
-            if name == "join" and args and isinstance(args[0], list | tuple):
-                items = cast("list[Any]", args[0])
-                self._sized(sum(len(str(item)) for item in items) + len(owner) * len(items))
+                self._sized(replaced_size(owner, str(args[0]), str(args[1])))
+            if name == "join" and args:
+                args = (list(args[0]), *args[1:])
+                self._sized(joined_size(args[0], owner))
         elif isinstance(owner, dict | list | tuple) and name not in OTHER_METHODS:
             raise TemplateRefused(f"the method '{name}' is not allowed")
         return super().call(context, obj, *args, **kwargs)
@@ -198,21 +200,37 @@ class _Bounded(ImmutableSandboxedEnvironment):
         if size > MAX_MADE:
             raise TemplateRefused(f"it makes a text or list of more than {MAX_MADE} items")
 
-    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """A filter whose result is counted; a wrapper must keep how Jinja calls the filter."""
         from functools import wraps
 
         @wraps(function)
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.step()
-            if function.__name__ == "do_replace" and len(args) >= 4:
-                self._sized(len(str(args[1])) + (str(args[1]).count(str(args[2])) + 1) * len(str(args[3])))
+            # Jinja hands both of these their context first.
+            if name == "replace" and len(args) >= 4:
+                self._sized(replaced_size(str(args[1]), str(args[2]), str(args[3])))
+            if name == "join" and len(args) >= 2:
+                items: list[Any] = list(args[1])
+                self._sized(joined_size(items, str(args[2] if len(args) > 2 else kwargs.get("d", ""))))
+                args = (args[0], items, *args[2:])
+            if (
+                name == "round"
+                and not -20 <= _whole(args[1] if len(args) > 1 else kwargs.get("precision", 0)) <= 20
+            ):
+                raise TemplateRefused("a number is rounded to too many places")
             result = function(*args, **kwargs)
             if isinstance(result, str):
                 self._sized(len(result))
             return result
 
         return counted
+
+    def wrap_str_format(self, value: Any) -> Any:
+        """`'{:9999999}'.format(1)` makes text of any length, and Jinja's sandbox lets it."""
+        if isinstance(getattr(value, "__self__", None), str) and value.__name__ in ("format", "format_map"):
+            raise TemplateRefused("a text is formatted by 'format'")
+        return super().wrap_str_format(value)
 
     def _range(self, *limits: int) -> range:
         made = range(*limits)
@@ -238,6 +256,20 @@ class _Bounded(ImmutableSandboxedEnvironment):
             raise TemplateRefused(f"searching for {pattern!r} took too long") from error
         self._sized(len(made))
         return str(made)
+
+
+def replaced_size(text: str, old: str, new: str) -> int:
+    """Upper bound of the length of `text.replace(old, new)`."""
+    return len(text) + (text.count(old) + 1) * len(new)
+
+
+def joined_size(items: list[Any], separator: str) -> int:
+    """Length of `separator.join(items)`."""
+    return sum(len(str(item)) for item in items) + len(separator) * len(items)
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _check(tree: nodes.Template) -> None:

@@ -13,6 +13,10 @@ import yaml
 MAX_VALUES = 2_000_000
 MAX_UNFOLDED = 200_000
 MAX_DEPTH = 60
+PLAIN_TAGS = frozenset(
+    ["null", "bool", "int", "float", "str", "seq", "map", "binary", "timestamp", "merge", "value"]
+)
+"""What YAML holds by itself; every other tag makes objects of a program."""
 
 
 class Lined(dict[str, Any]):
@@ -165,7 +169,7 @@ class _Yaml:
             raise BadText(
                 line, f"the YAML unfolds to more than {MAX_UNFOLDED} values, or is nested too deeply"
             )
-        if not str(node.tag).startswith("tag:yaml.org,2002:"):
+        if str(node.tag).removeprefix("tag:yaml.org,2002:") not in PLAIN_TAGS:
             raise BadText(line, f"'{node.tag}' runs code of its own and is not read")
         if isinstance(node, yaml.MappingNode):
             return self._object(node, line, depth)
