@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from tidegate.benchmark.definitions import Definition, definitions
     from tidegate.benchmark.goodput import Slo
     from tidegate.benchmark.judge import PERFORMANCE_CHECKS, judge_performance
+    from tidegate.benchmark.knee import Knee, SweepStep, find_knee, step_of
     from tidegate.benchmark.load import measure
     from tidegate.benchmark.measures import record_of
     from tidegate.benchmark.metrics import CompareLimits, Limit
     from tidegate.benchmark.plan import Arm, LoadPlan
     from tidegate.benchmark.record import ClientHonesty, Outcome, Phase, RequestRecord, RunRecord
+    from tidegate.benchmark.saturation import Saturation, saturation_of
     from tidegate.benchmark.summary import RunSummary, summarise
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "CompareLimits",
     "Comparison",
     "Definition",
+    "Knee",
     "Limit",
     "LoadPlan",
     "Outcome",
@@ -32,12 +35,17 @@ __all__ = [
     "RequestRecord",
     "RunRecord",
     "RunSummary",
+    "Saturation",
     "Slo",
+    "SweepStep",
     "compare_runs",
     "definitions",
+    "find_knee",
     "judge_performance",
     "measure",
     "record_of",
+    "saturation_of",
+    "step_of",
     "summarise",
 ]
 
@@ -46,11 +54,13 @@ _HOMES = {
     "definitions": ("Definition", "definitions"),
     "goodput": ("Slo",),
     "judge": ("PERFORMANCE_CHECKS", "judge_performance"),
+    "knee": ("Knee", "SweepStep", "find_knee", "step_of"),
     "load": ("measure",),
     "measures": ("record_of",),
     "metrics": ("CompareLimits", "Limit"),
     "plan": ("Arm", "LoadPlan"),
     "record": ("ClientHonesty", "Outcome", "Phase", "RequestRecord", "RunRecord"),
+    "saturation": ("Saturation", "saturation_of"),
     "summary": ("RunSummary", "summarise"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -91,15 +91,19 @@ def silent_tokens(request: RequestRecord, pattern: Pattern | None) -> int:
 
 
 def _pattern_of(streams: Sequence[RequestRecord]) -> Pattern | None:
-    """The pattern that explains most requests; of equals the one whose last gaps fit."""
+    """The pattern that explains most requests; of equals the one whose last gaps fit. None: none, or several."""
     votes = Counter(pattern for request in streams for pattern in _possible(request))
     if not votes:
         return None
     most = max(votes.values())
     if most < REGULAR_SHARE * len(streams):
         return None
-    best = [pattern for pattern, count in votes.items() if count == most]
-    return min(best, key=lambda pattern: (_misfit(streams, pattern), -pattern.first, pattern))
+    misfits = {pattern: _misfit(streams, pattern) for pattern, count in votes.items() if count == most}
+    best = [pattern for pattern, misfit in misfits.items() if misfit == min(misfits.values())]
+    # Full chunks from the first one on are by far the usual way; then a first token by itself.
+    usual = [pattern for pattern in best if pattern.first == pattern.size] or best
+    # Answers of two or three chunks fit many patterns alike: then the mean is as good a guess, and says so.
+    return usual[0] if len(usual) == 1 else None
 
 
 def _possible(request: RequestRecord) -> set[Pattern]:
@@ -125,18 +129,24 @@ def _sizes(tokens: int, chunks: int) -> range:
 
 
 def _misfit(streams: Sequence[RequestRecord], pattern: Pattern) -> float:
-    """How far the last gaps are from what the tokens of the last chunk should take; all requests together."""
-    expected = actual = usual = 0.0
+    """How far the ends of the answers are from the time that their tokens should take; all requests together.
+
+    The last chunk should take its share of a usual gap, and the finish of an answer whose end token has no chunk
+    should come one token later. In usual gaps, to two digits.
+    """
+    last_off = end_off = usual = 0.0
     for request in streams:
         stamps = request.chunk_ns
-        last = pattern.last(visible_tokens(request), len(stamps))
+        silent = silent_tokens(request, pattern)
+        last = pattern.last(visible_tokens(request) - silent, len(stamps))
         if len(stamps) < 3 or not 1 <= last <= pattern.size:
             continue
         inner = (stamps[-2] - stamps[0]) / (len(stamps) - 2)
-        expected += inner * last / pattern.size
-        actual += stamps[-1] - stamps[-2]
         usual += inner
-    return round(abs(actual - expected) / usual, 1) if usual else 0.0
+        last_off += stamps[-1] - stamps[-2] - inner * last / pattern.size
+        if request.finish_reason == "stop" and request.finish_ns is not None:
+            end_off += request.finish_ns - stamps[-1] - inner * silent / pattern.size
+    return round((abs(last_off) + abs(end_off)) / usual, 2) if usual else 0.0
 
 
 def _mean(values: Sequence[int]) -> float:

@@ -101,6 +101,12 @@ class RequestRecord(_Record):
     server_predicted_ms: float | None = Field(
         default=None, ge=0, description="Decoding as the server timed it."
     )
+    queue_ms: float | None = Field(
+        default=None, ge=0, description="Waiting in the queue of a platform, as it timed it."
+    )
+    execution_ms: float | None = Field(
+        default=None, ge=0, description="Running of the job, as the platform timed it."
+    )
     tags: tuple[str, ...] = Field(default=(), description="Slices that the prompt belongs to.")
     set_name: str | None = Field(default=None)
     release: str | None = Field(default=None)
@@ -184,6 +190,9 @@ class ClientHonesty(_Record):
     """Whether this client measured the server or itself. Figures of a client-bound run decide nothing."""
 
     loop_lag_p99_ms: float | None = Field(default=None, ge=0, description="How late the event loop woke.")
+    read_lag_p99_ms: float | None = Field(
+        default=None, ge=0, description="How long bytes had waited in the kernel before they were read."
+    )
     late_send_p99_ms: float | None = Field(default=None, ge=0, description="Sent minus planned.")
     late_send_max_ms: float | None = Field(default=None, ge=0)
     planned_rate: float | None = Field(

@@ -1,13 +1,27 @@
 """What the stamped bytes of a finished request turn out to say: events, tokens, faults."""
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from tidegate.benchmark.wire import Exchange
+from tidegate.benchmark.events import DONE, EventSplitter
+from tidegate.benchmark.exchange import Exchange
 
-LINE_END = re.compile(rb"\r\n|\n|\r")
+__all__ = [
+    "RELEASE_HEADER",
+    "REQUEST_ID_HEADER",
+    "SET_HEADER",
+    "EventSplitter",
+    "Exchange",
+    "Parsed",
+    "as_object",
+    "first_choice",
+    "json_object",
+    "parse_exchange",
+    "parse_stream",
+    "parse_whole",
+]
+
 RELEASE_HEADER = "x-tidegate-release"
 SET_HEADER = "x-tidegate-set"
 REQUEST_ID_HEADER = "x-request-id"
@@ -15,36 +29,6 @@ MOST_TOKENS = 2**40
 MOST_MILLISECONDS = 1e12
 MOST_LETTERS = 200
 """Beyond these a count or a time of a server is nonsense and is not taken, and a name is cut."""
-
-
-class EventSplitter:
-    """Cuts a byte stream into the data of server-sent events, wherever reads or line ends fall.
-
-    An event counts only when its blank line has come, as in the WHATWG rules (HTML, section 9.2.6).
-    """
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._data: list[bytes] = []
-
-    def feed(self, piece: bytes) -> list[bytes]:
-        """Data of the events that this piece completed."""
-        text = self._rest + piece
-        # A carriage return at the end may be the first half of CRLF: it waits for the next piece.
-        held = b"\r" if text.endswith(b"\r") else b""
-        *lines, rest = LINE_END.split(text[: len(text) - len(held)])
-        self._rest = rest + held
-        return [event for line in lines if (event := self._line(line)) is not None]
-
-    def _line(self, line: bytes) -> bytes | None:
-        if line:
-            name, _, value = line.partition(b":")
-            if name == b"data":
-                self._data.append(value.removeprefix(b" "))
-            return None
-        event = b"\n".join(self._data) if self._data else None
-        self._data = []
-        return event
 
 
 @dataclass
@@ -91,26 +75,31 @@ class Parsed:
 
 
 def parse_exchange(done: Exchange) -> Parsed:
-    """What a streamed answer said; nothing where it was none."""
-    return parse_stream(done.pieces) if done.status == 200 else Parsed()
+    """What a streamed answer said; nothing where there was none."""
+    if done.status != 200:
+        return Parsed()
+    if done.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        body = json_object(done.body)
+        told = _error_in(body) if body is not None else ""
+        return Parsed(fault=told or "the answer is not a stream")
+    return parse_stream(done.pieces)
 
 
 def parse_stream(pieces: list[tuple[int, bytes]]) -> Parsed:
-    """Read the pieces of one finished stream."""
+    """Read the pieces of one finished stream, with the time at which each was read."""
     parsed, splitter = Parsed(), EventSplitter()
     for stamp, piece in pieces:
-        for data in splitter.feed(piece):
-            if data.strip() == b"[DONE]":
-                parsed.done_ns = stamp
-            else:
-                _take_chunk(parsed, stamp, data)
+        for name, data in splitter.events(piece):
+            _take_event(parsed, stamp, name, data)
+    for name, data in splitter.ended():
+        _take_event(parsed, pieces[-1][0], name, data)
     return parsed
 
 
 def parse_whole(body: dict[str, Any], stamp: int) -> Parsed:
     """The same of an answer that came in one piece, all of it read at `stamp`."""
     parsed = Parsed(done_ns=stamp)
-    if body.get("error"):
+    if _error_in(body):
         parsed.fault = "an error with HTTP 200"
         return parsed
     choice = first_choice(body)
@@ -120,21 +109,40 @@ def parse_whole(body: dict[str, Any], stamp: int) -> Parsed:
     return parsed
 
 
-def _take_chunk(parsed: Parsed, stamp: int, data: bytes) -> None:
+def _take_event(parsed: Parsed, stamp: int, name: bytes, data: bytes) -> None:
+    if data.strip() == DONE:
+        parsed.done_ns = stamp
+        return
     chunk = json_object(data)
-    if chunk is None or chunk.get("error"):
-        parsed.fault = parsed.fault or ("a chunk is not a JSON object" if chunk is None else "an error event")
+    if chunk is None:
+        parsed.fault = parsed.fault or "a chunk is not a JSON object"
+        return
+    if fault := _error_in(chunk, is_named=name == b"error"):
+        parsed.fault = parsed.fault or fault
         return
     before = parsed.tokens or 0
     _take_counts(parsed, chunk)
     choice = first_choice(chunk)
-    _take_content(parsed, stamp, as_object(choice.get("delta")) | choice, before)
-    _take_finish(parsed, stamp, choice)
+    if choice:
+        _take_content(parsed, stamp, as_object(choice.get("delta")) | choice, before)
+        _take_finish(parsed, stamp, choice)
+
+
+def _error_in(body: dict[str, Any], *, is_named: bool = False) -> str:
+    """What an error says, empty where there is none: `error` in the data, `event: error`, or an error object."""
+    error = body.get("error")
+    if not error and not is_named and body.get("object") != "error":
+        return ""
+    about = as_object(error) or body
+    message = error if isinstance(error, str) else about.get("message")
+    told = f": {message[:MOST_LETTERS]}" if isinstance(message, str) and message else ""
+    return f"an error event{told}"
 
 
 def _take_content(parsed: Parsed, stamp: int, said: dict[str, Any], before: int) -> None:
-    is_answer = any(said.get(key) for key in ("content", "text", "tool_calls"))
-    if not is_answer and not any(said.get(key) for key in ("reasoning_content", "reasoning")):
+    """A chunk counts when it carries something of the answer; one with a role or empty text does not."""
+    is_answer = bool(said.get("content") or said.get("text") or _says_call(said))
+    if not is_answer and not said.get("reasoning_content") and not said.get("reasoning"):
         return
     parsed.content_ns.append(stamp)
     if is_answer and parsed.answer_ns is None:
@@ -143,6 +151,18 @@ def _take_content(parsed: Parsed, stamp: int, said: dict[str, Any], before: int)
     listed = as_object(said.get("logprobs")).get("content")
     running = parsed.tokens - before if parsed.tokens is not None else None
     parsed.content_tokens.append(len(cast("list[Any]", listed)) if isinstance(listed, list) else running)
+
+
+def _says_call(said: dict[str, Any]) -> bool:
+    """A name or arguments of a call; the empty shell that some servers send first is none."""
+    calls = said.get("tool_calls")
+    functions = (
+        [as_object(call).get("function") for call in cast("list[Any]", calls)]
+        if isinstance(calls, list)
+        else []
+    )
+    functions.append(said.get("function_call"))
+    return any(as_object(one).get("name") or as_object(one).get("arguments") for one in functions)
 
 
 def _take_finish(parsed: Parsed, stamp: int, choice: dict[str, Any]) -> None:
@@ -195,7 +215,7 @@ def first_choice(body: dict[str, Any]) -> dict[str, Any]:
 def json_object(data: bytes) -> dict[str, Any] | None:
     """The JSON object in these bytes, or None (also for broken UTF-8)."""
     try:
-        body: Any = json.loads(data)
+        body: Any = json.loads(data.decode())
     except ValueError:
         return None
     return cast("dict[str, Any]", body) if isinstance(body, dict) else None

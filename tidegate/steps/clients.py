@@ -23,16 +23,15 @@ class Clients:
     mean_ms: float | None
 
 
-def clients_of(counts: TrafficCounts, ours: RunRecord | None, warmups: int = 0) -> Clients:
-    """The counts without our own requests. Warm-up requests are not in the run; they count like its mean one."""
+def clients_of(counts: TrafficCounts, ours: RunRecord | None) -> Clients:
+    """The counts without our own requests, those of the warm-up among them."""
     own = [] if ours is None else [request for request in ours.requests if request.sent_ns is not None]
     times = [
         (request.end_ns - request.sent_ns) / 1e6
         for request in own
         if request.end_ns is not None and request.sent_ns is not None
     ]
-    number = len(own) + warmups
-    own_ms = sum(times) / len(times) * number if times else 0.0
+    number, own_ms = len(own), sum(times)
     left = max(0, counts.latency_count - number)
     return Clients(
         requests=max(0, counts.requests - number),

@@ -28,7 +28,7 @@ def judge_rounds(rounds: Sequence[Round], policy: PerformancePolicy, *, is_spent
 
     `is_spent`: nothing more can be measured, so that what is not decided now is not judged.
     """
-    pairs = Pairs.of(rounds).first(most_pairs(policy))
+    pairs = Pairs.of(rounds, tolerated_lag_ms(policy)).first(most_pairs(policy))
     if pairs.candidate is None:
         return Judged((), is_spent)
     if pairs.live is None:
@@ -37,6 +37,18 @@ def judge_rounds(rounds: Sequence[Round], policy: PerformancePolicy, *, is_spent
         rows = judge_performance(pairs.candidate, None, policy) if is_over else []
         return Judged(tuple(rows), is_over)
     return _judge_pairs(pairs, policy, is_spent=is_spent)
+
+
+def tolerated_lag_ms(policy: PerformancePolicy) -> float:
+    """Lag of the client that cannot decide: differences below the smallest floor of a wait are ignored anyway.
+
+    Compared with the tail of the lag, while a median feels its median, which is far smaller. Times between tokens are
+    means over an answer, in which a late reading counts once at each end.
+    """
+    waits = [
+        margin.floor_ms for name, margin in policy.metrics.declared() if name.startswith(("ttft", "e2e"))
+    ]
+    return min(waits, default=0.0)
 
 
 def _judge_pairs(pairs: Pairs, policy: PerformancePolicy, *, is_spent: bool) -> Judged:

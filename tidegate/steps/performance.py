@@ -72,11 +72,8 @@ class PerformanceCheck:
         left_s = max(1.0, seconds - sum(one.seconds for one in rounds))
         plan = load_plan(policy.performance, self._prompts(), pairs, size, concurrency, left_s)
         before, began = self._live_counts(), self.monotonic()
-        arms = self._arms()
-        # ABBA goes on over the end of a round.
-        found = self.measure(arms[::-1] if pairs % 2 else arms, plan)
+        found = self.measure(self._arms(), plan)
         took = self.monotonic() - began
-        warmups = policy.performance.design.warmup_requests * size
         return Round(
             first_pair=pairs,
             pairs=size,
@@ -84,7 +81,7 @@ class PerformanceCheck:
             concurrency=concurrency,
             candidate=found[CANDIDATE],
             live=found.get(LIVE),
-            disturbed=self._disturbance(before, usual, found.get(LIVE), warmups, policy),
+            disturbed=self._disturbance(before, usual, found.get(LIVE), policy),
         )
 
     def _told(
@@ -133,13 +130,12 @@ class PerformanceCheck:
         before: TrafficCounts | None,
         usual: Clients | None,
         live: RunRecord | None,
-        warmups: int,
         policy: Policy,
     ) -> str:
         after = self._live_counts()
         if before is None or after is None or usual is None:
             return ""
-        return disturbance(usual, clients_of(after.since(before), live, warmups), policy.shift)
+        return disturbance(usual, clients_of(after.since(before), live), policy.shift)
 
 
 def rounds_key(release: Release, policy: PerformancePolicy) -> str:
@@ -169,18 +165,17 @@ def load_plan(
     concurrency: int,
     deadline_s: float,
 ) -> LoadPlan:
-    """What one round sends: the part of the whole schedule that is its turn."""
+    """What one round sends: the part of the whole schedule that is its turn, drawn by the numbers of its blocks."""
     design = policy.design
-    begin = first_pair * design.requests_per_block
-    turned = begin % len(prompts)
     return LoadPlan(
-        prompts=(*prompts[turned:], *prompts[:turned]),
+        prompts=tuple(prompts),
         requests=pairs * design.requests_per_block,
         concurrency=concurrency,
         max_tokens=design.max_tokens,
         blocks=pairs,
+        first_block=first_pair,
         warmup_requests=design.warmup_requests,
-        seed=design.seed + begin,
+        seed=design.seed,
         deadline_s=deadline_s,
     )
 

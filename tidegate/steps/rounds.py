@@ -14,7 +14,7 @@ from typing import Any
 from tidegate.benchmark import ClientHonesty, RequestRecord, RunRecord
 
 CANDIDATE, LIVE = "candidate", "live"
-STAMPS = ("planned_ns", "connected_ns", "sent_ns", "headers_ns", "answer_ns", "finish_ns", "end_ns")
+STAMPS = tuple(name for name in RequestRecord.model_fields if name.endswith("_ns") and name != "chunk_ns")
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,9 @@ class Round:
     def arms(self) -> tuple[RunRecord, ...]:
         return (self.candidate,) if self.live is None else (self.candidate, self.live)
 
-    @property
-    def is_usable(self) -> bool:
-        """The client measured the sets and not itself."""
-        return all(arm.honesty is None or arm.honesty.verdict == "honest" for arm in self.arms)
+    def is_usable(self, tolerated_lag_ms: float) -> bool:
+        """The client measured the sets and not itself; or it was late by less than what the policy ignores."""
+        return all(is_tolerable(arm, tolerated_lag_ms) for arm in self.arms)
 
     def as_data(self) -> dict[str, Any]:
         """JSON; the runs in their compressed form."""
@@ -74,8 +73,9 @@ class Pairs:
     live: RunRecord | None
 
     @classmethod
-    def of(cls, rounds: Sequence[Round]) -> "Pairs":
-        usable = [one for one in rounds if one.is_usable]
+    def of(cls, rounds: Sequence[Round], tolerated_lag_ms: float = 0.0) -> "Pairs":
+        """`tolerated_lag_ms`: differences that the policy ignores anyway."""
+        usable = [one for one in rounds if one.is_usable(tolerated_lag_ms)]
         count = sum(one.pairs for one in usable)
         if not usable:
             return cls(0, None, None)
@@ -90,6 +90,19 @@ class Pairs:
             return self
         live = first_blocks(self.live, count) if self.live is not None else None
         return Pairs(count, first_blocks(self.candidate, count), live)
+
+
+def is_tolerable(run: RunRecord, tolerated_lag_ms: float) -> bool:
+    """Whether this client's own delays cannot decide: none were found, or their tail is below what is ignored.
+
+    In a closed loop they are all in the lag of its event loop; a busy processor shows there, too. An open loop that
+    sent late, or too little, sent another load: nothing makes up for that.
+    """
+    seen = run.honesty
+    if seen is None or seen.verdict == "honest":
+        return True
+    lag_ms = seen.loop_lag_p99_ms
+    return not run.is_open_loop and lag_ms is not None and lag_ms <= tolerated_lag_ms
 
 
 def join_runs(runs: Sequence[RunRecord], sizes: Sequence[int]) -> RunRecord:
@@ -119,7 +132,7 @@ def join_runs(runs: Sequence[RunRecord], sizes: Sequence[int]) -> RunRecord:
             "window_ns": (windows[0][0], windows[-1][1]),
             "block_windows_ns": tuple(windows),
             "requests": tuple(requests),
-            "honesty": _worst(run.honesty for run in runs),
+            "honesty": _tolerated(_worst(run.honesty for run in runs)),
         }
     )
 
@@ -148,6 +161,11 @@ def _moved(request: RequestRecord, start_ns: int, block: int, index: int) -> Req
             "index": request.index + index,
         }
     )
+
+
+def _tolerated(seen: ClientHonesty | None) -> ClientHonesty | None:
+    """Of rounds that may decide: its figures stay, and its doubts are answered."""
+    return None if seen is None else seen.model_copy(update={"verdict": "honest", "reasons": ()})
 
 
 def _worst(found: Iterable[ClientHonesty | None]) -> ClientHonesty | None:
