@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidegate.quality.ask import EndpointAsker
-    from tidegate.quality.bank import STANDARD_BANK, Bank, read_bank
+    from tidegate.quality.bank import GENERAL_BANK, STANDARD_BANK, Bank, find_bank, read_bank
+    from tidegate.quality.formats import BankOptions
     from tidegate.quality.judge import QUALITY_CHECKS, judge_quality
     from tidegate.quality.question import Message, Question, ScorerSpec
     from tidegate.quality.results import (
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from tidegate.quality.scoring import Scored, ScoredPart, score
 
 __all__ = [
+    "GENERAL_BANK",
     "QUALITY_CHECKS",
     "SCORERS",
     "STANDARD_BANK",
     "Answer",
     "Bank",
+    "BankOptions",
     "BankResult",
     "EndpointAsker",
     "Message",
@@ -43,6 +46,7 @@ __all__ = [
     "TokenLogprob",
     "ToolCall",
     "TopicScore",
+    "find_bank",
     "is_right",
     "judge_quality",
     "read_bank",
@@ -52,7 +56,8 @@ __all__ = [
 
 _HOMES = {
     "ask": ("EndpointAsker",),
-    "bank": ("STANDARD_BANK", "Bank", "read_bank"),
+    "bank": ("GENERAL_BANK", "STANDARD_BANK", "Bank", "find_bank", "read_bank"),
+    "formats": ("BankOptions",),
     "judge": ("QUALITY_CHECKS", "judge_quality"),
     "question": ("Message", "Question", "ScorerSpec"),
     "results": ("Answer", "BankResult", "QuestionResult", "Repeat", "TokenLogprob", "ToolCall", "TopicScore"),

@@ -69,7 +69,7 @@ def self_agreement(result: BankResult) -> Agreement | None:
 
 def disagreement(candidate: BankResult, baseline: BankResult) -> Agreement:
     """The candidate's first answers against the baseline's: as many answers of each as the noise floor compares."""
-    pairs = Pairs.of(candidate, baseline, first_answers=True).complete
+    pairs = Pairs.of(candidate, baseline, "first").complete
     return _agreement(
         [pair.id for pair in pairs],
         [(pair.ours_value or 0.0, pair.theirs_value or 0.0) for pair in pairs],

@@ -17,7 +17,7 @@ import httpx
 
 from tidegate.domain import Secret
 from tidegate.quality.question import Question
-from tidegate.quality.reply import read_reply
+from tidegate.quality.reply import first_model, read_reply
 from tidegate.quality.results import Answer
 from tidegate.quality.source import OnAnswer, Served, ask_side_by_side
 from tidegate.quality.wording import body_of
@@ -48,7 +48,8 @@ class EndpointAsker:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ):
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._base = base_url.rstrip("/")
+        self._url = f"{self._base}/chat/completions"
         self._key = key
         self._model = model
         self._sleep = sleep
@@ -86,7 +87,7 @@ class EndpointAsker:
     @property
     def target(self) -> str:
         """Where it asks, without user info and query: those may hold secrets."""
-        return told_url(self._url.removesuffix("/chat/completions"))
+        return told_url(self._base)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -95,6 +96,17 @@ class EndpointAsker:
         if not self._knows_cache_prompt:
             known["cache_prompt"] = None
         return known
+
+    def use_offered_model(self) -> None:
+        """Ask for the first model that the server offers, where it says: some servers refuse any other name."""
+        try:
+            with self._client.stream("GET", f"{self._base}/models") as response:
+                content = _bounded(response) if response.status_code == 200 else None
+        except (httpx.HTTPError, httpx.StreamError):
+            # That nobody answers is told by the first question.
+            return
+        if content is not None and (name := first_model(content)):
+            self._model = name
 
     def identify(self) -> Served:
         """Which model and engine answer, by one short question. A name that is no SHA-256 identifies nothing."""

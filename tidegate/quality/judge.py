@@ -16,7 +16,8 @@ decide.
 
 Missing answers: only a verdict that no answer could change is given (a fail, counting every missing answer
 for the candidate); otherwise not judged. Without a baseline only the absolute scores are judged. A row that is not
-judged although every answer is there has `samples` in its data: what then happens is the policy's choice.
+judged although every answer is there has `samples` in its data: what then happens is the policy's choice. Questions that
+only a judge can score are no part of any of these rows (`pairwise`).
 """
 
 from dataclasses import replace
@@ -58,6 +59,7 @@ def judge_quality(
 
     `floor` is how often the baseline differs from itself; it is shown beside the candidate's differences.
     """
+    candidate, baseline = candidate.scored(), None if baseline is None else baseline.scored()
     names = [*(check.removeprefix("quality.") for check in sorted(QUALITY_CHECKS))]
     if fault := _unusable(candidate, baseline):
         names += ["slices"] if policy.slices else []
@@ -67,7 +69,8 @@ def judge_quality(
         note = "No baseline: judged by the absolute score alone."
         rows = [_row(name, Verdict.PASS, note, {"baseline": None}) for name in ("regression", "topics")]
         return [score, *rows, *_slices(candidate, {}, policy)]
-    pairs = Pairs.of(candidate, baseline, first_answers=_is_repeated_in_part(candidate, baseline))
+    is_chosen = _is_repeated_in_part(candidate, baseline)
+    pairs = Pairs.of(candidate, baseline, "first" if is_chosen else "all")
     decisions = decide_slices(pairs, _rules(candidate, policy), policy.slices)
     whole = _confirmed(decisions[""], candidate, baseline, policy)
     return [
@@ -110,11 +113,11 @@ def _confirmed(
     """Repeats of differing answers alone can take a fail back, and grant nothing.
 
     They shrink differences, of losses and wins alike: a candidate that is wrong half of the time is asked again only
-    where it was wrong. A pass must therefore stand on the first answers.
+    where it was wrong. A pass must therefore stand on the first answers, and a fail also on those after them.
     """
     if found.verdict is not Verdict.FAIL or not _is_repeated_in_part(candidate, baseline):
         return found
-    again = decide(Pairs.of(candidate, baseline), _rules(candidate, policy))
+    again = decide(Pairs.of(candidate, baseline, "again"), _rules(candidate, policy))
     return found if again.verdict is Verdict.FAIL else replace(found, verdict=Verdict.NOT_JUDGED)
 
 

@@ -101,18 +101,17 @@ def _factor_of_counts(losses: int, wins: int, alpha: float) -> float:
     return math.inf
 
 
-def by_means(pairs: Pairs, rules: Rules) -> Tested:
+def by_means(pairs: Pairs, rules: Rules, *, is_resampled: bool = True) -> Tested:
     """Graded, weighted or clustered scores: bounds of the mean difference.
 
     Weighted differences are those of w d / max w, whose mean is the weighted one times mean w / max w.
     """
-    complete, scale = pairs.complete, _scale(pairs.complete)
-    margin = rules.margin
-    found = _bounds(
-        [_scaled(pair, pair.difference, pairs) for pair in complete], _clusters(complete), rules.alpha
-    )
-    best = [_scaled(pair, _best_difference(pair), pairs) for pair in pairs.every]
-    worst_case = _bounds(best, _clusters(pairs.every), rules.fail_rate)
+    scale, margin = _scale(pairs), rules.margin
+    bounds = _widest_bounds if is_resampled else clustered_difference
+    found = bounds(_differences(pairs), _clusters(pairs.complete), rules.alpha)
+    worst_case = found
+    if pairs.missing or rules.fail_rate != rules.alpha:
+        worst_case = bounds(_best_differences(pairs), _clusters(pairs.every), rules.fail_rate)
     mean, low, high = (value / scale for value in (found.mean, found.low, found.high))
     differing = len(pairs.losses) + len(pairs.wins)
     is_sparse = differing < FEWEST_DIFFERING and found.units < smallest_bank(margin, rules.alpha)
@@ -128,7 +127,7 @@ def by_means(pairs: Pairs, rules: Rules) -> Tested:
         -low,
         None,
         max(min(factors), smallest_bank(margin, rules.alpha) / found.units if is_sparse else 0.0),
-        len(complete),
+        len(pairs.complete),
     )
 
 
@@ -137,9 +136,7 @@ def by_bets(pairs: Pairs, rules: Rules) -> Tested:
 
     "Inside" is a bet on the margin. "Worse" is the e-value on discordant pairs, for graded scores a bet on 0.
     """
-    complete, scale = pairs.complete, _scale(pairs.complete)
-    values = [_scaled(pair, pair.difference, pairs) for pair in complete]
-    best = [_scaled(pair, _best_difference(pair), pairs) for pair in pairs.every]
+    scale, values, best = _scale(pairs), _differences(pairs), _best_differences(pairs)
     inside = bet_on_margin(values, rules.margin * scale, rules.alpha)
     is_graded = rules.is_graded or pairs.is_graded
     path = log_capitals(best, 0.0)[1] if is_graded else _discordant_path(best)
@@ -147,7 +144,7 @@ def by_bets(pairs: Pairs, rules: Rules) -> Tested:
     inside_at = inside.used if inside.verdict is Verdict.PASS else None
     decided = [at for at in (inside_at, worse_at) if at is not None]
     used = min(decided, default=len(values))
-    bounds = by_means(pairs, rules) if is_graded else by_counts(pairs, rules)
+    bounds = by_means(pairs, rules, is_resampled=False) if is_graded else by_counts(pairs, rules)
     return Tested(
         "bets on the margin and e-values, looked at after every question",
         inside_at is not None and inside_at == used,
@@ -166,7 +163,7 @@ def _discordant_path(differences: list[float]) -> NDArray[np.float64]:
     return log_share_evidence(np.cumsum(values < 0), np.cumsum(values != 0), 0.5)
 
 
-def _bounds(values: list[float], clusters: list[str] | None, alpha: float) -> MeanDifference:
+def _widest_bounds(values: list[float], clusters: list[str] | None, alpha: float) -> MeanDifference:
     """Over clusters by t. Else the wider of t and BCa: t errs where few answers differ, BCa where questions are few."""
     found = clustered_difference(values, clusters, alpha)
     if clusters is not None:
@@ -182,18 +179,26 @@ def _clusters(pairs: Sequence[Pair]) -> list[str] | None:
     return names if len(set(names)) < len(names) else None
 
 
-def _best_difference(pair: Pair) -> float:
-    """What a missing answer could be at best for the candidate."""
-    return pair.difference if pair.is_complete else 1.0 - (pair.theirs_value or 0.0)
+def _differences(pairs: Pairs) -> list[float]:
+    """Of the complete pairs, as shares of the heaviest question."""
+    heaviest = max(pair.weight for pair in pairs.every)
+    return [pair.difference * pair.weight / heaviest for pair in pairs.complete]
 
 
-def _scaled(pair: Pair, difference: float, pairs: Pairs) -> float:
-    return difference * pair.weight / max(one.weight for one in pairs.every)
+def _best_differences(pairs: Pairs) -> list[float]:
+    """Of all pairs, with what a missing answer could be at best for the candidate."""
+    heaviest = max(pair.weight for pair in pairs.every)
+    return [
+        (pair.difference if pair.is_complete else 1.0 - (pair.theirs_value or 0.0)) * pair.weight / heaviest
+        for pair in pairs.every
+    ]
 
 
-def _scale(pairs: Sequence[Pair]) -> float:
-    weights = [pair.weight for pair in pairs]
-    return math.fsum(weights) / len(weights) / max(weights)
+def _scale(pairs: Pairs) -> float:
+    """Mean weight as a share of the heaviest: of complete pairs, which is what the mean is over."""
+    weights = [pair.weight for pair in pairs.complete]
+    heaviest = max(pair.weight for pair in pairs.every)
+    return math.fsum(weights) / len(weights) / heaviest
 
 
 def _told_method(pairs: Pairs) -> str:

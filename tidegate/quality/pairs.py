@@ -1,14 +1,17 @@
 """Two results of one bank side by side: the question is the unit. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from tidegate.quality.results import BankResult, QuestionResult
 
 REPEATED_NONE, REPEATED_ALL, REPEATED_DISCORDANT = "none", "all", "discordant"
 """Which questions were asked several times (`settings["repeated"]`)."""
+
+Answers = Literal["first", "all", "again"]
+"""Of a question that was asked several times: its first answer, the mean of all, or the mean of those after the first.
+The first answers chose what was asked again, so only those after them are no choice of ours."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class Pairs:
     every: tuple[Pair, ...]
 
     @classmethod
-    def of(cls, candidate: BankResult, baseline: BankResult, *, first_answers: bool = False) -> Self:
-        """`first_answers` looks at the first answer of each question alone, not at all of them together."""
+    def of(cls, candidate: BankResult, baseline: BankResult, answers: Answers = "all") -> Self:
+        """`answers` says which of several answers to a question count."""
         theirs = {result.id: result for result in baseline.results}
         ours = {result.id: result for result in candidate.results}
         names = [name for name in candidate.order if name in ours] or list(ours)
@@ -65,8 +68,8 @@ class Pairs:
                     name,
                     ours[name],
                     theirs[name],
-                    score_of(ours[name], first_answers=first_answers),
-                    score_of(theirs[name], first_answers=first_answers),
+                    score_of(ours[name], answers),
+                    score_of(theirs[name], answers),
                 )
                 for name in names
                 if name in theirs
@@ -111,11 +114,15 @@ class Pairs:
         return list(dict.fromkeys(name for pair in self.every for name in pair.slices))
 
 
-def score_of(result: QuestionResult, *, first_answers: bool) -> float | None:
-    """The score of a question: of its first answer, or the mean over all of them."""
-    if first_answers and result.repeats:
+def score_of(result: QuestionResult, answers: Answers) -> float | None:
+    """The score of a question; None where one of the answers that count is missing."""
+    if answers == "all" or not result.repeats:
+        return result.value
+    if answers == "first":
         return result.repeats[0].value
-    return result.value
+    later = [entry.value for entry in result.repeats[1:]]
+    known = [value for value in later if value is not None]
+    return sum(known) / len(known) if len(known) == len(later) else None
 
 
 def are_comparable(candidate: BankResult, baseline: BankResult) -> str:
@@ -136,8 +143,3 @@ def are_comparable(candidate: BankResult, baseline: BankResult) -> str:
 
 def _ids(result: BankResult) -> set[str]:
     return {entry.id for entry in result.results}
-
-
-def discordant(pairs: Sequence[Pair]) -> list[str]:
-    """Questions whose scores differ, for better or worse alike."""
-    return [pair.id for pair in pairs if pair.is_complete and pair.difference != 0]

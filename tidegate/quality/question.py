@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tidegate.quality.scorers import SCORERS, Expect, Wanted, options_fault
 from tidegate.quality.scorers.choices import LETTERS
+from tidegate.quality.scorers.filters import filter_fault
+from tidegate.quality.scorers.judged import JUDGE
 
 GROUP = "group"
 MAX_SCORERS, MAX_DEPTH = 50, 3
@@ -132,7 +134,8 @@ class Question(BaseModel):
             raise ValueError("the last message must be of the user or of a tool")
         if bool(self.scorer) == bool(self.scorers):
             raise ValueError("either scorer or scorers must be given")
-        if fault := specs_fault(self, self.specs):
+        faults = (filter_fault(step.name, step.options) for step in self.filters)
+        if fault := next((one for one in faults if one), "") or specs_fault(self, self.specs):
             raise ValueError(fault)
         return self
 
@@ -163,13 +166,13 @@ class Question(BaseModel):
     @property
     def counted_judges(self) -> tuple[ScorerSpec, ...]:
         """Scorers that only another model can tell."""
-        return tuple(spec for spec in flat(self.specs) if spec.name == "judge" and spec.weight > 0)
+        return tuple(spec for spec in flat(self.specs) if spec.name == JUDGE and spec.weight > 0)
 
     @property
     def is_judged_alone(self) -> bool:
         """Only another model's opinion decides: shown, and never a gate."""
         counted = [spec for spec in flat(self.specs) if spec.name != GROUP and spec.weight > 0]
-        return all(spec.name == "judge" for spec in counted)
+        return all(spec.name == JUDGE for spec in counted)
 
 
 def flat(specs: tuple[ScorerSpec, ...]) -> list[ScorerSpec]:
@@ -189,6 +192,7 @@ def wanted_by(question: Question, spec: ScorerSpec) -> Wanted[Any]:
         scorer.options.model_validate(spec.options),
         question.choices,
         scorer.threshold if spec.threshold is None else spec.threshold,
+        question.tools,
     )
 
 

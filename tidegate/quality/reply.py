@@ -1,4 +1,4 @@
-"""Reads a chat completion as an answer. Pure: bytes in, an answer out."""
+"""Reads what a server answers: a chat completion, a list of models. Pure: bytes in, values out."""
 
 from typing import Any
 
@@ -53,6 +53,22 @@ class _Reply(BaseModel):
     system_fingerprint: str | None = None
     choices: list[_Choice] = Field(min_length=0)
     usage: _Usage | None = None
+
+
+class _Model(BaseModel):
+    id: str = Field(min_length=1)
+
+
+class _Models(BaseModel):
+    data: list[_Model] = Field(min_length=1)
+
+
+def first_model(content: bytes) -> str | None:
+    """The first name of a list of models; None for anything else."""
+    try:
+        return _Models.model_validate_json(content).data[0].id
+    except ValidationError:
+        return None
 
 
 def read_reply(content: bytes, elapsed_ms: float) -> Answer:

@@ -3,6 +3,7 @@ where that is sound."""
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,13 +12,13 @@ from tidegate.quality.bank import Bank
 from tidegate.quality.cache import AnswerStore
 from tidegate.quality.pairs import REPEATED_ALL, REPEATED_DISCORDANT, REPEATED_NONE
 from tidegate.quality.question import GROUP, Question, flat
-from tidegate.quality.results import Answer, BankResult, QuestionResult, Repeat
+from tidegate.quality.results import NEEDS_JUDGE, Answer, BankResult, QuestionResult, Repeat
 from tidegate.quality.scorers import SCORERS
+from tidegate.quality.scorers.choices import BY_TEXT, FEW_LETTERS, LOW_MASS
 from tidegate.quality.scoring import score
 from tidegate.quality.source import Ask, Source, source_of
 from tidegate.quality.wording import answer_key
 
-NEEDS_JUDGE = "its score needs a judge, and none was asked"
 NOT_ASKED = "not asked"
 
 Progress = Callable[[int, int], None]
@@ -165,7 +166,7 @@ class BankRun:
             target=self.source.target,
             settings=used,
             order=asked,
-            notes=(*self._notes(), *notes),
+            notes=(*self._notes(), *flag_notes(scored), *notes),
         )
 
     def _is_answered(self, name: str, sample: int) -> bool:
@@ -255,10 +256,30 @@ def scored_question(question: Question, answers: Sequence[Answer]) -> QuestionRe
 def _repeat(question: Question, answer: Answer) -> Repeat:
     if answer.error:
         return Repeat(error=answer.error)
-    scored = score(question, answer)
-    if scored.is_pending:
+    if question.counted_judges:
+        # Whatever its other scorers say: a question that counts only where they settle it would flatter or wrong.
         return Repeat(answer=answer.text, error=NEEDS_JUDGE)
+    scored = score(question, answer)
     return Repeat(value=scored.value, is_right=scored.is_right, answer=answer.text)
+
+
+FLAGS = {
+    LOW_MASS: "the letters hold less than half of the first token's probability: the model may not know the format",
+    BY_TEXT: "the server gave no log-probabilities, so the text was scored",
+    FEW_LETTERS: "some letters are not among the likeliest first tokens, and count as impossible",
+}
+"""What a reader of choices by log-probabilities must know."""
+
+
+def flag_notes(scored: Sequence[QuestionResult]) -> list[str]:
+    """How many answers carry each flag of `FLAGS`."""
+    found = Counter(
+        flag
+        for entry in scored
+        for flag in {str(flag) for part in entry.parts.values() for flag in part.get("flags", ())}
+        if flag in FLAGS
+    )
+    return [f"{count} answers: {FLAGS[flag]}." for flag, count in found.items()]
 
 
 def may_be_graded(bank: Bank) -> bool:

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.quality.question import GROUP, Question, ScorerSpec, wanted_by
 from tidegate.quality.results import Answer
 from tidegate.quality.scorers import SCORERS, Mark
+from tidegate.quality.scorers.filters import filtered
+from tidegate.quality.scorers.judged import JUDGE, NOT_JUDGED
+from tidegate.quality.scorers.kinds import graded
 
 SILENT = "silent"
-NOT_JUDGED = "judge-not-asked"
 
 
 class ScoredPart(BaseModel):
@@ -51,10 +53,15 @@ def score(question: Question, answer: Answer, judged: Mapping[str, float] | None
     """
     if answer.error:
         raise ValueError(f"there is no answer to score: {answer.error}")
+    answer = answer.model_copy(update={"text": scored_text(question, answer.text)})
     parts = _parts(question, question.specs, answer, judged or {})
     mark = _together(list(parts.values()), question.threshold)
     flags = tuple(sorted({flag for part in parts.values() for flag in part.flags}))
-    if not answer.text.strip() and not answer.tool_calls:
+    if (
+        not answer.text.strip()
+        and not answer.tool_calls
+        and not (answer.top_logprobs and question.wants_logprobs)
+    ):
         return Scored(value=0.0, is_right=False, parts=parts, flags=(*flags, SILENT))
     return Scored(
         value=mark.value or 0.0,
@@ -63,6 +70,13 @@ def score(question: Question, answer: Answer, judged: Mapping[str, float] | None
         flags=flags,
         is_pending=NOT_JUDGED in mark.flags,
     )
+
+
+def scored_text(question: Question, text: str) -> str:
+    """What of an answer is scored: up to the first stop, for engines that do not stop there, through the filters."""
+    ends = [place for stop in question.stop if (place := text.find(stop)) >= 0]
+    text = text[: min(ends)] if ends else text
+    return filtered(text, [(step.name, step.options) for step in question.filters])
 
 
 def _parts(
@@ -88,10 +102,10 @@ def _mark(
         mark = _together(list(inner.values()), spec.threshold)
         wrong = [name for name, part in inner.items() if not part.is_right and part.weight > 0]
         mark = Mark(mark.value, mark.is_right, f"wrong: {', '.join(wrong)}" if wrong else "", mark.flags)
+    elif spec.name == JUDGE and label in judged:
+        mark = graded(judged[label], wanted_by(question, spec).threshold)
     else:
-        scorer = SCORERS[spec.name]
-        mark = scorer.mark(wanted_by(question, spec), answer)
-        del label
+        mark = SCORERS[spec.name].mark(wanted_by(question, spec), answer)
     return _negated(mark) if spec.negate else mark
 
 
@@ -106,6 +120,8 @@ def _together(parts: list[ScoredPart], threshold: float | None) -> Mark:
     the others settle it alone."""
     counted = [part for part in parts if part.weight > 0]
     total = sum(part.weight for part in counted)
+    if not counted:
+        return Mark(None, False)
     known = sum(part.weight * part.value for part in counted if part.value is not None)
     open_weight = sum(part.weight for part in counted if part.value is None)
     decided = total - open_weight

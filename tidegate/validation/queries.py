@@ -64,7 +64,7 @@ def _stop_room(context_tokens: int) -> int:
 
 def bank_queries(bank: Bank, context_tokens: int, most: int | None = None) -> tuple[Query, ...]:
     """Questions of a bank, one of each topic in turn: a bank that is cut short still covers its topics."""
-    ordered = by_topic_in_turn(bank.questions)
+    ordered = by_topic_in_turn([question for question in bank.questions if not unaskable(question)])
     return tuple(bank_query(question, context_tokens) for question in ordered[: most or len(ordered)])
 
 

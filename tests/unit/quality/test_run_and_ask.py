@@ -21,8 +21,8 @@ BANK = Bank(
 
 def test_results_keep_the_order_of_the_bank_and_score_each_answer():
     found = run_bank(
-        BANK, lambda q: Answer(text=q.expect if q.id != "q3" else "no", model="m"), concurrency=4
-    )  # pyright: ignore[reportArgumentType]
+        BANK, lambda q: Answer(text=str(q.expect) if q.id != "q3" else "no", model="m"), concurrency=4
+    )
     assert [entry.id for entry in found.results] == [question.id for question in BANK.questions]
     assert (found.right, found.total, found.missing) == (11, 12, 0)
     assert found.results[3].is_right is False

@@ -9,11 +9,17 @@ from pydantic import ValidationError
 
 from tidegate.quality.results import Answer
 from tidegate.quality.scorers.choices import CHOICE, CHOICE_LOGPROBS
+from tidegate.quality.scorers.contracts import FINISH, LANGUAGE, LENGTH, SCRIPT
+from tidegate.quality.scorers.judged import JUDGED
 from tidegate.quality.scorers.kinds import Expect, Mark, Options, Scorer, Wanted
 from tidegate.quality.scorers.numbers import NUMERIC
 from tidegate.quality.scorers.patterns import REGEX
-from tidegate.quality.scorers.structured import JSON
+from tidegate.quality.scorers.refusal import REFUSAL
+from tidegate.quality.scorers.repetition import REPETITION
+from tidegate.quality.scorers.similarity import LEVENSHTEIN, SIMILARITY
+from tidegate.quality.scorers.structured import JSON, JSON_SCHEMA
 from tidegate.quality.scorers.text import CONTAINS, ENDS_WITH, EXACT, STARTS_WITH
+from tidegate.quality.scorers.tools import TOOL_CALL
 
 __all__ = [
     "SCORERS",
@@ -39,6 +45,17 @@ SCORERS: dict[str, Scorer] = {
         CHOICE,
         CHOICE_LOGPROBS,
         JSON,
+        JSON_SCHEMA,
+        TOOL_CALL,
+        SIMILARITY,
+        LEVENSHTEIN,
+        REFUSAL,
+        LENGTH,
+        FINISH,
+        SCRIPT,
+        LANGUAGE,
+        REPETITION,
+        JUDGED,
     )
 }
 

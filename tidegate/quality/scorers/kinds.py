@@ -33,6 +33,7 @@ class Wanted(Generic[O_co]):
     choices: tuple[str, ...] = ()
     threshold: float = 1.0
     """From this value on the answer is right; only graded scorers look at it."""
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Scorer:
     threshold: float = field(default=1.0)
     is_graded: bool = False
     needs_expect: bool = True
+    needs_options: bool = False
+    """It cannot be named without options."""
 
 
 def options_of(expect: Expect | None) -> list[Any]:

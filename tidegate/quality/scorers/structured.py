@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tidegate.quality.results import Answer
 from tidegate.quality.scorers.kinds import MAX_ANSWER_CHARACTERS, Mark, Options, Scorer, Wanted, binary
+from tidegate.quality.scorers.schemas import SchemaTooCostly, first_violation, schema_fault
 
 MAX_STARTS = 200
 """So many places of a text are tried when JSON may stand anywhere in it."""
@@ -143,3 +144,47 @@ def _json_fault(wanted: Wanted[JsonOptions]) -> str:
 
 
 JSON = Scorer("json", "The answer is JSON and equal to the expected value.", JsonOptions, _json, _json_fault)
+
+
+class SchemaOptions(Options):
+    where: Literal["whole", "fence", "anywhere"] = "whole"
+    """As for `json`; with `anywhere` one valid value is enough."""
+
+
+SCHEMA_COSTS = "schema-too-costly"
+
+
+def _json_schema(wanted: Wanted[SchemaOptions], answer: Answer) -> Mark:
+    schema = _schema(wanted.expect)
+    violation = "the answer is not JSON"
+    for given in json_values(answer.text, wanted.options.where):
+        try:
+            violation = first_violation(given, schema)
+        except (SchemaTooCostly, TimeoutError) as error:
+            return Mark(0.0, False, str(error), (SCHEMA_COSTS,))
+        if not violation:
+            return binary(True)
+    return binary(False, violation)
+
+
+def _schema(expect: Any) -> Any:
+    """No schema at all asks for JSON of any kind."""
+    if expect is None:
+        return True
+    return parse_json(expect)[1] if isinstance(expect, str) else expect
+
+
+def _schema_fault(wanted: Wanted[SchemaOptions]) -> str:
+    if isinstance(wanted.expect, str) and not parse_json(wanted.expect)[0]:
+        return "expect is not JSON text"
+    return schema_fault(_schema(wanted.expect))
+
+
+JSON_SCHEMA = Scorer(
+    "json_schema",
+    "The answer is JSON and valid by the JSON schema in `expect`; without one, any JSON.",
+    SchemaOptions,
+    _json_schema,
+    _schema_fault,
+    needs_expect=False,
+)
