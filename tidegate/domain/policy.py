@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tidegate.domain.drift_policy import DriftPolicy
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -263,6 +265,7 @@ class Policy(_Part):
     validation: ValidationPolicy = ValidationPolicy()
     performance: PerformancePolicy = PerformancePolicy()
     quality: QualityPolicy = QualityPolicy()
+    drift: DriftPolicy = DriftPolicy()
     shift: ShiftPolicy = ShiftPolicy()
     budget: BudgetPolicy = BudgetPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()

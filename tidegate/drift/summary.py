@@ -1,0 +1,135 @@
+"""From values of single tokens to one row for a set. Pure; chance comes from a seed made of the set's digest.
+
+Tokens of one text are related, so the text is what counts as independent: the mean is over all tokens, its bounds
+are Student's with the text as the cluster, and percentiles are bounded by resampling whole texts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tidegate.drift.measure import Reals
+from tidegate.drift.report import Estimate, PartDrift, Percentiles, SetDrift, SetName, WorstPlace
+from tidegate.drift.said import TextMeasures
+from tidegate.drift.texts import TextSet
+from tidegate.statistics import clustered_difference
+
+ALPHA = 0.05
+WORST_SHOWN = 10
+RESAMPLES = 400
+BEYOND = 10
+"""Tokens that must lie beyond a percentile before it is stated."""
+EXACT = 1e-12
+
+
+def summarize_set(
+    name: SetName,
+    texts: TextSet,
+    measured: Sequence[TextMeasures],
+    problems: Mapping[tuple[str, str], str],
+    left_out: int,
+) -> SetDrift | None:
+    """None when no text of the set could be measured."""
+    own = [text for text in measured if text.set_name == name]
+    if not own:
+        return None
+    owners = [text.id for text in own for _ in range(len(text.kl))]
+
+    def mean(values_of: Callable[[TextMeasures], Reals], low: float, high: float) -> Estimate:
+        return _estimate(np.concatenate([values_of(text) for text in own]), owners, low, high)
+
+    endless = float("inf")
+    delta = np.concatenate([text.delta_p for text in own])
+    seed = int(texts.digest[:12], 16)
+    return SetDrift(
+        name=name,
+        source=texts.name,
+        digest=texts.digest,
+        texts=len(own),
+        tokens=len(owners),
+        left_out=left_out,
+        unmeasured={text: why for (owner, text), why in problems.items() if owner == name},
+        cut_texts=sum(text.is_cut for text in own),
+        kl=mean(lambda text: text.kl, 0.0, endless),
+        kl_percentiles=_percentiles([text.kl for text in own], seed),
+        reverse_kl=mean(lambda text: text.reverse_kl, 0.0, endless),
+        same_top=mean(lambda text: text.same_top, 0.0, 1.0),
+        base_nll=mean(lambda text: text.base_nll, 0.0, endless),
+        cand_nll=mean(lambda text: text.cand_nll, 0.0, endless),
+        nll_change=mean(lambda text: text.cand_nll - text.base_nll, -endless, endless),
+        delta_p=mean(lambda text: text.delta_p, -1.0, 1.0),
+        delta_p_percentiles=_percentiles([text.delta_p for text in own], seed),
+        delta_p_rms=float(np.sqrt(np.mean(delta**2))),
+        base_entropy=mean(lambda text: text.base_entropy, 0.0, endless),
+        kinds=_parts(own, {text.id: text.kind for text in texts.texts}),
+        languages=_parts(own, {text.id: text.language for text in texts.texts if text.language}),
+        worst=_worst(own),
+    )
+
+
+def _estimate(values: Reals, owners: Sequence[str], lowest: float, highest: float) -> Estimate:
+    """`clustered_difference` takes values between -1 and 1: these are scaled there and back."""
+    texts = len(dict.fromkeys(owners))
+    mean, scale = float(values.mean()), float(np.abs(values).max())
+    if texts < 2:
+        return Estimate(mean=mean, low=None, high=None, texts=texts)
+    if scale < EXACT:
+        return Estimate(mean=0.0, low=0.0, high=0.0, texts=texts)
+    found = clustered_difference((values / scale).tolist(), owners, ALPHA)
+    low, high = found.low * scale, found.high * scale
+    # The bounds that hold the values themselves need not hold for an estimate: a scaled bound is none.
+    return Estimate(mean=mean, low=max(low, lowest), high=min(high, highest), texts=texts)
+
+
+def _percentiles(texts: Sequence[Reals], seed: int) -> Percentiles:
+    values = np.concatenate(list(texts))
+    count = len(values)
+    shares = {"p1": 0.01, "p5": 0.05, "p50": 0.5, "p95": 0.95, "p99": 0.99}
+    stated: dict[str, Any] = {
+        name: float(np.quantile(values, share))
+        for name, share in shares.items()
+        if count * min(share, 1 - share) >= BEYOND
+    }
+    bounds = _resampled(texts, [shares["p95"], shares["p99"]], seed) if len(texts) > 1 else [None, None]
+    return Percentiles(
+        **stated,
+        lowest=float(values.min()),
+        highest=float(values.max()),
+        p95_bounds=bounds[0] if "p95" in stated else None,
+        p99_bounds=bounds[1] if "p99" in stated else None,
+    )
+
+
+def _resampled(texts: Sequence[Reals], shares: Sequence[float], seed: int) -> list[tuple[float, float]]:
+    """Quantiles of as many texts drawn with replacement; their own 5 % and 95 % quantiles."""
+    generator = np.random.default_rng(seed)
+    draws: list[list[int]] = generator.integers(0, len(texts), (RESAMPLES, len(texts))).tolist()
+    found = np.array([np.quantile(np.concatenate([texts[n] for n in drawn]), shares) for drawn in draws])
+    return [(float(np.quantile(column, ALPHA)), float(np.quantile(column, 1 - ALPHA))) for column in found.T]
+
+
+def _parts(measured: Sequence[TextMeasures], names: Mapping[str, str]) -> tuple[PartDrift, ...]:
+    """In order of the divergence, the largest first."""
+    found: dict[str, list[TextMeasures]] = {}
+    for text in measured:
+        if text.id in names:
+            found.setdefault(names[text.id], []).append(text)
+    rows = [_part(name, texts) for name, texts in found.items()]
+    return tuple(sorted(rows, key=lambda row: -row.kl_mean))
+
+
+def _part(name: str, texts: Sequence[TextMeasures]) -> PartDrift:
+    return PartDrift(
+        name=name,
+        texts=len(texts),
+        tokens=sum(len(text.kl) for text in texts),
+        kl_mean=float(np.concatenate([text.kl for text in texts]).mean()),
+        same_top=float(np.concatenate([text.same_top for text in texts]).mean()),
+        nll_change=float(np.concatenate([text.cand_nll - text.base_nll for text in texts]).mean()),
+    )
+
+
+def _worst(measured: Sequence[TextMeasures]) -> tuple[WorstPlace, ...]:
+    places = [WorstPlace(text=text.id, token=token) for text in measured for token in text.worst]
+    return tuple(sorted(places, key=lambda place: -place.token.kl)[:WORST_SHOWN])
