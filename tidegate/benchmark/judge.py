@@ -19,7 +19,7 @@ from typing import Any
 
 from tidegate.benchmark.measures import ArmResult, Outcome, Sample, Summary, present, summarise
 from tidegate.domain import Evidence, Gate, Verdict
-from tidegate.domain.policy import PerformancePolicy
+from tidegate.domain.policy import LatencyMargin, PerformancePolicy
 from tidegate.statistics import (
     RatioInterval,
     judge_ratio,
@@ -68,7 +68,7 @@ class _Arms:
 
 
 def _errors(arms: _Arms) -> Evidence:
-    summary, limit = arms.summary, arms.policy.max_error_share
+    summary, limit = arms.summary, arms.policy.limits.max_error_share
     bad = summary.failed + summary.truncated
     if summary.sent == 0:
         return _row("errors", Verdict.NOT_JUDGED, "No request was sent.", {})
@@ -96,7 +96,7 @@ def _errors(arms: _Arms) -> Evidence:
 
 def _ttft(arms: _Arms) -> Evidence:
     values = present([sample.ttft_ms for sample in arms.candidate.ok])
-    limit = arms.policy.max_ttft_p95_ms
+    limit = arms.policy.limits.max_ttft_p95_ms
     if reason := arms.too_few(values):
         return _row("ttft", Verdict.NOT_JUDGED, f"Time to first token: {reason}.", _data(arms))
     # With too few samples for a p95 all of them must hold the limit, which is stricter.
@@ -110,9 +110,7 @@ def _ttft(arms: _Arms) -> Evidence:
             return _row("ttft", Verdict.FAIL, f"{text}, in more than 5 % for certain.", _data(arms))
         text = f"{text} ({name} {worst:.1f} ms), too few to judge a p95 (p = {p_value:.2g})."
         return _row("ttft", Verdict.NOT_JUDGED, text, _data(arms))
-    verdict, text, data = _compare(
-        arms, lambda sample: sample.ttft_ms, arms.policy.max_ttft_p50_ratio, arms.policy.ttft_floor_ms
-    )
+    verdict, text, data = _compare(arms, lambda sample: sample.ttft_ms, arms.policy.metrics.ttft_p50)
     return _row("ttft", verdict, f"Time to first token {text}; {name} {worst:.1f} ms.", data)
 
 
@@ -120,15 +118,13 @@ def _itl(arms: _Arms) -> Evidence:
     values = present([sample.itl_ms for sample in arms.candidate.ok])
     if reason := arms.too_few(values):
         return _row("itl", Verdict.NOT_JUDGED, f"Time between tokens: {reason}.", _data(arms))
-    verdict, text, data = _compare(
-        arms, lambda sample: sample.itl_ms, arms.policy.max_itl_p50_ratio, arms.policy.itl_floor_ms
-    )
+    verdict, text, data = _compare(arms, lambda sample: sample.itl_ms, arms.policy.metrics.itl_p50)
     return _row("itl", verdict, f"Time between tokens {text}.", data)
 
 
 def _speed(arms: _Arms) -> Evidence:
     values = present([sample.tokens_per_s for sample in arms.candidate.ok])
-    limit = arms.policy.min_tokens_per_second
+    limit = arms.policy.limits.min_tokens_per_second
     if reason := arms.too_few(values):
         return _row("speed", Verdict.NOT_JUDGED, f"Decode speed: {reason}.", _data(arms))
     speed = median(values)
@@ -138,13 +134,16 @@ def _speed(arms: _Arms) -> Evidence:
 
 
 def _compare(
-    arms: _Arms, value: Callable[[Sample], float | None], limit: float, floor_ms: float
+    arms: _Arms, value: Callable[[Sample], float | None], margin: LatencyMargin | None
 ) -> tuple[Verdict, str, dict[str, Any]]:
     """The rule of the module docstring for one latency."""
     ours = _block_medians(arms.candidate, value)
     data = _data(arms)
     if arms.baseline is None:
         return Verdict.PASS, f"median {median(ours.values()):.2f} ms, no baseline to compare with", data
+    if margin is None:
+        return Verdict.PASS, f"median {median(ours.values()):.2f} ms, without a margin in the policy", data
+    limit, floor_ms = margin.max_ratio, margin.floor_ms
     theirs = _block_medians(arms.baseline, value)
     shared = sorted(ours.keys() & theirs.keys())
     if len(shared) < MIN_BLOCKS:
@@ -152,7 +151,7 @@ def _compare(
         return Verdict.NOT_JUDGED, text, data
     candidate = [max(ours[block], SMALLEST_MS) for block in shared]
     baseline = [max(theirs[block], SMALLEST_MS) for block in shared]
-    found = paired_log_ratio(candidate, baseline, ALPHA)
+    found = paired_log_ratio(candidate, baseline, arms.policy.alpha)
     difference = median(a - b for a, b in zip(candidate, baseline, strict=True))
     data |= {
         "ratio": round(found.ratio, 4),

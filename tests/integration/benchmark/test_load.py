@@ -18,7 +18,7 @@ from tidegate.benchmark import (
     summarise,
 )
 from tidegate.domain import Gate, Secret, Verdict, fold
-from tidegate.domain.policy import PerformancePolicy
+from tidegate.domain.policy import LatencyMargin, LatencyMargins, LoadDesign, PerformancePolicy
 
 PLAN = LoadPlan(prompts=("a", "b", "c"), requests=12, blocks=4, warmup_requests=1, max_tokens=16)
 
@@ -111,7 +111,13 @@ def test_a_hanging_server_ends_at_the_deadline_and_is_not_judged():
 
 
 def test_a_candidate_ten_times_slower_fails_and_an_equal_one_passes():
-    policy = PerformancePolicy(requests=24, max_tokens=8)
+    policy = PerformancePolicy(
+        metrics=LatencyMargins(
+            ttft_p50=LatencyMargin(max_slowdown=0.5, floor_ms=10),
+            itl_p50=LatencyMargin(max_slowdown=0.5, floor_ms=4),
+        ),
+        design=LoadDesign(block_pairs=6, requests_per_block=4, max_tokens=8),
+    )
     plan = LoadPlan.from_policy(policy, ["a", "b"])
     with truth_server(live=Behaviour(8, 2), same=Behaviour(8, 2), slow=Behaviour(80, 20)) as server:
         found = run(plan, *(arm(server, name) for name in ("live", "same", "slow")))

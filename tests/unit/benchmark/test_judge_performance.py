@@ -8,9 +8,14 @@ import pytest
 
 from tidegate.benchmark import PERFORMANCE_CHECKS, ArmResult, Outcome, Sample, judge_performance
 from tidegate.domain import Evidence, Gate, Verdict, fold
-from tidegate.domain.policy import PerformancePolicy
+from tidegate.domain.policy import HardLimits, LatencyMargin, LatencyMargins, PerformancePolicy
 
-POLICY = PerformancePolicy()
+POLICY = PerformancePolicy(
+    metrics=LatencyMargins(
+        ttft_p50=LatencyMargin(max_slowdown=0.5, floor_ms=10),
+        itl_p50=LatencyMargin(max_slowdown=0.5, floor_ms=4),
+    )
+)
 
 
 def arm(
@@ -69,7 +74,7 @@ def test_truncated_streams_are_errors_too():
 
 
 def test_a_share_of_errors_inside_the_policy_passes():
-    tolerant = POLICY.model_copy(update={"max_error_share": 0.05})
+    tolerant = POLICY.model_copy(update={"limits": HardLimits(max_error_share=0.05)})
     assert row(judge_performance(broken(arm(), 2), arm(), tolerant), "errors").verdict is Verdict.PASS
 
 
