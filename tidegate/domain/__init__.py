@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Transient,
     )
     from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold, fold_gates, settle
+    from tidegate.domain.measurement import Measurement, MeasurementKind, pack_record, unpack_record
     from tidegate.domain.names import ServiceRef, owner_of_set, set_name
     from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
     from tidegate.domain.policy import Policy
@@ -65,6 +66,8 @@ __all__ = [
     "InvalidInput",
     "JournalEntry",
     "Limits",
+    "Measurement",
+    "MeasurementKind",
     "ModelRule",
     "ModelVersion",
     "NeedsOperator",
@@ -108,11 +111,13 @@ __all__ = [
     "key_digest",
     "month_start",
     "owner_of_set",
+    "pack_record",
     "parameters_digest",
     "parse_engine_credential",
     "role_for",
     "set_name",
     "settle",
+    "unpack_record",
 ]
 
 _HOMES = {
@@ -144,6 +149,12 @@ _HOMES = {
         "fold",
         "fold_gates",
         "settle",
+    ),
+    "measurement": (
+        "Measurement",
+        "MeasurementKind",
+        "pack_record",
+        "unpack_record",
     ),
     "names": (
         "ServiceRef",

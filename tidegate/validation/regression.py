@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.domain import Evidence, Policy, Verdict
+from tidegate.domain.plain import plural
 from tidegate.gguf import Severity
 from tidegate.quality import Bank, BankResult, QuestionResult, is_right
 from tidegate.validation.confinement import OUT_OF_TIME
 from tidegate.validation.difference import Difference
 from tidegate.validation.engine_report import EngineAnswer
-from tidegate.validation.plain import plural
 from tidegate.validation.report import ValidationCategory, ValidationResult, ValidationStatus
 
 SCORE, ANSWERS, TOPICS = "regression.score", "regression.answers", "regression.topics"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.domain import Verdict
-from tidegate.domain.drift_policy import DriftPolicy
 from tidegate.drift import DriftOptions, DriftReport, general_texts, judge_drift, measure_drift, texts_of_bank
+from tidegate.drift.judging import USUAL_LIMITS
 from tidegate.drift.report import SetName
 from tidegate.drift.texts import TextSet
 from tidegate.quality import read_bank
@@ -23,7 +23,7 @@ def of_topics(*topics: str) -> TextSet:
 
 
 def verdicts(report: DriftReport) -> dict[str, tuple[str, str]]:
-    rows = judge_drift(report, DriftPolicy())
+    rows = judge_drift(report, USUAL_LIMITS)
     return {row.check: (row.verdict.value, str(row.data.get("level", ""))) for row in rows}
 
 
@@ -88,5 +88,5 @@ def test_another_tokenizer_is_refused_with_the_tokens_that_differ():
         MODELS / "pipit-v2.gguf", MODELS / "tern-v2.gguf", {"must_not_change": general_texts()}, OPTIONS
     )
     assert "399 of 768 tokens differ: 263: 'th' ->" in report.refusal
-    rows = judge_drift(report, DriftPolicy())
+    rows = judge_drift(report, USUAL_LIMITS)
     assert [row.verdict for row in rows] == [Verdict.FAIL, Verdict.NOT_JUDGED]
