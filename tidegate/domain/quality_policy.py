@@ -151,11 +151,6 @@ class DriftPolicy(_Part):
         gt=1,
         description="Divergence of a quantization from its own f16, as a multiple of what is usual for its type.",
     )
-    max_bound_width: float = Field(
-        default=0.5,
-        gt=0,
-        description="Endpoints give bounds on the divergence only: bounds further apart, in nats, are not judged.",
-    )
 
     @property
     def is_declared(self) -> bool:

@@ -4,6 +4,7 @@ Tokens of one text are related, so the text is what counts as independent: the m
 are Student's with the text as the cluster, and percentiles are bounded by resampling whole texts.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ def summarize_set(
     owners = [text.id for text in own for _ in range(len(text.kl))]
 
     def mean(values_of: Callable[[TextMeasures], Reals], low: float, high: float) -> Estimate:
-        return _estimate(np.concatenate([values_of(text) for text in own]), owners, low, high)
+        return estimate(np.concatenate([values_of(text) for text in own]).tolist(), owners, low, high)
 
     endless = float("inf")
     delta = np.concatenate([text.delta_p for text in own])
@@ -68,18 +69,20 @@ def summarize_set(
     )
 
 
-def _estimate(values: Reals, owners: Sequence[str], lowest: float, highest: float) -> Estimate:
-    """`clustered_difference` takes values between -1 and 1: these are scaled there and back."""
-    texts = len(dict.fromkeys(owners))
-    mean, scale = float(values.mean()), float(np.abs(values).max())
+def estimate(values: Sequence[float], owners: Sequence[str], lowest: float, highest: float) -> Estimate:
+    """Mean with bounds that lie in the range of the quantity, `owners` being the text of each value.
+
+    `clustered_difference` takes values between -1 and 1: these are scaled there and back.
+    """
+    texts = len(set(owners))
+    mean, scale = math.fsum(values) / len(values), max(map(abs, values))
     if texts < 2:
         return Estimate(mean=mean, low=None, high=None, texts=texts)
     if scale < EXACT:
         return Estimate(mean=0.0, low=0.0, high=0.0, texts=texts)
-    found = clustered_difference((values / scale).tolist(), owners, ALPHA)
-    low, high = found.low * scale, found.high * scale
-    # The bounds that hold the values themselves need not hold for an estimate: a scaled bound is none.
-    return Estimate(mean=mean, low=max(low, lowest), high=min(high, highest), texts=texts)
+    found = clustered_difference([value / scale for value in values], owners, ALPHA)
+    low, high = max(found.low * scale, lowest), min(found.high * scale, highest)
+    return Estimate(mean=mean, low=low, high=high, texts=texts)
 
 
 def _percentiles(texts: Sequence[Reals], seed: int) -> Percentiles:
