@@ -10,6 +10,7 @@ from tidegate.cli import (
     agents,
     comparing,
     diagnosis,
+    drifting,
     inspecting,
     keys,
     logs,
@@ -69,6 +70,7 @@ for command in (
     validating.validate,
     inspecting.inspect,
     comparing.compare,
+    drifting.drift,
     releases.release,
     releases.rollback,
 ):

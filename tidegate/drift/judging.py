@@ -5,14 +5,14 @@ Pass only what is shown to be inside every limit, fail only what is shown to be 
 in the row, as everywhere. A set that the policy has no limit for gives no row: it is shown, not judged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.domain import Evidence, Gate, Verdict
 from tidegate.domain.plain import plain, plural
 from tidegate.domain.policy import DRIFT_CHECKS, DriftLimits, DriftPolicy
-from tidegate.drift.quantization import nearest
+from tidegate.drift.quantization import costs
 from tidegate.drift.report import DriftReport, Estimate, SetDrift, SetName
 from tidegate.statistics import judge_interval
 
@@ -24,6 +24,18 @@ USUAL_LIMITS = DriftPolicy(
     must_not_change=DriftLimits(max_mean_kl=0.2), meant_to_change=DriftLimits(max_nll_rise=0.02)
 )
 """For who has no policy. 0.2 nats lie between what a 3-bit and a 2-bit quantization cost."""
+
+
+def usual_limits(sets: Collection[SetName], *, is_quantization: bool = False) -> DriftPolicy:
+    """Those of `USUAL_LIMITS` for the sets that are measured. A quantization goes by what is usual for its type."""
+    if is_quantization:
+        return DriftPolicy()
+    none = DriftLimits()
+    return DriftPolicy(
+        must_not_change=USUAL_LIMITS.must_not_change if "must_not_change" in sets else none,
+        meant_to_change=USUAL_LIMITS.meant_to_change if "meant_to_change" in sets else none,
+    )
+
 
 _MORE = "Measure more texts: give more of them, or raise the limit on tokens."
 _LOOK = (
@@ -101,7 +113,7 @@ def _told(name: SetName, found: SetDrift) -> str:
     if name == "must_not_change":
         return (
             f"On {sample(found)} that must not change, the candidate is {interval(found.kl, 'nats')} a token from the "
-            f"baseline, about as much as {nearest(found.kl.mean)} quantization costs; both want the same token in "
+            f"baseline, {costs(found.kl.mean)}; both want the same token in "
             f"{found.same_top.mean:.1%} of cases"
         )
     change = found.nll_change

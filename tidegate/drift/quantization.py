@@ -5,6 +5,7 @@ mean KL divergence of Llama-3 8B from its own f16 on Wikitext-2, without an impo
 measured without one. Smaller models and other texts cost more or less: it is a scale, not a law.
 """
 
+import math
 from dataclasses import dataclass
 
 FILE_TYPE_NAMES: dict[int, str] = {
@@ -47,7 +48,7 @@ def beside_usual(kl: float, file_type: str) -> Damage:
     """In words. Below half of what is usual is better than usual, up to twice as expected."""
     usual = USUAL_KL.get(file_type)
     if usual is None:
-        return Damage(f"about as much as {nearest(kl)} costs", None, None)
+        return Damage(costs(kl), None, None)
     factor = kl / usual
     if factor < 0.5:
         words = f"less than is usual for {file_type}"
@@ -58,10 +59,19 @@ def beside_usual(kl: float, file_type: str) -> Damage:
     return Damage(words, usual, factor)
 
 
-def nearest(kl: float) -> str:
-    """The type whose usual cost is nearest, on a scale of ratios."""
-    return min(USUAL_KL, key=lambda name: max(kl, 1e-9) / USUAL_KL[name] if kl >= USUAL_KL[name]
-               else USUAL_KL[name] / max(kl, 1e-9))  # fmt: skip
+def costs(kl: float) -> str:
+    """A divergence in words, on the scale of quantizations that people know."""
+    least, most = min(USUAL_KL.values()), max(USUAL_KL.values())
+    if kl < least / 2:
+        return "less than rounding to 16 bits costs"
+    if kl > most * 2:
+        return "more than any quantization costs"
+    return f"about as much as quantizing to {_nearest(kl)} costs"
+
+
+def _nearest(kl: float) -> str:
+    """On a scale of ratios."""
+    return min(USUAL_KL, key=lambda name: abs(math.log(kl / USUAL_KL[name])))
 
 
 def is_of_quantizing(key: str) -> bool:

@@ -44,6 +44,13 @@ class Percentiles(_Part):
     p99_bounds: tuple[float, float] | None = None
 
 
+class Histogram(_Part):
+    """Tokens by their divergence: `counts[i]` of them between `edges[i]` and `edges[i + 1]`."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
 class PartDrift(_Part):
     """Texts of one kind or language together: to see where a drift comes from. Nothing is decided by it."""
 
@@ -75,6 +82,7 @@ class SetDrift(_Part):
     cut_texts: int = Field(description="Texts that did not fit into the context as a whole.")
     kl: Estimate
     kl_percentiles: Percentiles
+    kl_histogram: Histogram
     reverse_kl: Estimate
     same_top: Estimate
     base_nll: Estimate

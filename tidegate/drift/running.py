@@ -17,7 +17,7 @@ from tidegate.domain import InvalidInput, Refused
 from tidegate.drift.logit_store import reserved
 from tidegate.drift.quantization import file_type_name
 from tidegate.drift.report import DriftReport, SetName, Side
-from tidegate.drift.said import ChildReport, Noise, measures_of, read_outcome
+from tidegate.drift.said import ChildReport, Noise, TextMeasures, measures_of, read_outcome
 from tidegate.drift.summary import summarize_set
 from tidegate.drift.texts import TextSet
 from tidegate.gguf import Category, Severity
@@ -63,6 +63,14 @@ class DriftOptions:
     """Both models in memory at once; None goes by the memory that is free."""
     is_quantization: bool = False
 
+    def deciding(self) -> dict[str, Any]:
+        """What decides which tokens are compared; the rest decides only how long it takes."""
+        return {
+            "context_tokens": self.context_tokens,
+            "limit_tokens": self.limit_tokens,
+            "is_quantization": self.is_quantization,
+        }
+
 
 def measure_drift(
     base: str | Path,
@@ -84,30 +92,55 @@ def measure_drift(
         Refused: the structural checks refuse a file, so that no engine may load it.
     """
     chosen = options or DriftOptions()
-    _check(sets, chosen)
-    told = progress or _quiet
+    seen, found = _compared(base, candidate, sets, chosen, expected, progress or _quiet)
+    sides = tuple(
+        Side(
+            file=Path(path).name,
+            digest=one.digest,
+            size_bytes=one.size_bytes,
+            model=one.model.name if one.model else "",
+            file_type=file_type_name(found.file_types[number]),
+        )
+        for number, (path, one) in enumerate(zip((base, candidate), seen, strict=True))
+    )
+    return _report(sides, found, sets, chosen, clock())
+
+
+def measure_tokens(
+    base: str | Path, candidate: str | Path, sets: dict[SetName, TextSet], options: DriftOptions
+) -> list[TextMeasures]:
+    """The values of every single token, for checks of our own figures. Raises: as `measure_drift`, and Refused when
+    nothing could be measured."""
+    _, found = _compared(base, candidate, sets, options, (None, None), _quiet)
+    measured, _ = measures_of(found)
+    if not measured:
+        why = found.problem or (found.vocabulary.refusal if found.vocabulary else "")
+        raise Refused(f"Nothing was measured: {why}.")
+    return measured
+
+
+def _compared(
+    base: str | Path,
+    candidate: str | Path,
+    sets: dict[SetName, TextSet],
+    options: DriftOptions,
+    expected: tuple[str | None, str | None],
+    told: Progress,
+) -> tuple[tuple[Inspected, Inspected], ChildReport]:
+    """What structure says of baseline and candidate, and what the child measured."""
+    _check(sets, options)
     files = open_both(candidate, base)
     assert files.baseline is not None
     try:
         before = [_identity(files.baseline), _identity(files.candidate)]
-        theirs = _inspected(files.baseline, "baseline", expected[0], chosen, told)
-        ours = _inspected(files.candidate, "candidate", expected[1], chosen, told)
-        found = _run(files.baseline, files.candidate, (theirs, ours), sets, chosen, told)
+        theirs = _inspected(files.baseline, "baseline", expected[0], options, told)
+        ours = _inspected(files.candidate, "candidate", expected[1], options, told)
+        found = _run(files.baseline, files.candidate, (theirs, ours), sets, options, told)
         if before != [_identity(files.baseline), _identity(files.candidate)]:
             found = ChildReport(problem="a file was written to while it was measured")
     finally:
         files.close()
-    sides = tuple(
-        Side(
-            file=Path(path).name,
-            digest=seen.digest,
-            size_bytes=seen.size_bytes,
-            model=seen.model.name if seen.model else "",
-            file_type=file_type_name(found.file_types[number]),
-        )
-        for number, (path, seen) in enumerate(((base, theirs), (candidate, ours)))
-    )
-    return _report(sides, found, sets, chosen, clock())
+    return (theirs, ours), found
 
 
 def _quiet(doing: str, done: int, total: int) -> None:

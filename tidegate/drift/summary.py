@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.drift.measure import Reals
-from tidegate.drift.report import Estimate, PartDrift, Percentiles, SetDrift, SetName, WorstPlace
+from tidegate.drift.report import Estimate, Histogram, PartDrift, Percentiles, SetDrift, SetName, WorstPlace
 from tidegate.drift.said import TextMeasures
 from tidegate.drift.texts import TextSet
 from tidegate.statistics import clustered_difference
@@ -22,6 +22,8 @@ RESAMPLES = 400
 BEYOND = 10
 """Tokens that must lie beyond a percentile before it is stated."""
 EXACT = 1e-12
+EDGES = (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Of the histogram, in nats. What is beyond the last counts with it."""
 
 
 def summarize_set(
@@ -54,6 +56,7 @@ def summarize_set(
         cut_texts=sum(text.is_cut for text in own),
         kl=mean(lambda text: text.kl, 0.0, endless),
         kl_percentiles=_percentiles([text.kl for text in own], seed),
+        kl_histogram=_histogram(np.concatenate([text.kl for text in own])),
         reverse_kl=mean(lambda text: text.reverse_kl, 0.0, endless),
         same_top=mean(lambda text: text.same_top, 0.0, 1.0),
         base_nll=mean(lambda text: text.base_nll, 0.0, endless),
@@ -110,6 +113,11 @@ def _resampled(texts: Sequence[Reals], shares: Sequence[float], seed: int) -> li
     draws: list[list[int]] = generator.integers(0, len(texts), (RESAMPLES, len(texts))).tolist()
     found = np.array([np.quantile(np.concatenate([texts[n] for n in drawn]), shares) for drawn in draws])
     return [(float(np.quantile(column, ALPHA)), float(np.quantile(column, 1 - ALPHA))) for column in found.T]
+
+
+def _histogram(values: Reals) -> Histogram:
+    counts, _ = np.histogram(np.minimum(values, EDGES[-1]), bins=EDGES)
+    return Histogram(edges=EDGES, counts=tuple(int(count) for count in counts))
 
 
 def _parts(measured: Sequence[TextMeasures], names: Mapping[str, str]) -> tuple[PartDrift, ...]:
