@@ -26,6 +26,7 @@ USUAL_KL: dict[str, float] = {
     "IQ2_XS": 0.546290, "IQ2_XXS": 0.812022, "IQ1_M": 1.393084, "IQ1_S": 2.211278,
 }  # fmt: skip
 """Mean KL divergence in nats a token."""
+FAMILIAR = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 QUANTIZING_KEYS = ("general.file_type", "general.quantization_version", "quantize.", "general.size_label")
 """What a quantization writes into a header."""
 
@@ -61,17 +62,12 @@ def beside_usual(kl: float, file_type: str) -> Damage:
 
 def costs(kl: float) -> str:
     """A divergence in words, on the scale of quantizations that people know."""
-    least, most = min(USUAL_KL.values()), max(USUAL_KL.values())
-    if kl < least / 2:
-        return "less than rounding to 16 bits costs"
-    if kl > most * 2:
-        return "more than any quantization costs"
-    return f"about as much as quantizing to {_nearest(kl)} costs"
-
-
-def _nearest(kl: float) -> str:
-    """On a scale of ratios."""
-    return min(USUAL_KL, key=lambda name: abs(math.log(kl / USUAL_KL[name])))
+    if kl < USUAL_KL[FAMILIAR[0]] / 2:
+        return f"less than quantizing to {FAMILIAR[0]} costs"
+    if kl > USUAL_KL[FAMILIAR[-1]] * 2:
+        return f"more than quantizing to {FAMILIAR[-1]} costs"
+    nearest = min(FAMILIAR, key=lambda name: abs(math.log(kl / USUAL_KL[name])))
+    return f"about as much as quantizing to {nearest} costs"
 
 
 def is_of_quantizing(key: str) -> bool:
