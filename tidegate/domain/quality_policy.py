@@ -144,7 +144,7 @@ class DriftPolicy(_Part):
         default="warn", description="What going beyond a limit means on texts that are meant to change."
     )
     min_texts: int = Field(
-        default=10, ge=2, description="Fewest texts that a verdict rests on; fewer are not judged."
+        default=20, ge=2, description="Fewest texts that a verdict rests on; fewer are not judged."
     )
     max_usual_factor: float = Field(
         default=3.0,

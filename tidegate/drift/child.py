@@ -9,8 +9,9 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tidegate.drift.conversations import Conversations
@@ -25,6 +26,7 @@ from tidegate.validation.engine_binding import engine_binding
 from tidegate.validation.part_links import DESCRIPTORS
 
 TEMPLATE = "tokenizer.chat_template"
+NO_TEMPLATE = "Neither model has a chat template that may be used: conversations are left out."
 NAMES = {"base": "baseline", "cand": "candidate"}
 
 
@@ -68,6 +70,9 @@ def _run(request: Message, job: Message, output: int) -> Message:
     if found.refusal:
         return told
     template = _template(base, cand) if job["may_use_template"] else ""
+    if not template and _has_chats(job):
+        found = replace(found, notes=(*found.notes, NO_TEMPLATE))
+        told["vocabulary"] = asdict(found)
     try:
         session = Session(_engine(job, template), request, job, template, output)
     except ImportError as error:
@@ -164,7 +169,7 @@ class Session:
             "context_tokens": self.job["context_tokens"],
             "threads": self.job["threads"],
             "is_together": is_together,
-            "left_out": _left_out(every, texts, self.job["sets"]),
+            "left_out": self._left_out(every, texts),
             "device": base.device,
         }
 
@@ -245,8 +250,15 @@ class Session:
             self.job["context_tokens"],
             self._conversations(model),
         )
-        every = [cutter.cut(text) for text in self.job["texts"]]
+        usable = (text for text in self.job["texts"] if text["text"] or cutter.conversations is not None)
+        every = [cutter.cut(text) for text in usable]
         return every, chosen(every, self.job["limit_tokens"])
+
+    def _left_out(self, every: Sequence[CutText], texts: Sequence[CutText]) -> dict[str, int]:
+        """Texts of each set that nobody tried to measure."""
+        wanted = Counter(str(text["set"]) for text in self.job["texts"])
+        tried = Counter(text.set_name for text in (*texts, *(text for text in every if text.problem)))
+        return {name: wanted[name] - tried[name] for name in self.job["sets"]}
 
     def _conversations(self, model: ForcedModel) -> Conversations | None:
         if not self.template or not _has_chats(self.job):
@@ -278,17 +290,6 @@ class Session:
 def _without(bos: int | None, tokens: Sequence[int]) -> list[int]:
     """Whether a text gets a beginning is told, and does not matter to how the rest is cut."""
     return list(tokens[1:] if bos is not None and tokens and tokens[0] == bos else tokens)
-
-
-def _left_out(every: Sequence[CutText], texts: Sequence[CutText], sets: Sequence[str]) -> dict[str, int]:
-    """Texts of each set that the limit on tokens kept out."""
-    kept = {(text.set_name, text.id) for text in texts}
-    return {
-        name: sum(
-            text.set_name == name and not text.problem and (name, text.id) not in kept for text in every
-        )
-        for name in sets
-    }
 
 
 def _close(forced: Forced, model: ForcedModel) -> None:

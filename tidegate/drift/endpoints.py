@@ -252,7 +252,7 @@ def _report(
         return BoundsReport(**settings)
 
     def mean(values: Sequence[float], highest: float = math.inf) -> Any:
-        return estimate(values, found.texts, 0.0, highest)
+        return estimate(values, found.texts, 0.0, highest, int(texts.digest[:12], 16))
 
     continued = math.fsum(found.continued) / len(found.continued)
     return BoundsReport(

@@ -196,8 +196,8 @@ def data_of(found: SetDrift, report: DriftReport, limits: Mapping[str, Any]) -> 
         "samples": found.tokens,
         "texts": found.texts,
         "numbers": f"mean KL {interval(found.kl, 'nats')}, same top token {found.same_top.mean:.4f}, change of NLL "
-        f"{interval(found.nll_change, 'nats', signed=True)}{floor}; bounds by Student's t with the text as "
-        "cluster, each errs in 5 %",
+        f"{interval(found.nll_change, 'nats', signed=True)}{floor}; bounds by resampling whole "
+        "texts, each errs in about 5 %",
         "reach": f"{found.texts} texts show the mean divergence to about {_half_width(found.kl):.2g} nats",
         "kl": found.kl.model_dump(),
         "same_top": found.same_top.model_dump(),

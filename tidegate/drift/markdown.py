@@ -74,7 +74,7 @@ def to_text(report: DriftReport | BoundsReport) -> Iterator[str]:
         yield noise_told(report.noise)
     for found in report.sets:
         spread = found.kl_percentiles
-        left = f"; {plural(found.left_out, 'text')} left out by the limit" if found.left_out else ""
+        left = f"; {plural(found.left_out, 'text')} left out" if found.left_out else ""
         yield (
             f"{TITLES[found.name]}: KL p50 {_number(spread.p50)}, p95 {_number(spread.p95)}, p99 "
             f"{_number(spread.p99)}, most {spread.highest:.3g}{left}"
@@ -131,7 +131,7 @@ def _facts(report: DriftReport) -> Iterator[str]:
 def _set(found: SetDrift, *, is_quantization: bool) -> Iterator[str]:
     yield (
         f"{plural(found.texts, 'text')} of {markdown_text(found.source)} ({found.digest[:12]}), {found.tokens:,} tokens"
-        f"{f', {found.left_out} left out by the limit on tokens' if found.left_out else ''}"
+        f"{f', {found.left_out} left out' if found.left_out else ''}"
         f"{f', {found.cut_texts} longer than the context' if found.cut_texts else ''}."
     )
     for name, why in list(found.unmeasured.items())[:UNMEASURED_SHOWN]:

@@ -17,7 +17,7 @@ class _Part(BaseModel):
 
 
 class Estimate(_Part):
-    """A mean over tokens; each bound errs in 5 of 100 measurements, with the text as the unit that is independent.
+    """A mean over tokens; each bound errs in about 5 of 100 samples of texts, the text being what is independent.
 
     Without two texts there are no bounds.
     """
@@ -77,7 +77,9 @@ class SetDrift(_Part):
     digest: str
     texts: int = Field(description="That were measured.")
     tokens: int
-    left_out: int = Field(description="Texts that the limit on tokens kept out.")
+    left_out: int = Field(
+        description="Texts that the limit on tokens, or the lack of a chat template, kept out."
+    )
     unmeasured: dict[str, str] = Field(description="Text -> why it could not be measured.")
     cut_texts: int = Field(description="Texts that did not fit into the context as a whole.")
     kl: Estimate

@@ -1,7 +1,7 @@
 """From values of single tokens to one row for a set. Pure; chance comes from a seed made of the set's digest.
 
-Tokens of one text are related, so the text is what counts as independent: the mean is over all tokens, its bounds
-are Student's with the text as the cluster, and percentiles are bounded by resampling whole texts.
+Tokens of one text are related, so the text is what counts as independent: the mean is over all tokens, and its
+bounds, as those of percentiles, come from resampling whole texts.
 """
 
 import math
@@ -14,7 +14,7 @@ from tidegate.drift.measure import Reals
 from tidegate.drift.report import Estimate, Histogram, PartDrift, Percentiles, SetDrift, SetName, WorstPlace
 from tidegate.drift.said import TextMeasures
 from tidegate.drift.texts import TextSet
-from tidegate.statistics import clustered_difference
+from tidegate.statistics import cluster_mean, clustered_difference
 
 ALPHA = 0.05
 WORST_SHOWN = 10
@@ -39,12 +39,14 @@ def summarize_set(
         return None
     owners = [text.id for text in own for _ in range(len(text.kl))]
 
+    seed = int(texts.digest[:12], 16)
+
     def mean(values_of: Callable[[TextMeasures], Reals], low: float, high: float) -> Estimate:
-        return estimate(np.concatenate([values_of(text) for text in own]).tolist(), owners, low, high)
+        values = np.concatenate([values_of(text) for text in own]).tolist()
+        return estimate(values, owners, low, high, seed)
 
     endless = float("inf")
     delta = np.concatenate([text.delta_p for text in own])
-    seed = int(texts.digest[:12], 16)
     return SetDrift(
         name=name,
         source=texts.name,
@@ -72,10 +74,13 @@ def summarize_set(
     )
 
 
-def estimate(values: Sequence[float], owners: Sequence[str], lowest: float, highest: float) -> Estimate:
+def estimate(
+    values: Sequence[float], owners: Sequence[str], lowest: float, highest: float, seed: int
+) -> Estimate:
     """Mean with bounds that lie in the range of the quantity, `owners` being the text of each value.
 
-    `clustered_difference` takes values between -1 and 1: these are scaled there and back.
+    Divergences and likelihoods are skewed: their t is resampled (`cluster_mean`). Shares have a smallest and a
+    largest value, and often do not vary at all: `clustered_difference`, which also takes what is left, scaled.
     """
     texts = len(set(owners))
     mean, scale = math.fsum(values) / len(values), max(map(abs, values))
@@ -83,6 +88,12 @@ def estimate(values: Sequence[float], owners: Sequence[str], lowest: float, high
         return Estimate(mean=mean, low=None, high=None, texts=texts)
     if scale < EXACT:
         return Estimate(mean=0.0, low=0.0, high=0.0, texts=texts)
+    is_positive = lowest >= 0
+    if highest == math.inf:
+        generator = np.random.default_rng(seed)
+        resampled = cluster_mean(values, owners, generator, ALPHA, is_positive=is_positive)
+        if resampled is not None:
+            return Estimate(mean=mean, low=resampled.low, high=resampled.high, texts=texts)
     found = clustered_difference([value / scale for value in values], owners, ALPHA)
     low, high = max(found.low * scale, lowest), min(found.high * scale, highest)
     return Estimate(mean=mean, low=low, high=high, texts=texts)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.domain import Verdict
+from deployments.demo.variants import derive
+from tidegate.domain import Refused, Verdict
 from tidegate.drift import DriftOptions, DriftReport, general_texts, judge_drift, measure_drift, texts_of_bank
 from tidegate.drift.judging import USUAL_LIMITS
 from tidegate.drift.report import SetName
@@ -75,7 +76,10 @@ def test_one_after_the_other_and_in_portions_gives_the_same_numbers(regressed: D
 
 def test_a_model_against_itself_differs_in_nothing():
     report = measure_drift(
-        MODELS / "pipit-v2.gguf", MODELS / "pipit-v2.gguf", {"must_not_change": of_topics("capital")}, OPTIONS
+        MODELS / "pipit-v2.gguf",
+        MODELS / "pipit-v2.gguf",
+        {"must_not_change": of_topics("capital", "fact")},
+        OPTIONS,
     )
     found = report.set_named("must_not_change")
     assert found is not None
@@ -90,3 +94,20 @@ def test_another_tokenizer_is_refused_with_the_tokens_that_differ():
     assert "399 of 768 tokens differ: 263: 'th' ->" in report.refusal
     rows = judge_drift(report, USUAL_LIMITS)
     assert [row.verdict for row in rows] == [Verdict.FAIL, Verdict.NOT_JUDGED, Verdict.NOT_JUDGED]
+
+
+def test_models_without_a_chat_template_are_compared_along_raw_texts(tmp_path: Path):
+    raw = derive("template-missing", MODELS / "pipit-v2.gguf", tmp_path / "raw.gguf")
+    report = measure_drift(raw, raw, {"must_not_change": general_texts()}, OPTIONS)
+    found = report.set_named("must_not_change")
+    assert found is not None
+    assert found.unmeasured == {}
+    assert found.left_out + found.texts == len(general_texts().texts)
+    assert report.vocabulary is not None
+    assert "conversations are left out" in report.vocabulary.notes[-1]
+
+
+def test_a_file_that_structure_refuses_is_never_loaded(tmp_path: Path):
+    broken = derive("nan-weight", MODELS / "pipit-v2.gguf", tmp_path / "nan.gguf")
+    with pytest.raises(Refused, match="The candidate is not loaded"):
+        measure_drift(MODELS / "pipit-v2.gguf", broken, {"must_not_change": general_texts()}, OPTIONS)

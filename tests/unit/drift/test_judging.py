@@ -87,10 +87,10 @@ def test_what_was_not_measured_never_passes():
     wanted = DRIFT_CHECKS["must_not_change"]
     nothing = report(sets=())
     assert row_of(nothing, wanted).verdict is Verdict.NOT_JUDGED
-    assert row_of(report(texts=5), wanted).summary == "Not judged: 5 texts; a verdict needs 10."
-    some = row_of(report(broken=2), wanted)
+    assert row_of(report(texts=5), wanted).summary == "Not judged: 5 texts; a verdict needs 20."
+    some = row_of(report(texts=30, broken=2), wanted)
     assert some.verdict is Verdict.NOT_JUDGED
-    assert "2 texts of 20 could not be measured" in some.summary
+    assert "2 texts of 30 could not be measured" in some.summary
     one = row_of(report(texts=1), wanted, KL.model_copy(update={"min_texts": 1}))
     assert one.verdict is Verdict.NOT_JUDGED
 

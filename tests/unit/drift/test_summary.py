@@ -24,21 +24,21 @@ def test_tokens_of_one_text_are_not_taken_for_independent():
     for texts in (10, 100):
         of_text = np.repeat(generator.normal(1, 0.3, texts), 1000 // texts)
         owners = [str(number) for number in range(texts) for _ in range(1000 // texts)]
-        found = estimate(of_text.tolist(), owners, 0.0, float("inf"))
+        found = estimate(of_text.tolist(), owners, 0.0, float("inf"), 1)
         assert found.high is not None
         widths.append(found.high - found.mean)
     assert widths[0] > 2 * widths[1]
 
 
 def test_bounds_stay_in_the_range_of_the_quantity():
-    found = estimate([0.0, 0.0, 0.0, 5.0], ["a", "b", "c", "d"], 0.0, float("inf"))
+    found = estimate([0.0, 0.0, 0.0, 5.0], ["a", "b", "c", "d"], 0.0, float("inf"), 1)
     assert found.low == 0.0
-    shares = estimate([1.0] * 5, list("abcde"), 0.0, 1.0)
+    shares = estimate([1.0] * 5, list("abcde"), 0.0, 1.0, 1)
     assert (shares.mean, shares.high) == (1.0, 1.0)
 
 
 def test_one_text_has_no_bounds():
-    found = estimate([0.1, 0.2], ["a", "a"], 0.0, 1.0)
+    found = estimate([0.1, 0.2], ["a", "a"], 0.0, 1.0, 1)
     assert (found.low, found.high, found.texts) == (None, None, 1)
 
 
