@@ -12,6 +12,7 @@ from tidegate.cli import (
     bench,
     comparing,
     diagnosis,
+    drifting,
     inspecting,
     keys,
     logs,
@@ -73,6 +74,7 @@ for command in (
     validating.validate,
     inspecting.inspect,
     comparing.compare,
+    drifting.drift,
     releases.release,
     releases.rollback,
 ):
