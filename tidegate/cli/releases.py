@@ -390,11 +390,15 @@ def coloured_state(state: str) -> str:
 
 
 def _details(ports: "Ports", found: "Release") -> object:
+    from dataclasses import asdict
+
     from tidegate.steps.costs import cost_data, release_cost
+    from tidegate.steps.reporting import release_gates
 
     return {
         "release": as_data(found),
         "cost": cost_data(release_cost(ports, found)),
         "journal": as_data(ports.ledger.entries(found.id)),
+        "gates": [asdict(line) for line in release_gates(ports, found)],
         "evidence": as_data(ports.ledger.evidence(found.id)),
     }

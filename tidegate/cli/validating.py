@@ -103,7 +103,7 @@ def validate(
     check_notify_url(notify)
     base = named_artifact(baseline, service=service, model=model_name) if baseline else Named(Path())
     task = _Task(
-        *_limits(policy, service, bank),
+        *limits_of(policy, service, bank),
         model_name=model_name,
         version=version,
         baseline=base if baseline else None,
@@ -212,8 +212,8 @@ def _check_options(files: list[Path], digest: str, version: str, profile: str) -
         )
 
 
-def _limits(
-    policy: str, service: str, bank: Path | None
+def limits_of(
+    policy: str, service: str, bank: Path | None = None
 ) -> "tuple[Policy, ServiceConfig | None, Bank | None]":
     """Whose limits and questions apply: a service's, a policy's, or the built-in ones.
 
@@ -221,7 +221,7 @@ def _limits(
     """
     from tidegate.access import load_organizations, read_policy
     from tidegate.domain import InvalidInput, NotFound, Policy, ServiceRef
-    from tidegate.quality import read_bank
+    from tidegate.quality import find_bank, read_bank
     from tidegate.settings import load_settings
 
     if policy and service:
@@ -244,7 +244,7 @@ def _limits(
             remedy=f"Use one of: {', '.join(sorted(organizations))}.",
         )
     config = organizations[ref.org].service(ref)
-    own_bank = settings.banks_dir / f"{config.policy.quality.bank}.jsonl"
+    own_bank = find_bank(settings.banks_dir, config.policy.quality.bank)
     return config.policy, config, questions or read_bank(own_bank)
 
 

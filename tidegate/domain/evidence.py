@@ -100,7 +100,8 @@ def fold(gate: Gate, rows: list[Evidence], required: frozenset[str]) -> GateResu
     fail beats error beats not_judged beats pass; a required check without a row is `not_judged`, so an
     empty list never passes (S7). All rows must pass: with each metric judged at error rate alpha, a candidate
     that is beyond one margin passes with a chance of at most alpha (intersection-union test, R. L. Berger,
-    Technometrics 24 (1982) 295-300).
+    Technometrics 24 (1982) 295-300). Whoever judges several things at once corrects their fails (Holm): one
+    row that fails is enough here.
     """
     own = [row for row in rows if row.gate is gate]
     missing = sorted(required - {row.check for row in own})

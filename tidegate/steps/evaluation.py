@@ -6,10 +6,14 @@ from typing import Any
 from tidegate.domain import Evidence, InvalidInput, NotFound, ServiceRef
 from tidegate.quality import Bank, BankResult, EndpointAsker, judge_quality, run_bank
 from tidegate.steps.artifacts import check_file_inference, parse_file_subject, service_bank
+from tidegate.steps.asking import ask_release
+from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import GpuWork, Ports
 from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
 
 JOB_RESULTS = "gpu-job"
+QUALITY_RUNS = "quality-run"
+"""Answers of a release's models, by its id: what they show can be judged again under another policy."""
 
 
 def job_token(work: GpuWork, subject: str, attempt: str) -> str:
@@ -55,18 +59,16 @@ def _as_data(rows: list[Evidence]) -> list[dict[str, Any]]:
 def _quality(ports: Ports, release_id: str) -> list[Evidence]:
     """The question bank on the new set and, paired, on the live one."""
     release = ports.ledger.get_release(release_id)
-    plan = release.plan
-    if plan is None:
+    if release.plan is None:
         raise NotFound(
             f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first."
         )
-    policy = ports.service(release.ref).policy.quality
-    bank = service_bank(ports, release.ref)
-    candidate = ask_set(ports, release.ref, plan.green_set, plan.green_digest, bank)
-    live: BankResult | None = None
-    if plan.blue_set and plan.blue_digest:
-        live = ask_set(ports, release.ref, plan.blue_set, plan.blue_digest, bank)
-    return judge_quality(candidate, live, policy)
+    policy = planned_policy(ports, release).quality
+    asked = ask_release(ports, release, policy, service_bank(ports, release.ref))
+    live = asked.live.model_dump(mode="json") if asked.live else None
+    answers = {"candidate": asked.candidate.model_dump(mode="json"), "live": live}
+    ports.ledger.record_result(QUALITY_RUNS, release.id, answers)
+    return judge_quality(asked.candidate, asked.live, policy)
 
 
 def _ask_live(ports: Ports, ref: ServiceRef) -> BankResult:
