@@ -76,7 +76,7 @@ def find(name: str, settings: "Settings | None" = None) -> "BenchmarkReport":
     from tidegate.benchmark.report.document import BenchmarkReport
 
     path = Path(name)
-    if path.is_file():
+    if _is_file(path):
         return BenchmarkReport.from_bytes(_bytes_of(path))
     if path.suffix in (".json", ".gz") or "/" in name:
         raise NotFound(
@@ -95,7 +95,7 @@ def find(name: str, settings: "Settings | None" = None) -> "BenchmarkReport":
 def find_run(name: str, settings: "Settings | None" = None) -> "RunRecord":
     """One run: of a sweep the one at a load, written `ID@8`; of a pair `ID@base` or `ID@candidate`."""
     bare, mark, level = (
-        name.rpartition(LEVEL_MARK) if LEVEL_MARK in name and not Path(name).exists() else (name, "", "")
+        name.rpartition(LEVEL_MARK) if LEVEL_MARK in name and not _is_file(Path(name)) else (name, "", "")
     )
     report = find(bare or name, settings)
     if not mark:
@@ -184,6 +184,14 @@ def _in_folder(settings: "Settings") -> Iterator[Measurement]:
 
 def _folder(settings: "Settings") -> Path:
     return settings.home / FOLDER
+
+
+def _is_file(path: Path) -> bool:
+    """A name that no file can have is an id."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _bytes_of(path: Path) -> bytes:

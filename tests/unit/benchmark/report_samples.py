@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from functools import cache
 
 from tests.unit.benchmark.runs import MS, PLAN, TAKEN_AT, failed, not_sent, request, run
 from tidegate.benchmark.compare import compare_runs
@@ -53,10 +54,12 @@ def sample_run(
     return run(rows, **(values | changes))
 
 
+@cache
 def run_report(**changes) -> BenchmarkReport:
     return BenchmarkReport.of_run(sample_run(**changes), SLO)
 
 
+@cache
 def pair_report(slower: float = 1.02) -> BenchmarkReport:
     base = sample_run(seed=1, id_="load-base", label="v1")
     candidate = sample_run(seed=2, id_="load-cand", label="v2", slower=slower)
@@ -70,6 +73,7 @@ def pair_report(slower: float = 1.02) -> BenchmarkReport:
     )
 
 
+@cache
 def _levels() -> tuple[MeasuredRun, ...]:
     found = []
     for number, load in enumerate((5.0, 10.0, 20.0)):
@@ -82,12 +86,14 @@ def _levels() -> tuple[MeasuredRun, ...]:
     return tuple(found)
 
 
+@cache
 def sweep_report() -> BenchmarkReport:
     return BenchmarkReport(
         id="sweep-sample1", what="sweep", label="v2", created_at=TAKEN_AT, slo=SLO, load_unit="requests/s", runs=_levels()
     )  # fmt: skip
 
 
+@cache
 def search_report(answer: str = "between") -> BenchmarkReport:
     levels = (SearchLevel(load=5, good=230, planned=240, low=0.92, high=0.98, verdict="holds"),)
     result = SearchResult(

@@ -67,6 +67,10 @@ def test_a_bare_run_as_releases_store_it_is_a_document_too():
         (b'{"kind":"tidegate.benchmark","schema_version":1,"runs":[{}]}', "KeyError"),
         (b'{"kind":"tidegate.benchmark","schema_version":1,"runs":[]}', "cannot be read"),
         (b'{"id":"x"}', "contradicts itself or is incomplete"),
+        (
+            b'{"id":"../x","created_at":"2026-11-26T07:00:00Z","window_ns":[0,1]}',
+            "id: String should match",
+        ),
         (b"[" * 100_000, "neither JSON"),
     ],
 )

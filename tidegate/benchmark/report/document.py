@@ -60,7 +60,9 @@ class BenchmarkReport(_Model):
 
     kind: Literal["tidegate.benchmark"] = KIND
     schema_version: Literal[1] = SCHEMA_VERSION
-    id: str = Field(min_length=4, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]+$")
+    id: str = Field(
+        max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Also names its files."
+    )
     what: Literal["run", "sweep", "search", "pair"]
     label: str = ""
     created_at: AwareDatetime
@@ -103,9 +105,14 @@ class BenchmarkReport(_Model):
         if not isinstance(found, dict):
             raise InvalidInput("This is no benchmark: it is no JSON object.", field="run")
         body = cast("dict[str, Any]", found)
-        if body.get("kind") != KIND:
-            return cls.of_run(RunRecord.from_data(body))
-        return cls._from_data(body)
+        try:
+            return cls._from_data(body) if body.get("kind") == KIND else cls.of_run(RunRecord.from_data(body))
+        except (ValidationError, TypeError, KeyError, AttributeError) as error:
+            raise InvalidInput(
+                f"The benchmark cannot be read: {_where(error)}.",
+                remedy="Use a file as tidegate wrote it.",
+                field="run",
+            ) from error
 
     @classmethod
     def _from_data(cls, body: dict[str, Any]) -> Self:
@@ -115,16 +122,9 @@ class BenchmarkReport(_Model):
                 remedy="Read it with the version of tidegate that wrote it, or a newer one.",
                 field="schema_version",
             )
-        try:
-            slo = Slo.model_validate(body["slo"]) if body.get("slo") is not None else None
-            runs = [_measured(entry, slo) for entry in body.get("runs") or ()]
-            return cls.model_validate({**body, "slo": slo, "runs": tuple(runs)})
-        except (ValidationError, TypeError, KeyError, AttributeError) as error:
-            raise InvalidInput(
-                f"The benchmark cannot be read: {_where(error)}.",
-                remedy="Use a file as tidegate wrote it.",
-                field="run",
-            ) from error
+        slo = Slo.model_validate(body["slo"]) if body.get("slo") is not None else None
+        runs = [_measured(entry, slo) for entry in body.get("runs") or ()]
+        return cls.model_validate({**body, "slo": slo, "runs": tuple(runs)})
 
 
 def _measured(entry: dict[str, Any], slo: Slo | None) -> MeasuredRun:
