@@ -98,6 +98,7 @@ def run_banks(
     banks = [chosen(read_bank(path), limits) for path in paths]
     found: list[Kept] = []
     with opened_target(text, key, options) as target:
+        label = label or (str(target.ref) if target.ref else "")
         for bank in banks:
             with _progress(f"asking {bank.name}", limits) as tell:
                 result = run_bank(

@@ -90,7 +90,12 @@ def _unusable(candidate: BankResult, baseline: BankResult | None) -> str:
         if result is not None and result.total == result.missing:
             reason = next((entry.error for entry in result.results if entry.error), "no questions")
             return f"The {name} answered no question ({reason})."
-    return "" if baseline is None else are_comparable(candidate, baseline)
+    if baseline is None:
+        return ""
+    if fault := are_comparable(candidate, baseline):
+        return fault
+    has_pair = bool(Pairs.of(candidate, baseline).complete)
+    return "" if has_pair else "No question was answered by both models."
 
 
 def _rules(candidate: BankResult, policy: QualityPolicy) -> Rules:
@@ -130,7 +135,8 @@ def _score(candidate: BankResult, policy: QualityPolicy) -> Evidence:
     is_plain = candidate.mean_value == candidate.score
     share = f"{right} of {total} right ({right / total:.1%})"
     text = share if is_plain else f"Mean score {reached:.1%} over {total} questions ({share})"
-    text = f"{text}, at least {policy.min_score:.0%} wanted"
+    if policy.min_score > 0:
+        text = f"{text}, at least {policy.min_score:.0%} wanted"
     data = _data(candidate) | {
         "share_95": [round(low, 4), round(high, 4)],
         "mean_score": round(reached, 4),

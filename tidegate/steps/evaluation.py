@@ -7,6 +7,7 @@ from tidegate.domain import Evidence, InvalidInput, NotFound, ServiceRef
 from tidegate.quality import Bank, BankResult, EndpointAsker, judge_quality, run_bank
 from tidegate.steps.artifacts import check_file_inference, parse_file_subject, service_bank
 from tidegate.steps.asking import ask_release
+from tidegate.steps.judge_advice import judge_rows
 from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import GpuWork, Ports
 from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
@@ -64,11 +65,13 @@ def _quality(ports: Ports, release_id: str) -> list[Evidence]:
             f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first."
         )
     policy = planned_policy(ports, release).quality
-    asked = ask_release(ports, release, policy, service_bank(ports, release.ref))
+    bank = service_bank(ports, release.ref)
+    asked = ask_release(ports, release, policy, bank)
     live = asked.live.model_dump(mode="json") if asked.live else None
     answers = {"candidate": asked.candidate.model_dump(mode="json"), "live": live}
     ports.ledger.record_result(QUALITY_RUNS, release.id, answers)
-    return judge_quality(asked.candidate, asked.live, policy)
+    rows = judge_quality(asked.candidate, asked.live, policy)
+    return [*rows, *judge_rows(ports, policy, bank, asked.candidate, asked.live)]
 
 
 def _ask_live(ports: Ports, ref: ServiceRef) -> BankResult:

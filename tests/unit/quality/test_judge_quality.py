@@ -154,6 +154,7 @@ def test_a_topic_that_gains_does_not_hide_one_that_is_lost():
         (result([True]), result([None]), "baseline answered no question"),
         (result([True]), result([True], bank_digest="other"), "different banks"),
         (result([True]), result([True, True]), "different banks"),
+        (result([True, None]), result([None, True]), "answered by both"),
         (result([True], served_models=("m", "n")), None, "several models"),
     ],
 )
