@@ -93,9 +93,14 @@ def to_text(report: DriftReport | BoundsReport) -> Iterator[str]:
 
 
 def noise_told(noise: Noise) -> str:
+    threads = (
+        f" and with {plural(noise.threads[1], 'thread')} instead of {noise.threads[0]}"
+        if noise.threads[0] != noise.threads[1]
+        else ""
+    )
     return (
-        f"Noise floor: the baseline against itself, in batches of {noise.batch[1]} instead of {noise.batch[0]} and "
-        f"with {plural(noise.threads[1], 'thread')} instead of {noise.threads[0]}, has a divergence of "
+        f"Noise floor: the baseline against itself, in batches of {noise.batch[1]} instead of {noise.batch[0]}"
+        f"{threads}, has a divergence of "
         f"{noise.kl_mean:.2g} nats a token (largest {noise.kl_max:.2g}, {noise.tokens} tokens)"
     )
 

@@ -148,7 +148,8 @@ def noise_floor(
         if text.scored <= left:
             sample.append(text)
             left -= text.scored
-    threads = job["threads"] - 1 if job["threads"] > 1 else 2
+    # Never more threads than usual: on a busy machine they would wait for each other.
+    threads = max(1, job["threads"] - 1)
     block = max(1, min(usual.block, block_of(model.vocabulary_size)) // 3)
     if not sample:
         return {}

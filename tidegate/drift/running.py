@@ -6,6 +6,7 @@ Nothing here touches the content of a file, and nothing that a child says is bel
 import json
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,8 +134,13 @@ def _compared(
     assert files.baseline is not None
     try:
         before = [_identity(files.baseline), _identity(files.candidate)]
-        theirs = _inspected(files.baseline, "baseline", expected[0], options, told)
-        ours = _inspected(files.candidate, "candidate", expected[1], options, told)
+        has_chats = any(text.is_chat for texts in sets.values() for text in texts.texts)
+        with ThreadPoolExecutor(2, thread_name_prefix="inspection") as pool:
+            pending = pool.submit(
+                _inspected, files.baseline, "baseline", expected[0], options, _quiet, has_chats=has_chats
+            )
+            ours = _inspected(files.candidate, "candidate", expected[1], options, told, has_chats=has_chats)
+            theirs = pending.result()
         found = _run(files.baseline, files.candidate, (theirs, ours), sets, options, told)
         if before != [_identity(files.baseline), _identity(files.candidate)]:
             found = ChildReport(problem="a file was written to while it was measured")
@@ -162,12 +168,22 @@ def _identity(artifact: OpenArtifact) -> list[tuple[int, ...]]:
 
 
 def _inspected(
-    artifact: OpenArtifact, name: str, expected: str | None, options: DriftOptions, told: Progress
+    artifact: OpenArtifact,
+    name: str,
+    expected: str | None,
+    options: DriftOptions,
+    told: Progress,
+    *,
+    has_chats: bool,
 ) -> Inspected:
-    """Raises: Refused."""
+    """What structure says of a file that an engine may load. Its template is tried where conversations are written.
+
+    Raises: Refused.
+    """
     job = InspectionJob(artifact.name, options.context_tokens, 1, parts=artifact.parts)
     seen = inspect_open(artifact.descriptor, job, lambda done, total: told("read", done, total))
-    render(seen)
+    if has_chats:
+        render(seen)
     harmful = (Category.INTEGRITY, Category.FORMAT, Category.NUMBERS)
     errors = [
         found for found in seen.findings if found.severity is Severity.ERROR and found.category in harmful

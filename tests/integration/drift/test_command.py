@@ -70,7 +70,7 @@ def test_a_drift_beyond_the_limit_exits_with_2_writes_reports_and_is_kept(home: 
 def test_a_sound_quantization_exits_with_0(home: Path, tmp_path: Path):
     quantized = tmp_path / "q8.gguf"
     subprocess.run([find_binary("llama-quantize"), GOOD, quantized, "Q8_0"], check=True, capture_output=True)
-    done = run(home, GOOD, quantized, "--quantization")
+    done = run(home, GOOD, quantized, "--quantization", "--texts", BANKS / "pipit.jsonl")
     assert done.exit_code == 0, done.output
     assert "for Llama-3 8B" in done.output
     assert "differ only in what quantizing writes" in done.output

@@ -25,7 +25,7 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return "\n\n".join(one.text for one in general_texts().texts[:20])
+    return "\n\n".join(one.text for one in general_texts().texts[:12])
 
 
 @pytest.fixture(scope="module")
