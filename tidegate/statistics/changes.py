@@ -15,11 +15,11 @@ MOST_VALUES = 1000
 class ChangePoint(NamedTuple):
     """The place where a series most likely went up, and how surprising that is if nothing changed."""
 
-    index: int
+    place: int
     """First value of the new level."""
     p_value: float
     before: float
-    """Median of the values before `index`."""
+    """Median of the values before `place`."""
     after: float
 
 
@@ -39,15 +39,15 @@ def rise(values: Sequence[float], generator: np.random.Generator) -> ChangePoint
         raise ValueError(f"needs 4 to {MOST_VALUES} finite values, not {len(series)}")
     ranks = _centred_ranks(series)
     sums = _sums_behind(ranks[np.newaxis, :])[0]
-    index, largest = int(np.argmax(sums)) + 1, float(sums.max())
+    place, largest = int(np.argmax(sums)) + 1, float(sums.max())
     orders = generator.permuted(np.tile(ranks, (ARRANGEMENTS, 1)), axis=1)
     # A sum of half ranks is exact, so "reaches" needs no tolerance.
     reached = int(np.count_nonzero(_sums_behind(orders).max(axis=1) >= largest))
     return ChangePoint(
-        index,
+        place,
         (1 + reached) / (1 + ARRANGEMENTS),
-        float(np.median(series[:index])),
-        float(np.median(series[index:])),
+        float(np.median(series[:place])),
+        float(np.median(series[place:])),
     )
 
 

@@ -17,7 +17,7 @@ def _source(seed: int = 0) -> np.random.Generator:
 def test_the_night_of_a_step_is_found():
     series = [*_source(1).normal(100, 3, 20), *_source(2).normal(120, 3, 8)]
     found = rise(series, _source())
-    assert abs(found.index - 20) <= 1
+    assert abs(found.place - 20) <= 1
     assert found.p_value < 0.005
     assert found.before == pytest.approx(100, abs=3)
     assert found.after == pytest.approx(120, abs=4)
@@ -44,7 +44,7 @@ def test_the_statistic_is_that_of_its_definition(series: list[float]):
     values = np.array(series)
     signs = np.sign(values[np.newaxis, :] - values[:, np.newaxis])
     by_definition = [signs[: t + 1, t + 1 :].sum() for t in range(len(values) - 1)]
-    assert by_definition[rise(series, _source()).index - 1] == max(by_definition)
+    assert by_definition[rise(series, _source()).place - 1] == max(by_definition)
 
 
 @settings(max_examples=20, deadline=None)
