@@ -24,7 +24,7 @@ from tidegate.release import Controller, Step
 from tidegate.release.ports import Checks, Ledger
 from tidegate.settings import Settings
 
-GpuWork = Literal["inference", "quality", "nightly"]
+GpuWork = Literal["inference", "quality", "nightly", "compare"]
 
 
 class ReleaseLedger(Ledger, Protocol):
