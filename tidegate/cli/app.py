@@ -14,6 +14,7 @@ from tidegate.cli import (
     keys,
     logs,
     models,
+    nights,
     registry_checking,
     releases,
     running,
@@ -76,6 +77,7 @@ for command in (
 app.command("registry-check")(registry_checking.registry_check)
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
+app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")

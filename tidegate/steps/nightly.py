@@ -153,12 +153,14 @@ def _compare(ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight) -> Ni
     baseline = ports.ledger.baseline(ref, BASELINE)
     if baseline is None or baseline["digest"] != tonight.digest:
         ports.ledger.record_baseline(ref, BASELINE, tonight.digest, _as_data(tonight))
-        nights = _record(ports, ref, figures(ports, ref, night, tonight, None), since=None)
+        recorded = ports.ledger.baseline(ref, BASELINE)
+        since = recorded["at"] if recorded else None
+        nights = _record(ports, ref, figures(ports, ref, night, tonight, None), since)
         text = "first night of this version: baseline recorded"
         return NightlyResult(str(ref), tonight.digest, Verdict.NOT_JUDGED, text, nights=tuple(nights))
     known = BankResult.model_validate(baseline["data"]["bank"])
     same = agreement(tonight.bank, known)
-    nights = _record(ports, ref, figures(ports, ref, night, tonight, same), since=baseline["at"])
+    nights = _record(ports, ref, figures(ports, ref, night, tonight, same), baseline["at"])
     policy = ports.service(ref).policy
     rows = [
         *judge_quality(tonight.bank, known, policy.quality),
@@ -210,6 +212,12 @@ def _record(ports: Ports, ref: ServiceRef, tonight: NightFigures, since: datetim
         ports.ledger.record_baseline(ref, NIGHTS, tonight.digest, tonight.model_dump(mode="json"))
         kept = nights_of(ports, ref, tonight.digest, since)
     return kept
+
+
+def all_nights(ports: Ports, ref: ServiceRef, limit: int) -> list[Night]:
+    """The newest nights first, whatever file was served."""
+    rows = ports.ledger.baseline_history(ref, NIGHTS, limit=limit)
+    return [Night(at=row["at"], figures=NightFigures.model_validate(row["data"])) for row in rows]
 
 
 def nights_of(ports: Ports, ref: ServiceRef, digest: str, since: datetime | None) -> list[Night]:

@@ -28,9 +28,9 @@ def _service(result: NightlyResult) -> list[str]:
     parts = [f"## {result.service}", ""]
     if result.digest:
         parts += [f"Serves `{result.digest[:12]}`, night {len(result.nights) or 1} of this baseline.", ""]
-    course = _course(result)
-    if course:
-        parts += [markdown_table(["figure", "tonight", "median", "last nights"], course), ""]
+    rows = course(result)
+    if rows:
+        parts += [markdown_table(["figure", "tonight", "median", "last nights"], rows), ""]
     table = [
         {
             "check": row.check,
@@ -45,7 +45,8 @@ def _service(result: NightlyResult) -> list[str]:
     return parts
 
 
-def _course(result: NightlyResult) -> list[dict[str, str]]:
+def course(result: NightlyResult) -> list[dict[str, str]]:
+    """One row per figure that the nights have: tonight, the median, and a line of the last thirty."""
     from statistics import median
 
     rows: list[dict[str, str]] = []
