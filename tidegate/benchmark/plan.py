@@ -63,10 +63,11 @@ class LoadPlan:
     def from_policy(cls, policy: PerformancePolicy, prompts: Sequence[str], *, seed: int = 0) -> Self:
         return cls(
             prompts=tuple(prompts),
-            requests=policy.requests,
-            concurrency=policy.concurrency,
-            max_tokens=policy.max_tokens,
-            blocks=min(6, policy.requests),
+            requests=policy.design.requests_per_arm,
+            concurrency=policy.design.concurrency,
+            max_tokens=policy.design.max_tokens,
+            blocks=policy.design.block_pairs,
+            warmup_requests=policy.design.warmup_requests,
             seed=seed,
         )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         TidegateError,
         Transient,
     )
-    from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
+    from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold, fold_gates, settle
     from tidegate.domain.names import ServiceRef, owner_of_set, set_name
     from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
     from tidegate.domain.policy import Policy
@@ -102,6 +102,7 @@ __all__ = [
     "cost_of",
     "engine_credential",
     "fold",
+    "fold_gates",
     "idempotency_key",
     "in_turn",
     "key_digest",
@@ -111,6 +112,7 @@ __all__ = [
     "parse_engine_credential",
     "role_for",
     "set_name",
+    "settle",
 ]
 
 _HOMES = {
@@ -140,6 +142,8 @@ _HOMES = {
         "GateResult",
         "Verdict",
         "fold",
+        "fold_gates",
+        "settle",
     ),
     "names": (
         "ServiceRef",

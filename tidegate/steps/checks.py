@@ -60,7 +60,7 @@ class ReleaseChecks:
             prompts=self._prompts(release), requests=count, blocks=1, max_tokens=8, warmup_requests=0
         )
         result = asyncio.run(measure([target], plan))["probe"]
-        return sum(1 for sample in result.samples if sample.error == "")
+        return sum(request.is_ok for request in result.measured())
 
     def _run_here(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
         rows: list[Evidence] = []

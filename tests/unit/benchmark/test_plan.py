@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tidegate.benchmark import Arm, LoadPlan
 from tidegate.domain import InvalidInput, Secret
-from tidegate.domain.policy import PerformancePolicy
+from tidegate.domain.policy import LoadDesign, PerformancePolicy
 
 BLUE = Arm("blue", "http://gate/org/svc/v1/", Secret("k"), {"x-tidegate-pin": "b"}, "m")
 GREEN = Arm("green", "http://gate/org/svc/v1", Secret("k"), {"x-tidegate-pin": "g"}, "m")
@@ -45,7 +45,8 @@ def test_an_arm_knows_its_url_and_sends_key_and_pin():
 
 
 def test_the_policy_gives_the_size_of_the_load():
-    plan = LoadPlan.from_policy(PerformancePolicy(requests=12, concurrency=3, max_tokens=8), ["p"])
+    design = LoadDesign(block_pairs=6, requests_per_block=2, concurrency=3, max_tokens=8)
+    plan = LoadPlan.from_policy(PerformancePolicy(design=design), ["p"])
     assert (plan.requests, plan.concurrency, plan.max_tokens, plan.blocks) == (12, 3, 8, 6)
 
 
