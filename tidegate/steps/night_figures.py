@@ -152,9 +152,11 @@ def _judge_trend(
     count, now = len(values), watched.shown(values[-1])
     data = {"values": [round(value, 4) for value in values], "nights": [n.at.isoformat() for n in nights]}
     if count < policy.nights_for_trend:
-        text = (
-            f"{watched.name} {now}; a trend needs {policy.nights_for_trend} nights, this is number {count}."
+        change = (
+            f", {values[-1] / values[0] - 1:+.0%} since the first night" if count > 1 and values[0] else ""
         )
+        wanted = f"a trend needs {policy.nights_for_trend} nights, this is number {count}"
+        text = f"{watched.name} {now}{change}; {wanted}."
         return _row(watched.gate, watched.check, Verdict.NOT_JUDGED, text, data=data)
     signed = [-value for value in values] if watched.is_worse_lower else list(values)
     found = rise(signed, _source(nights))
