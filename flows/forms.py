@@ -110,6 +110,43 @@ class ValidateForm(BaseModel):
     )
 
 
+class BatchForm(BaseModel):
+    """Check many artifacts; nothing is deployed."""
+
+    org: OrgChoice = Field(description="Whose policy is applied.")
+    service: ServiceChoice = Field(description="Whose limits are applied.")
+    paths: list[str] = Field(
+        default_factory=list,
+        title="Files and folders",
+        description="Files, folders or patterns on the worker's disk.",
+        examples=[["/models/candidates", "/models/pipit-*.gguf"]],
+    )
+    versions: list[str] = Field(
+        default_factory=list,
+        title="Registered versions",
+        description="Patterns of MODEL:VERSION of the organization.",
+        examples=[["pipit:*"]],
+    )
+    at_once: int = Field(
+        default=2, ge=1, le=16, title="At once", description="Files that are read at the same time."
+    )
+
+
+class CompareForm(BaseModel):
+    """Any two versions of a service's model beside each other; nothing is deployed."""
+
+    org: OrgChoice = Field(description="Who owns the service and both versions.")
+    service: ServiceChoice = Field(description="Whose policy and question bank are used.")
+    base: str = Field(
+        default="champion",
+        title="Base",
+        description="MODEL:VERSION, or champion, candidate, previous.",
+        examples=["pipit:v1"],
+        min_length=1,
+    )
+    candidate: str = Field(title="Candidate", description="Likewise.", examples=["pipit:v2"], min_length=1)
+
+
 class TrainedForm(BaseModel):
     """A training run finished: register its artifact and release it."""
 

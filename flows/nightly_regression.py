@@ -8,20 +8,29 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.forms import NightlyForm
-from tasks.check_live_service import check_live_service, find_live_services
+from tasks.check_live_service import find_live_services, look_at
 from tasks.publish_summary import publish_summary
+from tasks.regression import alert, go_back
 from tidegate.domain import Verdict
-from tidegate.steps.nightly import nightly_markdown
+from tidegate.steps.nightly import by_organization
+from tidegate.steps.nightly_report import nightly_markdown
 
 
 @flow(name="nightly-regression", flow_run_name="night")
 def nightly_regression(request: NightlyForm | None = None) -> State[None]:
-    """Bank and benchmark of every live service against its recorded baseline; one report."""
+    """Bank and benchmark of every live service against its baseline and earlier nights; one report per organization."""
     services = (request.services if request else None) or find_live_services()
     night = flow_run.get_id() or datetime.now(UTC).isoformat()
-    results = [check_live_service(service, night) for service in services]
-    publish_summary("nightly-regression", nightly_markdown(results), "Nightly regression")
+    results = [look_at(service, night) for service in services]
+    for org, own in by_organization(results).items():
+        publish_summary(f"nightly-regression-{org}", nightly_markdown(org, own), f"Night of {org}")
+    for result in results:
+        if result.is_regression:
+            alert(result, night)
+            go_back(result)
     worse = [result.service for result in results if result.verdict in (Verdict.FAIL, Verdict.ERROR)]
     if worse:
         return Failed(name="RegressionFound", message=", ".join(worse))
-    return Completed(message=f"{len(results)} live services, no regression")
+    unseen = [result.service for result in results if result.verdict is Verdict.NOT_JUDGED]
+    noted = f"; not judged: {', '.join(unseen)}" if unseen else ""
+    return Completed(message=f"{len(results)} live services, no regression{noted}")

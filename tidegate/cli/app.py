@@ -19,6 +19,7 @@ from tidegate.cli import (
     models,
     policies,
     quality,
+    nights,
     registry_checking,
     releases,
     running,
@@ -85,6 +86,7 @@ app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
 app.add_typer(policies.app, name="policy")
 app.add_typer(banks.app, name="bank")
+app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,14 +72,14 @@ def run_all(
     """
     results: dict[Path, Done] = {}
     with ThreadPoolExecutor(at_once or min(len(paths), os.cpu_count() or 1)) as pool, _sigterm_interrupts():
-        futures = [pool.submit(_one, path, work, watch) for path in dict.fromkeys(paths)]
         try:
+            futures = [pool.submit(_one, path, work, watch) for path in dict.fromkeys(paths)]
             for future in as_completed(futures):
                 done = future.result()
                 results[done.path] = done
                 on_done(done)
         except BaseException:
-            _stop(futures)
+            _stop(pool)
             raise
     return [results[path] for path in dict.fromkeys(paths)]
 
@@ -94,12 +94,21 @@ def _one(path: Path, work: Work, watch: Watch) -> Done:
         watch.end(path)
 
 
-def _stop(futures: Sequence[Future[Any]]) -> None:
+def _stop(pool: ThreadPoolExecutor) -> None:
     """A thread may start its next child while we end one, so this goes on until every thread has returned."""
-    for future in futures:
-        future.cancel()
-    while wait(futures, timeout=END_INTERVAL_S).not_done:
-        end_children()
+    is_over = threading.Event()
+
+    def end() -> None:
+        while not is_over.wait(END_INTERVAL_S):
+            end_children()
+
+    ender = threading.Thread(target=end, name="ends children")
+    ender.start()
+    try:
+        pool.shutdown(cancel_futures=True)
+    finally:
+        is_over.set()
+        ender.join()
 
 
 @contextmanager

@@ -267,6 +267,34 @@ class ValidationPolicy(_Part):
         return self
 
 
+class NightlyPolicy(_Part):
+    """What a night may find in a service that was in order. Drift and trends are watched for the same file."""
+
+    max_changed_answers: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of answers that may differ from the baseline's."
+    )
+    alpha: float = Field(
+        default=0.01, gt=0, lt=0.5, description="Chance of a false alarm of one check in one night."
+    )
+    nights_for_trend: int = Field(
+        default=8, ge=4, le=365, description="Nights of the same file before a trend is judged."
+    )
+    trend_alpha: float = Field(
+        default=0.005,
+        gt=0,
+        lt=0.5,
+        description="How surprising a change of level must be. Every night looks again, so this is small.",
+    )
+    max_trend: float = Field(
+        default=0.15, gt=0, description="Change of level for the worse that is never an alarm."
+    )
+    roll_back: bool = Field(
+        default=False,
+        description="Go back to the previous version by itself when a night proves a regression. The schedule's "
+        "identity needs a role that may roll back.",
+    )
+
+
 class Policy(_Part):
     """Everything that decides about a release of one service."""
 
@@ -287,6 +315,7 @@ class Policy(_Part):
     shift: ShiftPolicy = ShiftPolicy()
     budget: BudgetPolicy = BudgetPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()
+    nightly: NightlyPolicy = NightlyPolicy()
 
     def when_not_judged(self, gate: Gate) -> WhenNotJudged:
         """What it says about a gate whose budget is spent. Gates that need no samples are never let through."""

@@ -9,6 +9,7 @@
 | latency against a baseline | `quantile_ratio` over alternating block pairs; `block_bootstrap_ratio` only for imported runs |
 | the same, looked at while it runs | `discordant_e_value`, `bet_on_margin`, `sign_e_value`, `share_e_value` |
 | several questions at once | `holm`, `benjamini_hochberg` |
+| has a series of nights changed its level | `rise` |
 | one figure of a run | `percentile_interval`; `percentile` for display |
 | interval and margin to a verdict | `judge_interval`, `judge_ratio` |
 | how much to measure, what it can show | `plan_quality`, `plan_latency`, and the functions of `planning` |
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tidegate.statistics.betting import SequentialDecision, bet_on_margin, log_capitals
     from tidegate.statistics.bootstrap import block_bootstrap_ratio, paired_bca
     from tidegate.statistics.cluster_bootstrap import ClusterMean, cluster_mean
+    from tidegate.statistics.changes import ChangePoint, rise
     from tidegate.statistics.graded import MeanDifference, clustered_difference, unit_means
     from tidegate.statistics.multiplicity import benjamini_hochberg, holm
     from tidegate.statistics.paired import (
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClusterMean",
+    "ChangePoint",
     "Interval",
     "LatencyPlan",
     "MeanDifference",
@@ -107,6 +110,7 @@ __all__ = [
     "questions_for_margin",
     "ratio_power",
     "requests_for_share",
+    "rise",
     "share_below_e_value",
     "share_e_value",
     "share_p_value",
@@ -124,6 +128,7 @@ _HOMES = {
     "betting": ("SequentialDecision", "bet_on_margin", "log_capitals"),
     "bootstrap": ("block_bootstrap_ratio", "paired_bca"),
     "cluster_bootstrap": ("ClusterMean", "cluster_mean"),
+    "changes": ("ChangePoint", "rise"),
     "graded": ("MeanDifference", "clustered_difference", "unit_means"),
     "multiplicity": ("benjamini_hochberg", "holm"),
     "paired": ("largest_loss", "mcnemar_exact", "shows_non_inferiority", "tango_interval", "tango_z"),

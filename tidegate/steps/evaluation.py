@@ -11,6 +11,7 @@ from tidegate.steps.judge_advice import judge_rows
 from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import GpuWork, Ports
 from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
+from tidegate.steps.versions import compare_files
 
 JOB_RESULTS = "gpu-job"
 QUALITY_RUNS = "quality-run"
@@ -25,7 +26,8 @@ def job_token(work: GpuWork, subject: str, attempt: str) -> str:
 def evaluate(ports: Ports, work: GpuWork, subject: str, token: str) -> dict[str, Any]:
     """Do one piece of GPU work and keep its result in the ledger under `token`.
 
-    `subject` is `org/service@digest` for inference, a release id for quality, `org/service` for nightly.
+    `subject` is `org/service@digest` for inference, `org/service@digest..digest` for compare, a release id for
+    quality, `org/service` for nightly.
 
     Raises: NotFound, InvalidInput for an unknown subject or a token of other work; Transient when something could
     not be reached.
@@ -46,6 +48,8 @@ def evaluate(ports: Ports, work: GpuWork, subject: str, token: str) -> dict[str,
         result = {"evidence": _as_data(part.evidence(digest)), "part": part.model_dump(mode="json")}
     elif work == "quality":
         result = {"evidence": _as_data(_quality(ports, subject))}
+    elif work == "compare":
+        result = compare_files(ports, subject)
     else:
         ref = ServiceRef.parse(subject)
         result = {"bank": _ask_live(ports, ref).model_dump(mode="json")}

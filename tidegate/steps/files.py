@@ -25,6 +25,20 @@ class FileResult:
     def may_be_deployed(self) -> bool:
         return bool(self.evidence) and all(row.verdict is Verdict.PASS for row in self.evidence)
 
+    @property
+    def refusing(self) -> tuple[str, ...]:
+        """Ids of the checks that keep it from being deployed."""
+        return tuple(row.check for row in self.evidence if row.verdict is not Verdict.PASS)
+
+    @property
+    def reason(self) -> str:
+        """The first of what is wrong; empty when nothing is."""
+        wrong = [row.summary for row in self.evidence if row.verdict is Verdict.FAIL]
+        wrong += [row.summary for row in self.evidence if row.verdict not in (Verdict.PASS, Verdict.FAIL)]
+        if wrong:
+            return wrong[0] + (f" ({len(wrong) - 1} more)" if len(wrong) > 1 else "")
+        return "" if self.evidence else self.recommendation
+
 
 def check_file(ports: Ports, ref: ServiceRef, path: str) -> FileResult:
     """Check one file by the service's policy. A file that cannot even be read is a result, not an error."""
@@ -36,17 +50,22 @@ def check_file(ports: Ports, ref: ServiceRef, path: str) -> FileResult:
         if error.is_retryable:
             raise
         return FileResult(path, "", f"do_not_deploy: {error}", ())
-    structure = check_structure(ports, ref, stored.digest)
+    return check_stored(ports, ref, path, stored.digest)
+
+
+def check_stored(ports: Ports, ref: ServiceRef, name: str, digest: str) -> FileResult:
+    """The same of what is in the store already. `name` is what people call it."""
+    structure = check_structure(ports, ref, digest)
     if not structure.passed:
         part = EnginePart(
             results=tuple(not_judged(*ENGINE_RESULTS, why="the file was refused before it was loaded"))
         )
     else:
         assert ports.gpu is not None, "wiring.load() always sets the GPU runner"
-        job = ports.gpu.start("inference", file_subject(ref, stored.digest), "validate")
+        job = ports.gpu.start("inference", file_subject(ref, digest), "validate")
         part = EnginePart.model_validate(job.wait().get("part", {}))
     report = with_engine_part(structure, part)
-    return FileResult(path, stored.digest, report.recommendation, tuple(report.evidence))
+    return FileResult(name, digest, report.recommendation, tuple(report.evidence))
 
 
 def files_markdown(results: Sequence[FileResult]) -> str:

@@ -1,20 +1,46 @@
-"""The nightly look at what is live: question bank and benchmark against the service's recorded baseline."""
+"""The nightly look at what is live: question bank and benchmark beside the service's baseline and earlier nights.
+
+A platform that is short of capacity or away says nothing about a model: such a night is not judged, and named so.
+"""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
-from tidegate.benchmark import LoadPlan, RunRecord, judge_performance, measure
-from tidegate.domain import NIGHTLY, Evidence, NotFound, Permission, ServiceRef, Verdict
+from tidegate.benchmark import LoadPlan, RunRecord, judge_performance, measure, summarise
+from tidegate.benchmark.figures import Distribution
+from tidegate.domain import (
+    NIGHTLY,
+    Evidence,
+    Gate,
+    NotFound,
+    Permission,
+    ServiceRef,
+    SetState,
+    TidegateError,
+    Verdict,
+)
 from tidegate.quality import BankResult, judge_quality
 from tidegate.steps.artifacts import service_bank
 from tidegate.steps.evaluation import live_set
+from tidegate.steps.night_figures import (
+    Agreement,
+    Night,
+    NightFigures,
+    accepted_token_cost,
+    agreement,
+    judge_drift,
+    judge_trends,
+    night_verdict,
+)
 from tidegate.steps.ports import Ports
-from tidegate.steps.reporting import MARKS, markdown_table
 from tidegate.steps.targets import arm
 
-BASELINE = "nightly"
+BASELINE, NIGHTS = "nightly", "night"
+MOST_NIGHTS = 400
+AWAY = frozenset({SetState.PENDING, SetState.STARTING, SetState.STOPPING, SetState.STOPPED, SetState.UNKNOWN})
+"""What a set is in when its platform has no room for it, or cannot say. A failed or absent set is an error."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +52,13 @@ class NightlyResult:
     verdict: Verdict
     summary: str
     evidence: tuple[Evidence, ...] = ()
+    nights: tuple[Night, ...] = ()
+    """Of the same file since its baseline, oldest first, tonight last."""
+
+    @property
+    def is_regression(self) -> bool:
+        """Something is proven to be worse; an error or an outage is not."""
+        return self.verdict is Verdict.FAIL
 
 
 def services_with_traffic(ports: Ports) -> list[ServiceRef]:
@@ -46,22 +79,64 @@ def check_live_service(ports: Ports, ref: ServiceRef, night: str) -> NightlyResu
     """Measure the live set and compare with the baseline of the same digest; record one when there is none.
 
     `night` names the run, so that a repeated task finds the work of its first try.
+
+    Raises: Transient when something could not be reached; `unreachable` makes a result of it.
     """
     try:
         name, digest = live_set(ports, ref)
     except NotFound as error:
         return NightlyResult(str(ref), "", Verdict.NOT_JUDGED, error.message)
+    if away := _away(ports, ref, name):
+        return NightlyResult(str(ref), digest, Verdict.NOT_JUDGED, away)
     assert ports.gpu is not None, "wiring.load() always sets the GPU runner"
     job = ports.gpu.start("nightly", f"{ref}", attempt=night)
     measured = _measure(ports, ref, name, digest)
     bank = BankResult.model_validate(job.wait()["bank"])
-    baseline = ports.ledger.baseline(ref, BASELINE)
-    if baseline is None or baseline["digest"] != digest:
-        ports.ledger.record_baseline(ref, BASELINE, digest, _as_data(bank, measured))
-        return NightlyResult(
-            str(ref), digest, Verdict.NOT_JUDGED, "first night of this version: baseline recorded"
-        )
-    return _judge(ports, ref, digest, bank, measured, baseline["data"])
+    if bank.missing == bank.total and not any(one.is_ok for one in measured.measured()):
+        return _unanswered(ports, ref, name, digest, bank)
+    return _compare(ports, ref, night, _Tonight(name, digest, bank, measured))
+
+
+@dataclass(frozen=True)
+class _Tonight:
+    set_name: str
+    digest: str
+    bank: BankResult
+    measured: RunRecord
+
+
+def _away(ports: Ports, ref: ServiceRef, name: str) -> str:
+    """Why the platform cannot serve the set now through no fault of the model; empty when it can."""
+    status = ports.platform(ref).status(name)
+    if status.state not in AWAY:
+        return ""
+    said = f": {status.message}" if status.message else ""
+    return f"not judged: {ports.service(ref).platform} says that {name} is {status.state.value}{said}"
+
+
+def _unanswered(ports: Ports, ref: ServiceRef, name: str, digest: str, bank: BankResult) -> NightlyResult:
+    """Nothing was answered at all: an outage of the platform, or a set that is ready and does not answer."""
+    if away := _away(ports, ref, name):
+        return NightlyResult(str(ref), digest, Verdict.NOT_JUDGED, away)
+    first = next((row.error for row in bank.results if row.error), "no reply")
+    text = f"The set {name} is said to be ready and answered nothing: {first}."
+    remedy = f"See its log: tidegate logs {name}; bring the service back: tidegate rollback {ref}."
+    row = Evidence(
+        gate=Gate.QUALITY, check="nightly.answers", verdict=Verdict.ERROR, summary=text, remedy=remedy
+    )
+    return NightlyResult(str(ref), digest, Verdict.ERROR, text, (row,))
+
+
+def unreachable(service: str, error: TidegateError) -> NightlyResult:
+    """The night of a service that could not be looked at: not judged when trying later may help, else an error."""
+    verdict = Verdict.NOT_JUDGED if error.is_retryable else Verdict.ERROR
+    return NightlyResult(service, "", verdict, f"could not be looked at: {error.message}")
+
+
+def broken(service: str, error: object) -> NightlyResult:
+    """The night of a service whose look ended in a fault of our own."""
+    text = f"the look itself failed ({type(error).__name__}); see the run's log"
+    return NightlyResult(service, "", Verdict.ERROR, text)
 
 
 def _measure(ports: Ports, ref: ServiceRef, name: str, digest: str) -> RunRecord:
@@ -71,44 +146,109 @@ def _measure(ports: Ports, ref: ServiceRef, name: str, digest: str) -> RunRecord
     return asyncio.run(measure([arm(ports, ref, name, digest, "live")], load))["live"]
 
 
-def _as_data(bank: BankResult, measured: RunRecord) -> dict[str, Any]:
-    return {"bank": bank.model_dump(mode="json"), "performance": measured.model_dump(mode="json")}
-
-
-def _judge(
-    ports: Ports,
-    ref: ServiceRef,
-    digest: str,
-    bank: BankResult,
-    measured: RunRecord,
-    baseline: dict[str, Any],
-) -> NightlyResult:
+def _compare(ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight) -> NightlyResult:
+    baseline = ports.ledger.baseline(ref, BASELINE)
+    if baseline is None or baseline["digest"] != tonight.digest:
+        ports.ledger.record_baseline(
+            ref, BASELINE, tonight.digest, {"bank": tonight.bank.model_dump(mode="json")}
+        )
+        recorded = ports.ledger.baseline(ref, BASELINE)
+        since = recorded["at"] if recorded else None
+        nights = _record(ports, ref, figures(ports, ref, night, tonight, None), since)
+        text = "first night of this version: baseline recorded"
+        return NightlyResult(str(ref), tonight.digest, Verdict.NOT_JUDGED, text, nights=tuple(nights))
+    known = BankResult.model_validate(baseline["data"]["bank"])
+    same = agreement(tonight.bank, known)
+    nights = _record(ports, ref, figures(ports, ref, night, tonight, same), baseline["at"])
     policy = ports.service(ref).policy
-    rows = judge_quality(bank, BankResult.model_validate(baseline["bank"]), policy.quality)
-    rows += judge_performance(measured, RunRecord.from_data(baseline["performance"]), policy.performance)
-    verdict = Verdict.PASS
-    for candidate in (Verdict.NOT_JUDGED, Verdict.ERROR, Verdict.FAIL):
-        if any(row.verdict is candidate for row in rows):
-            verdict = candidate
+    rows = [
+        *judge_quality(tonight.bank, known, policy.quality),
+        # Hard limits alone: runs of different nights have no common blocks, so their difference is judged as a trend.
+        *judge_performance(tonight.measured, None, policy.performance),
+        judge_drift(same, policy.nightly),
+        *judge_trends(nights, policy.nightly),
+    ]
+    verdict = night_verdict(rows)
     worst = [row.summary for row in rows if row.verdict is verdict]
     summary = "no regression" if verdict is Verdict.PASS else "; ".join(worst)
-    return NightlyResult(str(ref), digest, verdict, summary, tuple(rows))
+    return NightlyResult(str(ref), tonight.digest, verdict, summary, tuple(rows), tuple(nights))
 
 
-def nightly_markdown(results: Sequence[NightlyResult]) -> str:
-    """One row per service, and the evidence of those that are not as they were."""
-    rows = [{"service": r.service, "verdict": MARKS[r.verdict], "summary": r.summary} for r in results]
-    parts = ["# Nightly regression", "", markdown_table(["service", "verdict", "summary"], rows), ""]
+def figures(
+    ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight, same: Agreement | None
+) -> NightFigures:
+    """The few numbers of a night that are kept for ever."""
+    summary, answered = summarise(tonight.measured), tonight.bank.total - tonight.bank.missing
+    score = tonight.bank.right / answered if answered else None
+    speed = summary.output_tps.value or None
+    price = ports.platform(ref).status(tonight.set_name).usd_per_hour
+    return NightFigures(
+        night=night,
+        digest=tonight.digest,
+        score=score,
+        ttft_p50_ms=_median(summary.ttft),
+        itl_p50_ms=_median(summary.itl),
+        output_tokens_per_s=speed,
+        usd_per_million_accepted_tokens=accepted_token_cost(price, speed, score),
+        same_answers=None if same is None else same.same,
+    )
+
+
+def _median(found: Distribution) -> float | None:
+    return None if found.p50 is None else found.p50.value
+
+
+def _record(ports: Ports, ref: ServiceRef, tonight: NightFigures, since: datetime | None) -> list[Night]:
+    """Keep tonight, once, and return the nights that it is compared with, oldest first."""
+    kept = nights_of(ports, ref, tonight.digest, since)
+    if not any(one.figures.night == tonight.night for one in kept):
+        ports.ledger.record_baseline(ref, NIGHTS, tonight.digest, tonight.model_dump(mode="json"))
+        kept = nights_of(ports, ref, tonight.digest, since)
+    return kept
+
+
+def all_nights(ports: Ports, ref: ServiceRef, limit: int) -> list[Night]:
+    """The newest nights first, whatever file was served."""
+    rows = ports.ledger.baseline_history(ref, NIGHTS, limit=limit)
+    return [Night(at=row["at"], figures=NightFigures.model_validate(row["data"])) for row in rows]
+
+
+def nights_of(ports: Ports, ref: ServiceRef, digest: str, since: datetime | None) -> list[Night]:
+    """Nights of this file since then, oldest first."""
+    rows = ports.ledger.baseline_history(ref, NIGHTS, limit=MOST_NIGHTS)
+    return [
+        Night(at=row["at"], figures=NightFigures.model_validate(row["data"]))
+        for row in reversed(rows)
+        if row["digest"] == digest and (since is None or row["at"] >= since)
+    ]
+
+
+def accept_nights(ports: Ports, ref: ServiceRef) -> bool:
+    """Take what is live as it is now: the next night is the first of a new baseline. False when there was none."""
+    ports.service(ref)
+    if ports.ledger.baseline(ref, BASELINE) is None:
+        return False
+    ports.ledger.record_baseline(ref, BASELINE, "", {})
+    return True
+
+
+def rollback_reason(ports: Ports, result: NightlyResult) -> str:
+    """Why the service goes back to its previous version by itself; empty when it stays.
+
+    Only for a proven regression of what is live still, only where the policy says so. The way back has its own
+    guards: it takes a previous version that is ready and not quarantined.
+    """
+    ref = ServiceRef.parse(result.service)
+    if not result.is_regression or not ports.service(ref).policy.nightly.roll_back:
+        return ""
+    if live_set(ports, ref)[1] != result.digest:
+        return ""
+    return f"nightly regression: {result.summary}"[:500]
+
+
+def by_organization(results: Sequence[NightlyResult]) -> dict[str, list[NightlyResult]]:
+    """What one organization learns says nothing about another: each has its own report."""
+    found: dict[str, list[NightlyResult]] = {}
     for result in results:
-        if result.evidence:
-            table = [
-                {"check": row.check, "verdict": MARKS[row.verdict], "what was found": row.summary}
-                for row in result.evidence
-            ]
-            parts += [
-                f"## {result.service}",
-                "",
-                markdown_table(["check", "verdict", "what was found"], table),
-                "",
-            ]
-    return "\n".join(parts)
+        found.setdefault(ServiceRef.parse(result.service).org, []).append(result)
+    return found

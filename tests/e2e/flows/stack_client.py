@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,13 @@ class Stack:
         self.api_url = f"{record.urls['prefect']}/api"
         self.api = PrefectApi(self.api_url, auth)
         user, _, word = auth.reveal().partition(":")
-        self.raw = httpx.Client(base_url=self.api_url, auth=(user, word), timeout=30)
+        # A connection is not kept: a busy server closes one that waits, just when the next request is sent.
+        self.raw = httpx.Client(
+            base_url=self.api_url,
+            auth=(user, word),
+            timeout=30,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self.auth = auth.reveal()
 
     def close(self) -> None:
@@ -143,6 +150,21 @@ class Stack:
 
     def newest(self, ref: ServiceRef) -> Release:
         return self.ports.ledger.list_releases(ref=ref, limit=1)[0]
+
+    @contextmanager
+    def without(self, deployment: str) -> Generator[None]:
+        """While this lasts no schedule and no event starts the deployment, and none of its runs is under way."""
+        found = self.raw.get(f"/deployments/name/{deployment}").json()["id"]
+        busy = {
+            "deployments": {"id": {"any_": [found]}},
+            "flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING"]}}},
+        }
+        self.raw.post(f"/deployments/{found}/pause_deployment").raise_for_status()
+        try:
+            wait_until(lambda: self.raw.post("/flow_runs/filter", json=busy).json() == [], "it is at rest")
+            yield
+        finally:
+            self.raw.post(f"/deployments/{found}/resume_deployment").raise_for_status()
 
     def artifacts(self, run_id: str) -> set[str]:
         """Keys of the artifacts that a flow run left."""

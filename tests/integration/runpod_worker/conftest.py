@@ -90,7 +90,12 @@ class Cloud:
         self.home, self.image, self.url, self.runpod = home, image, url, runpod
         self.client = RunPodClient(runpod.api_url, runpod.data_url, runpod.key(ORG))
         self.pool_id = self.ask(self._make_pool())
-        self._api = httpx.Client(base_url=url, auth=httpx.BasicAuth(*AUTH.split(":", 1)))
+        # A connection is not kept: a busy server closes one that waits, just when the next request is sent.
+        self._api = httpx.Client(
+            base_url=url,
+            auth=httpx.BasicAuth(*AUTH.split(":", 1)),
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self._worker: Worker | None = None
         self._started = 0
 
