@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidegate.statistics.betting import SequentialDecision, bet_on_margin, log_capitals
     from tidegate.statistics.bootstrap import block_bootstrap_ratio, paired_bca
-    from tidegate.statistics.cluster_bootstrap import ClusterMean, cluster_mean
     from tidegate.statistics.changes import ChangePoint, rise
+    from tidegate.statistics.cluster_bootstrap import ClusterMean, cluster_mean
     from tidegate.statistics.graded import MeanDifference, clustered_difference, unit_means
     from tidegate.statistics.multiplicity import benjamini_hochberg, holm
     from tidegate.statistics.paired import (
@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     from tidegate.statistics.verdicts import judge_interval, judge_ratio
 
 __all__ = [
-    "ClusterMean",
     "ChangePoint",
+    "ClusterMean",
     "Interval",
     "LatencyPlan",
     "MeanDifference",
