@@ -183,9 +183,10 @@ def sample(found: SetDrift) -> str:
 def interval(found: Estimate, unit: str, *, signed: bool = False) -> str:
     """`0.031 nats (0.029 to 0.034)`."""
     form = "+.3g" if signed else ".3g"
+    mean = f"{found.mean:{form}} {unit}".rstrip()
     if found.low is None or found.high is None:
-        return f"{found.mean:{form}} {unit} (one text gives no bounds)"
-    return f"{found.mean:{form}} {unit} ({found.low:{form}} to {found.high:{form}})"
+        return f"{mean} (one text gives no bounds)"
+    return f"{mean} ({found.low:{form}} to {found.high:{form}})"
 
 
 def data_of(found: SetDrift, report: DriftReport, limits: Mapping[str, Any]) -> dict[str, Any]:

@@ -215,11 +215,19 @@ def _run(
     told: Progress,
 ) -> ChildReport:
     """Together where memory allows it, else in turn; in turn also when the engine says that it did not fit."""
-    is_together = options.is_together if options.is_together is not None else _fit_together(seen)
-    found = _once(base, cand, seen, sets, options, told, is_together=is_together)
-    if found.does_not_fit and options.is_together is None:
-        return _once(base, cand, seen, sets, options, told, is_together=False)
-    return found
+    return together_or_in_turn(
+        lambda is_together: _once(base, cand, seen, sets, options, told, is_together=is_together),
+        options.is_together,
+        seems_to_fit=_fit_together(seen),
+    )
+
+
+def together_or_in_turn(
+    once: Callable[[bool], ChildReport], wanted: bool | None, *, seems_to_fit: bool
+) -> ChildReport:
+    """What was wished for is tried and nothing else; without a wish, two models that did not fit are tried in turn."""
+    found = once(seems_to_fit if wanted is None else wanted)
+    return once(False) if found.does_not_fit and wanted is None else found
 
 
 def _once(
