@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from tidegate.cli import (
     agents,
+    banks,
     comparing,
     diagnosis,
     drifting,
@@ -78,6 +79,7 @@ for command in (
 app.command("registry-check")(registry_checking.registry_check)
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
+app.add_typer(banks.app, name="bank")
 app.add_typer(keys.app, name="keys")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")

@@ -221,7 +221,7 @@ def limits_of(
     """
     from tidegate.access import load_organizations, read_policy
     from tidegate.domain import InvalidInput, NotFound, Policy, ServiceRef
-    from tidegate.quality import read_bank
+    from tidegate.quality import find_bank, read_bank
     from tidegate.settings import load_settings
 
     if policy and service:
@@ -244,7 +244,7 @@ def limits_of(
             remedy=f"Use one of: {', '.join(sorted(organizations))}.",
         )
     config = organizations[ref.org].service(ref)
-    own_bank = settings.banks_dir / f"{config.policy.quality.bank}.jsonl"
+    own_bank = find_bank(settings.banks_dir, config.policy.quality.bank)
     return config.policy, config, questions or read_bank(own_bank)
 
 

@@ -38,7 +38,7 @@ from tidegate.demo.verdict import print_directions, print_verdict
 from tidegate.demo.view import choose_view
 from tidegate.domain import NeedsOperator, NotFound, ServiceRef, TidegateError
 from tidegate.platforms.local import LocalPlatform
-from tidegate.quality import read_bank
+from tidegate.quality import find_bank, read_bank
 from tidegate.stack.launching import running_stack, start_detached, stop_stack, wait_until_ready
 from tidegate.stack.prefect_api import PrefectApi
 from tidegate.stack.record import StackRecord
@@ -204,7 +204,7 @@ def _stage(ports: Ports, home: DemoHome, record: StackRecord) -> Stage:
                 f"There is no client key of {cast.ref.org}.", remedy="Run: tidegate down, then tidegate demo."
             )
         bank = ports.service(cast.ref).policy.quality.bank
-        questions = read_bank(home.settings.banks_dir / f"{bank}.jsonl").questions
+        questions = read_bank(find_bank(home.settings.banks_dir, bank)).questions
         return TrafficClient(
             f"{record.urls['gateway']}/{cast.ref}/v1",
             key,

@@ -1,7 +1,7 @@
 """Checks of an artifact by digest, for a release or for `validate`: structure here, inference where GPUs are."""
 
 from tidegate.domain import InvalidInput, ServiceRef, Transient, Verdict
-from tidegate.quality import Bank, read_bank
+from tidegate.quality import Bank, find_bank, read_bank
 from tidegate.steps.ports import Ports
 from tidegate.validation import (
     ENGINE_RESULTS,
@@ -80,7 +80,7 @@ def _validator(ports: Ports, ref: ServiceRef, digest: str) -> PreDeploymentValid
 
 def service_bank(ports: Ports, ref: ServiceRef) -> Bank:
     """The question bank that the service's policy names. Raises: NotFound, InvalidInput."""
-    return read_bank(ports.settings.banks_dir / f"{ports.service(ref).policy.quality.bank}.jsonl")
+    return read_bank(find_bank(ports.settings.banks_dir, ports.service(ref).policy.quality.bank))
 
 
 def _structure_key(ports: Ports, ref: ServiceRef, digest: str) -> str:

@@ -64,16 +64,21 @@ def _stop_room(context_tokens: int) -> int:
 def bank_queries(bank: Bank, context_tokens: int, most: int | None = None) -> tuple[Query, ...]:
     """Questions of a bank, one of each topic in turn: a bank that is cut short still covers its topics."""
     room = max(1, min(BANK_TOKENS, context_tokens // 2))
-    ordered = by_topic_in_turn(bank.questions)
+    ordered = by_topic_in_turn([question for question in bank.questions if _is_plain(question)])
     return tuple(
         Query(
             question.id,
-            (*((("system", question.system),) if question.system else ()), ("user", question.prompt)),
+            tuple((turn.role, turn.content or "") for turn in question.turns),
             question.topic,
             room,
         )
         for question in ordered[: most or len(ordered)]
     )
+
+
+def _is_plain(question: Question) -> bool:
+    """Text alone: the engine inside this process offers a model no tools."""
+    return not question.tools and not any(turn.tool_calls or turn.role == "tool" for turn in question.turns)
 
 
 def by_topic_in_turn(questions: Sequence[Question]) -> list[Question]:

@@ -12,7 +12,7 @@ from typing import Any
 from tidegate.domain import Evidence, Policy, Verdict
 from tidegate.domain.plain import plural
 from tidegate.gguf import Severity
-from tidegate.quality import Bank, BankResult, QuestionResult, is_right
+from tidegate.quality import Answer, Bank, BankResult, Question, QuestionResult, score
 from tidegate.validation.confinement import OUT_OF_TIME
 from tidegate.validation.difference import Difference
 from tidegate.validation.engine_report import EngineAnswer
@@ -56,11 +56,18 @@ def bank_result(bank: Bank, answers: Sequence[EngineAnswer], asked: Sequence[str
         if answer is not None and not problem and answer.finish not in ("stop", "length"):
             problem = "the numbers are not finite"
         text = answer.text if answer is not None else ""
-        right = None if problem else is_right(question.scorer, question.expect, text)
-        results.append(
-            QuestionResult(id=name, topic=question.topic, is_right=right, answer=text, error=problem)
-        )
+        results.append(_scored(question, text, None if answer is None else answer.finish, problem))
     return BankResult(bank=bank.name, bank_digest=bank.digest, model_digest=None, results=tuple(results))
+
+
+def _scored(question: Question, text: str, finish: str | None, problem: str) -> QuestionResult:
+    if problem:
+        return QuestionResult(id=question.id, topic=question.topic, answer=text, error=problem)
+    scored = score(question, Answer(text=text, finish=finish))
+    if scored.is_pending:
+        why = "only a judge could tell, and a validation asks none"
+        return QuestionResult(id=question.id, topic=question.topic, answer=text, error=why)
+    return QuestionResult(id=question.id, topic=question.topic, is_right=scored.is_right, answer=text)
 
 
 def judge_bank(asked: Asked, policy: Policy) -> list[ValidationResult]:

@@ -33,7 +33,8 @@ def test_a_bank_keeps_order_topics_and_the_digest_of_its_bytes(tmp_path: Path):
     ("line", "reason"),
     [
         ("{", "Invalid JSON"),
-        ({"id": "b"}, "topic"),
+        ({"id": "b"}, "prompt"),
+        ({**GOOD, "id": "b", "topic": ""}, "topic"),
         ({**GOOD, "id": "b", "prompt": ""}, "prompt"),
         ({**GOOD, "id": "b", "surprise": 1}, "surprise"),
         ({**GOOD, "id": "b", "scorer": "vibes"}, "scorer 'vibes' is unknown"),
