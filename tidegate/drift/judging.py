@@ -89,7 +89,8 @@ def comparable(report: DriftReport) -> Evidence:
 
 
 def _judged(name: SetName, limits: DriftLimits, report: DriftReport, policy: DriftPolicy) -> Evidence:
-    check, found = DRIFT_CHECKS[name], report.set_named(name)
+    check = DRIFT_CHECKS[name]
+    found = None if report.problem or report.refusal else report.set_named(name)
     missing = unjudged(check, found, policy.min_texts)
     if missing is not None or found is None:
         return missing or nothing(check)
