@@ -127,14 +127,15 @@ def _limits(
 
 def _changing(files: Sequence[Path] | None, config: "ServiceConfig | None") -> "TextSet | None":
     from tidegate.drift import read_texts, texts_of_bank
-    from tidegate.quality import read_bank
+    from tidegate.quality import find_bank, read_bank
     from tidegate.settings import load_settings
 
     if files:
         return read_texts(files, "meant-to-change")
     if config is None:
         return None
-    bank = texts_of_bank(read_bank(load_settings().banks_dir / f"{config.policy.quality.bank}.jsonl"))
+    path = find_bank(load_settings().banks_dir, config.policy.quality.bank)
+    bank = texts_of_bank(read_bank(path))
     return bank if bank.texts else None
 
 

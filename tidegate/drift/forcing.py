@@ -39,11 +39,16 @@ class ForcedModel(Engine):
         """What a template wrote has its special tokens in it; a raw text is only text and gets its beginning."""
         raw = text.encode("utf-8", "replace")
         room = len(raw) + 8
-        array = (self.api.llama_token * room)()
-        count = self.api.llama_tokenize(
-            self.vocabulary, raw, len(raw), array, room, not is_template, is_template
-        )
-        return list(array[: max(0, count)])
+        for _ in range(2):
+            array = (self.api.llama_token * room)()
+            count = self.api.llama_tokenize(
+                self.vocabulary, raw, len(raw), array, room, not is_template, is_template
+            )
+            if count >= 0:
+                return list(array[:count])
+            # Without a token of its own a space becomes three: then the engine says how many there are.
+            room = -count
+        return []
 
     def is_end(self, token: int) -> bool:
         return bool(self.api.llama_vocab_is_eog(self.vocabulary, token))

@@ -89,7 +89,8 @@ def comparable(report: DriftReport) -> Evidence:
 
 
 def _judged(name: SetName, limits: DriftLimits, report: DriftReport, policy: DriftPolicy) -> Evidence:
-    check, found = DRIFT_CHECKS[name], report.set_named(name)
+    check = DRIFT_CHECKS[name]
+    found = None if report.problem or report.refusal else report.set_named(name)
     missing = unjudged(check, found, policy.min_texts)
     if missing is not None or found is None:
         return missing or nothing(check)
@@ -183,9 +184,10 @@ def sample(found: SetDrift) -> str:
 def interval(found: Estimate, unit: str, *, signed: bool = False) -> str:
     """`0.031 nats (0.029 to 0.034)`."""
     form = "+.3g" if signed else ".3g"
+    mean = f"{found.mean:{form}} {unit}".rstrip()
     if found.low is None or found.high is None:
-        return f"{found.mean:{form}} {unit} (one text gives no bounds)"
-    return f"{found.mean:{form}} {unit} ({found.low:{form}} to {found.high:{form}})"
+        return f"{mean} (one text gives no bounds)"
+    return f"{mean} ({found.low:{form}} to {found.high:{form}})"
 
 
 def data_of(found: SetDrift, report: DriftReport, limits: Mapping[str, Any]) -> dict[str, Any]:

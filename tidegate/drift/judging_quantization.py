@@ -29,7 +29,7 @@ def judge_quantization(report: DriftReport, policy: DriftPolicy) -> list[Evidenc
 
 
 def _damage(report: DriftReport, policy: DriftPolicy) -> Evidence:
-    found = report.set_named("must_not_change")
+    found = None if report.problem or report.refusal else report.set_named("must_not_change")
     missing = unjudged(QUANTIZATION, found, policy.min_texts)
     if missing is not None or found is None:
         return missing or nothing(QUANTIZATION)

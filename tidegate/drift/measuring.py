@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidegate.drift.forcing import Forced, ForcedModel, block_of
+from tidegate.drift.forcing import Forced, ForcedModel
 from tidegate.drift.logit_store import LogitStore
 from tidegate.drift.measure import Logits, Reals, TokenMeasures, compare, joined
 from tidegate.drift.scored_text import Window
@@ -18,6 +18,8 @@ SENT = ("kl", "reverse_kl", "base_nll", "cand_nll", "base_entropy", "same_top")
 WORST_TOKENS = 3
 SMALLEST_KL = 1e-4
 """Tokens that differ by less are no example of anything."""
+OTHER_BLOCK = 8
+"""Tokens fed at once to measure the noise: fewer than the shortest conversation has."""
 CONTEXT_TOKENS = 24
 CONTEXT_CHARACTERS = 160
 
@@ -150,7 +152,7 @@ def noise_floor(
             left -= text.scored
     # Never more threads than usual: on a busy machine they would wait for each other.
     threads = max(1, job["threads"] - 1)
-    block = max(1, min(usual.block, block_of(model.vocabulary_size)) // 3)
+    block = min(OTHER_BLOCK, max(1, usual.block // 2))
     if not sample:
         return {}
     other = Forced(model, job["context_tokens"], threads, block)

@@ -215,11 +215,19 @@ def _run(
     told: Progress,
 ) -> ChildReport:
     """Together where memory allows it, else in turn; in turn also when the engine says that it did not fit."""
-    is_together = options.is_together if options.is_together is not None else _fit_together(seen)
-    found = _once(base, cand, seen, sets, options, told, is_together=is_together)
-    if found.does_not_fit and options.is_together is None:
-        return _once(base, cand, seen, sets, options, told, is_together=False)
-    return found
+    return together_or_in_turn(
+        lambda is_together: _once(base, cand, seen, sets, options, told, is_together=is_together),
+        options.is_together,
+        seems_to_fit=_fit_together(seen),
+    )
+
+
+def together_or_in_turn(
+    once: Callable[[bool], ChildReport], wanted: bool | None, *, seems_to_fit: bool
+) -> ChildReport:
+    """What was wished for is tried and nothing else; without a wish, two models that did not fit are tried in turn."""
+    found = once(seems_to_fit if wanted is None else wanted)
+    return once(False) if found.does_not_fit and wanted is None else found
 
 
 def _once(
@@ -315,8 +323,15 @@ def _report(
 ) -> DriftReport:
     measured, problems = measures_of(found)
     wanted = {(name, text.id) for name, texts in sets.items() for text in texts.texts}
-    # What the child says of texts that it was not asked about is no evidence.
+    # What the child says of texts that it was not asked about is no evidence, and silence about one is none either.
     measured = [text for text in measured if (text.set_name, text.id) in wanted]
+    told = {(text.set_name, text.id) for text in measured} | (problems.keys() & wanted)
+    untold = len(wanted) - len(told) - sum(found.left_out.values())
+    problem = found.problem
+    if found.missing_engine:
+        problem = f"the engine is not installed here: {found.missing_engine}"
+    elif measured and untold and not problem:
+        problem = f"the measurement does not account for {untold} of {len(wanted)} texts"
     summaries = (
         summarize_set(name, texts, measured, problems, found.left_out.get(name, 0))
         for name, texts in sets.items()
@@ -328,9 +343,7 @@ def _report(
         candidate=sides[1],
         is_quantization=options.is_quantization,
         refusal=found.vocabulary.refusal if found.vocabulary else "",
-        problem=f"the engine is not installed here: {found.missing_engine}"
-        if found.missing_engine
-        else found.problem,
+        problem=problem,
         vocabulary=found.vocabulary,
         header_changes=found.header_changes,
         sets=tuple(one for one in summaries if one is not None),

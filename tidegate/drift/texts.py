@@ -1,8 +1,8 @@
 """The texts that two models are forced along: pinned, so that two measurements speak of the same thing.
 
 A set is JSON lines, each `{"text": ...}` (raw), `{"messages": [...]}` whose last turn is the answer, or
-`{"prompt": ..., "answer": ...}` (a question bank's `expect` counts as the answer); or a plain text file, whose
-passages between blank lines are the texts.
+`{"prompt": ..., "answer": ...}`; or a question bank, of which those are taken that expect an answer word for word; or
+a plain text file, whose passages between blank lines are the texts.
 """
 
 import hashlib
@@ -15,11 +15,15 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tidegate.domain import InvalidInput, NotFound
-from tidegate.quality import Bank
+from tidegate.quality import Bank, Question, read_bank
 
 GENERAL_TEXTS = Path(__file__).parent / "texts" / "general.jsonl"
 GENERAL_DIGEST = "f845fddaf758cd5f15af9cf38f954c75607bbef8d5f80b6e05a2f0e82c3403c3"
 """SHA-256 of the shipped set: figures of two installations are of the same texts."""
+LITERAL = frozenset({"exact", "choice", "json", "numeric", "similarity", "levenshtein"})
+"""Scorers that expect an answer as a model would write it."""
+ROLES = frozenset({"system", "user", "assistant"})
+BANK_SUFFIXES = frozenset({".yaml", ".yml", ".csv"})
 MOST_TEXTS = 5000
 MOST_BYTES = 8 * 1024**2
 SHORTEST_PASSAGE = 200
@@ -111,24 +115,38 @@ def read_texts(paths: Sequence[Path], name: str) -> TextSet:
 
 
 def texts_of_bank(bank: Bank) -> TextSet:
-    """Prompt and reference answer of each question that has one: the service's own subject."""
-    rows = (
-        _of_question(question.prompt, question.expect, question.id, question.topic, question.system)
-        for question in bank.questions
-    )
+    """Prompt and reference answer of each question that has one word for word: the service's own subject.
+
+    Patterns, fragments and schemas are no answers that a model would write, and conversations with tools are not
+    measured: such questions are left out.
+    """
+    rows = (_of_question(question) for question in bank.questions)
     return TextSet(name=bank.name, texts=tuple(_with_own_ids([row for row in rows if row is not None])))
 
 
-def _of_question(prompt: str, expect: Any, identity: str, kind: str, system: str | None) -> PinnedText | None:
-    answer = _answer(expect)
-    if not answer or not prompt:
+def _of_question(question: Question) -> PinnedText | None:
+    literal = (
+        spec for spec in question.specs if spec.name in LITERAL and spec.weight > 0 and not spec.negate
+    )
+    spec = next(literal, None)
+    if spec is None or any(turn.role not in ROLES or not turn.content for turn in question.turns):
         return None
-    turns = [("system", system)] if system else []
-    turns += [("user", prompt), ("assistant", answer)]
+    answer = _answer(question.expect if spec.expect is None else spec.expect)
+    turns = [(turn.role, turn.content or "") for turn in question.turns]
+    return _conversation(turns, answer, question.id, question.topic)
+
+
+def _conversation(
+    turns: Sequence[tuple[str, str]], answer: str, identity: str, kind: str
+) -> PinnedText | None:
+    """None without an answer."""
+    if not answer:
+        return None
+    said = [*turns, ("assistant", answer)]
     return PinnedText(
         id=identity,
         kind=kind[:40],
-        messages=tuple(Message.model_validate({"role": role, "content": content}) for role, content in turns),
+        messages=tuple(Message.model_validate({"role": role, "content": text}) for role, text in said),
     )
 
 
@@ -156,8 +174,21 @@ def _read(path: Path) -> list[PinnedText]:
             remedy="Take a sample of it.",
             field="texts",
         )
-    is_lines = path.suffix.lower() in (".jsonl", ".ndjson")
+    suffix = path.suffix.lower()
+    is_lines = suffix in (".jsonl", ".ndjson")
+    if suffix in BANK_SUFFIXES or (is_lines and _is_bank(content)):
+        return list(texts_of_bank(read_bank(path)).texts)
     return list(_lines(content, path)) if is_lines else _passages(content, path)
+
+
+def _is_bank(content: bytes) -> bool:
+    """Told by its first line: a question says how it is scored."""
+    first = next((line for line in content.split(b"\n") if line.strip()), b"")
+    try:
+        row: Any = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and ("scorer" in row or "scorers" in row)
 
 
 def _lines(content: bytes, path: Path) -> Iterable[PinnedText]:
@@ -181,17 +212,13 @@ def _text(line: bytes, path: Path, number: int) -> PinnedText:
     fields: dict[str, Any] = {str(key): value for key, value in row.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     identity = str(fields.get("id") or f"{path.stem}-{number}")
     try:
-        question = fields.get("prompt")
-        if isinstance(question, str) and "text" not in fields and "messages" not in fields:
-            expect = fields.get("answer", fields.get("completion", fields.get("expect")))
+        asked = fields.get("prompt")
+        if isinstance(asked, str) and "text" not in fields and "messages" not in fields:
+            answer = _answer(fields.get("answer", fields.get("completion", fields.get("expect"))))
             system = fields.get("system")
-            made = _of_question(
-                question,
-                expect,
-                identity,
-                str(fields.get("kind") or fields.get("topic") or "chat"),
-                system if isinstance(system, str) else None,
-            )
+            turns = [("system", system)] if isinstance(system, str) and system else []
+            kind = str(fields.get("kind") or fields.get("topic") or "chat")
+            made = _conversation([*turns, ("user", asked)], answer, identity, kind)
             if made is None:
                 raise _bad(path, number, "a prompt needs its answer")
             return made

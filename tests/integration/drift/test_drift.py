@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from deployments.demo.variants import derive
+from tests.corpus.models import llama
+from tests.corpus.splits import split
 from tidegate.domain import Refused, Verdict
 from tidegate.drift import DriftOptions, DriftReport, general_texts, judge_drift, measure_drift, texts_of_bank
 from tidegate.drift.judging import USUAL_LIMITS
@@ -105,6 +107,18 @@ def test_models_without_a_chat_template_are_compared_along_raw_texts(tmp_path: P
     assert found.left_out + found.texts == len(general_texts().texts)
     assert report.vocabulary is not None
     assert "conversations are left out" in report.vocabulary.notes[-1]
+
+
+def test_a_split_model_is_loaded_by_its_parts_and_texts_may_have_more_tokens_than_bytes(tmp_path: Path):
+    paths: list[Path] = []
+    for name, part in split(llama(), 3).items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(part.encode())
+    report = measure_drift(paths[0], paths[0], {"must_not_change": general_texts()}, OPTIONS)
+    found = report.set_named("must_not_change")
+    assert found is not None
+    assert found.unmeasured == {}
+    assert report.base.size_bytes == sum(path.stat().st_size for path in paths)
 
 
 def test_a_file_that_structure_refuses_is_never_loaded(tmp_path: Path):

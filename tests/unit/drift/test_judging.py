@@ -104,6 +104,13 @@ def test_a_refusal_fails_and_a_broken_run_is_an_error():
     assert must_not(broken).verdict is Verdict.NOT_JUDGED
 
 
+def test_numbers_of_a_run_that_did_not_come_to_its_end_decide_nothing():
+    cut_short = report(0.01, problem="the measurement does not account for 3 of 23 texts")
+    assert must_not(cut_short).verdict is Verdict.NOT_JUDGED
+    quantized = cut_short.model_copy(update={"is_quantization": True})
+    assert row_of(quantized, "drift.quantization").verdict is Verdict.NOT_JUDGED
+
+
 def test_special_tokens_that_differ_are_told_as_a_warning():
     note = "Only 1 special token differs, all others are the same: 5: '<a>' -> '<b>'."
     row = row_of(

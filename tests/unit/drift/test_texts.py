@@ -30,36 +30,58 @@ def test_the_digest_is_of_the_texts_and_not_of_their_file(tmp_path: Path):
     assert read_texts([one], "x").digest == read_texts([two], "y").digest
 
 
-def test_conversations_prompts_and_banks_are_read(tmp_path: Path):
+def test_conversations_and_prompts_with_answers_are_read(tmp_path: Path):
     path = tmp_path / "rows.jsonl"
     turns = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]
     rows = [
         {"messages": turns},
         {"prompt": "2+2?", "answer": 4},
-        {
-            "id": "bank",
-            "topic": "capital",
-            "prompt": "Capital?",
-            "expect": ["Paris", "paris"],
-            "scorer": "exact",
-        },
-        {"prompt": "JSON?", "expect": {"a": 1}, "system": "Be brief."},
+        {"prompt": "JSON?", "completion": {"a": 1}, "system": "Be brief."},
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
-    first, second, third, fourth = read_texts([path], "x").texts
+    first, second, third = read_texts([path], "x").texts
     assert first.messages[-1].content == "Hello."
     assert second.messages[-1].content == "4"
-    assert (third.id, third.kind, third.messages[-1].content) == ("bank", "capital", "Paris")
-    assert [turn.role for turn in fourth.messages] == ["system", "user", "assistant"]
-    assert fourth.messages[-1].content == '{"a": 1}'
+    assert [turn.role for turn in third.messages] == ["system", "user", "assistant"]
+    assert third.messages[-1].content == '{"a": 1}'
 
 
-def test_the_questions_of_a_bank_become_texts_with_their_answers():
-    bank = read_bank(STANDARD_BANK)
-    found = texts_of_bank(bank)
-    assert found.texts
-    assert all(text.is_chat for text in found.texts)
-    assert {text.id for text in found.texts} <= {question.id for question in bank.questions}
+def test_a_bank_gives_the_questions_that_expect_an_answer_word_for_word(tmp_path: Path):
+    path = tmp_path / "bank.jsonl"
+    rows = [
+        {
+            "id": "a",
+            "topic": "capital",
+            "prompt": "Capital?",
+            "expect": ["Paris.", "paris"],
+            "scorer": "exact",
+        },
+        {"id": "b", "topic": "t", "prompt": "Say it.", "expect": "^It", "scorer": "regex"},
+        {
+            "id": "c",
+            "topic": "t",
+            "prompt": "Which?",
+            "expect": "B",
+            "scorer": "choice",
+            "choices": ["one", "two"],
+        },
+        {
+            "id": "d",
+            "topic": "t",
+            "prompt": "Not this.",
+            "scorers": [{"name": "exact", "expect": "x", "not": True}],
+        },
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    capital, choice = read_texts([path], "x").texts
+    assert (capital.id, capital.kind, capital.messages[-1].content) == ("a", "capital", "Paris.")
+    assert "B) two" in choice.messages[0].content
+    assert texts_of_bank(read_bank(path)).texts == (capital, choice)
+
+
+def test_the_standard_bank_has_few_answers_word_for_word():
+    found = texts_of_bank(read_bank(STANDARD_BANK))
+    assert 0 < len(found.texts) < 10
 
 
 def test_plain_text_is_cut_at_blank_lines_and_headings_stay_with_what_they_head(tmp_path: Path):

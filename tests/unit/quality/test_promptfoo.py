@@ -118,11 +118,11 @@ def test_prompts_times_tests_with_defaults_files_and_lists_of_variables(examples
 
 
 def test_a_file_of_the_users_choice_may_lie_elsewhere(tmp_path: Path):
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "word.txt").write_text("sea\n")
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "word.txt").write_text("sea\n")
     (tmp_path / "bank").mkdir()
-    assertion = "- {type: contains, value: 'file://../shared/word.txt'}"
-    bank = bank_of(tmp_path / "bank", assertion, folders=(tmp_path / "shared",))
+    assertion = "- {type: contains, value: 'file://../words/word.txt'}"
+    bank = bank_of(tmp_path / "bank", assertion, folders=(tmp_path / "words",))
     assert bank.questions[0].specs[0].expect == "sea"
 
 
