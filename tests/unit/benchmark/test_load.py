@@ -210,7 +210,7 @@ def test_a_closed_loop_by_the_clock_ends_with_it():
     record = run(plan, FakeWire())["a"]
     sent = [one.sent_ns or 0 for one in record.measured()]
     assert len(record.block_windows_ns) == 2
-    assert len(sent) > 2
+    assert len(sent) >= 2
     assert {one.outcome for one in record.measured()} == {Outcome.OK}
 
 
