@@ -253,7 +253,8 @@ class _Book:
         measured = sum(one.phase is Phase.MEASURED for one in self.records)
         if was_stopped:
             yield (
-                f"{INCOMPLETE}: stopped in block {len(self.ends)} of {self.plan.blocks}; "
+                f"{INCOMPLETE}: stopped in block {sum(one.window_ns is not None for one in self.ends)} "
+                f"of {self.plan.blocks}; "
                 "requests in flight were cut off and are not counted"
             )
         elif any(one.error.endswith(OUT_OF_TIME) for one in self.records):
