@@ -68,11 +68,11 @@ async def measure(
             opened = open_wire(keep_alive=plan.keep_alive, read_lags=watch.read_lags)
             wire = await stack.enter_async_context(opened)
         asked = wire if wrap is None else wrap(wire)
+        stack.enter_context(no_long_pauses())
         for block in schedule.blocks:
             for position in plan.arm_order(block.number, len(arms)):
                 book = books[position]
-                with no_long_pauses():
-                    book.ends.append(await run_block(plan, block, book.asker(asked), book, limits))
+                book.ends.append(await run_block(plan, block, book.asker(asked), book, limits))
         for book in books:
             await book.count_tokens(wire)
     was_stopped = limits.stop.is_set()
