@@ -130,7 +130,7 @@ def test_a_load_test_of_a_live_service_is_kept_in_the_ledger_and_reported(stack:
     (kept,) = stack.ports.ledger.measurements(
         kind=MeasurementKind.LOAD, org=SUPPORT.org, service=SUPPORT.service
     )
-    assert run.state.message.startswith(kept.id)
+    assert run.message.startswith(kept.id)
     assert stack.artifacts(run.id) == {"load-swaggystacks-support-chat"}
 
 
