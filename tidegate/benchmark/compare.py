@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from tidegate.benchmark.apart import persistence, widened
 from tidegate.benchmark.chunks import Chunking, chunking_of
 from tidegate.benchmark.comparable import is_paired, is_side_by_side, obstacle_of, obstacles
 from tidegate.benchmark.figures import Published, Share
@@ -36,7 +37,7 @@ from tidegate.statistics.distributions import noncentral_t_tail
 
 MIN_PAIRS = 3
 FEWEST_FOR_BOOTSTRAP = 20
-BLOCK_PAIRS, BOOTSTRAP = "block pairs", "block bootstrap"
+BLOCK_PAIRS, PAIRS_APART, BOOTSTRAP = "block pairs", "block pairs, widened for drift", "block bootstrap"
 SHOWN_PER_SLICE = ("ttft_p50", "itl_p50")
 
 
@@ -128,7 +129,10 @@ def compare_runs(
     Raises InvalidInput for a metric that does not exist.
     """
     wanted = limits or CompareLimits()
-    sides = _Sides(_Side.of(base), _Side.of(candidate), is_paired(base, candidate), wanted.alpha, seed)
+    is_beside = is_side_by_side(base, candidate)
+    sides = _Sides(
+        _Side.of(base), _Side.of(candidate), is_paired(base, candidate), is_beside, wanted.alpha, seed
+    )
     found = obstacles(base, candidate)
     rows = [
         _not_compared(metric_named(name), found[0], wanted.alpha)
@@ -144,13 +148,13 @@ def compare_runs(
         candidate_label=candidate.label,
         verdict=_worst([row.verdict for row in rows]),
         is_paired=sides.is_paired,
-        is_side_by_side=is_side_by_side(base, candidate),
+        is_side_by_side=is_beside,
         obstacles=found,
         metrics=tuple(rows),
         slices=() if found or not sides.is_paired else _slices(sides),
         base_errors=_errors(base),
         candidate_errors=_errors(candidate),
-        notes=_notes(base, candidate, sides.is_paired),
+        notes=_notes(sides),
     )
 
 
@@ -185,6 +189,7 @@ class _Sides:
     base: _Side
     candidate: _Side
     is_paired: bool
+    is_side_by_side: bool
     alpha: float
     seed: int
 
@@ -216,13 +221,16 @@ def _by_pairs(metric: Metric, limit: Limit, sides: _Sides) -> MetricComparison:
         return _not_compared(metric, text, sides.alpha)
     found = quantile_ratio(candidate, base, metric.share, sides.alpha)
     levels = [[float(np.quantile(values, metric.share)) for values in side] for side in (base, candidate)]
+    if not sides.is_side_by_side:
+        found = widened(found, persistence(np.log(np.divide(levels[1], levels[0])).tolist()))
     base_ms = math.exp(float(np.mean(np.log(levels[0]))))
     pairs = tuple(
         BlockPair(block=block, base=ours, candidate=theirs)
         for block, ours, theirs in zip(blocks, *levels, strict=True)
     )
     requests = sum(side.ok_in(blocks) for side in (sides.base, sides.candidate))
-    return _row(metric, limit, found, base_ms, requests, method=BLOCK_PAIRS, blocks=pairs)
+    method = BLOCK_PAIRS if sides.is_side_by_side else PAIRS_APART
+    return _row(metric, limit, found, base_ms, requests, method=method, blocks=pairs)
 
 
 def _by_bootstrap(metric: Metric, limit: Limit, sides: _Sides) -> MetricComparison:
@@ -350,16 +358,18 @@ def _errors(run: RunRecord) -> Share:
     return Share.of(bad, sum(request.outcome is not Outcome.NOT_SENT for request in measured))
 
 
-def _notes(base: RunRecord, candidate: RunRecord, paired: bool) -> tuple[str, ...]:
+def _notes(sides: _Sides) -> tuple[str, ...]:
+    base, candidate = sides.base.run, sides.candidate.run
     notes: list[str] = []
-    if not paired:
+    if not sides.is_paired:
         notes.append(
             "The runs have no common blocks: intervals come from a block bootstrap, are too narrow under load, and "
             "decide nothing. Measure both in one run of alternating blocks."
         )
-    elif not is_side_by_side(base, candidate):
+    elif not sides.is_side_by_side:
         notes.append(
-            "The runs were not taken side by side: a change of the machine between them looks like one of the model."
+            "The runs were not taken side by side: a change of the machine between them looks like one of the model. "
+            "The intervals allow for what neighbouring blocks have in common, not for such a change."
         )
     if base.machine and candidate.machine and base.machine != candidate.machine:
         notes.append("The machines differ.")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.benchmark.queue_server import two_arms
 from tests.unit.benchmark.runs import PLAN, TAKEN_AT, failed, not_sent, request, run
+from tidegate.benchmark.apart import persistence, widened
 from tidegate.benchmark.compare import Comparison, MetricComparison, compare_runs, p_beyond
 from tidegate.benchmark.metrics import CompareLimits, Limit, metric_named
 from tidegate.benchmark.record import ClientHonesty, RequestRecord, RunRecord
@@ -200,7 +201,40 @@ def test_runs_of_other_times_and_machines_are_noted():
     assert found.is_paired
     assert not found.is_side_by_side
     assert ["not taken side by side" in note for note in found.notes] == [True, False]
-    assert compare_runs(steady("a"), steady("b"), P50).is_side_by_side
+    assert only(found).method == "block pairs, widened for drift"
+    beside = compare_runs(steady("a"), steady("b"), P50)
+    assert beside.is_side_by_side
+    assert only(beside).method == "block pairs"
+
+
+def test_pairs_that_drift_together_count_as_fewer():
+    found = paired_log_ratio([1.2, 1.3, 1.1, 1.25], [1, 1, 1, 1])
+    assert widened(found, 0.0) == found
+    half = widened(found, 0.6)
+    # n (1 - r) / (1 + r) is a quarter of n: the interval is twice as wide.
+    assert half.high / half.ratio == pytest.approx((found.high / found.ratio) ** 2)
+    assert half.spread == pytest.approx(2 * found.spread)
+    assert persistence([0.1, 0.1, 0.1]) == 0
+    assert persistence([0, 1, 0, 1, 0, 1, 0, 1]) == 0
+    assert persistence([0, 0, 0, 0, 1, 1, 1, 1]) > 0.6
+
+
+def test_drift_between_runs_of_other_times_raises_few_false_alarms():
+    draw = np.random.default_rng(7)
+    rounds, pairs, kept = 400, 20, 0.5
+    alarms = {"plain": 0, "widened": 0}
+    for _ in range(rounds):
+        levels = np.zeros((2, pairs))
+        for block in range(pairs):
+            before = levels[:, block - 1] if block else draw.normal(0, 0.1, 2) / (1 - kept**2) ** 0.5
+            levels[:, block] = kept * before + draw.normal(0, 0.1, 2)
+        ours, theirs = np.exp(levels)
+        found = paired_log_ratio(ours.tolist(), theirs.tolist())
+        alarms["plain"] += found.low > 1
+        alarms["widened"] += widened(found, persistence((levels[0] - levels[1]).tolist())).low > 1
+    # 5 % are stated. What t takes for independent errs three times as often, the widened interval little more.
+    assert alarms["plain"] / rounds > 0.12
+    assert alarms["widened"] / rounds < 0.09
 
 
 def test_a_fail_among_several_metrics_must_survive_holm():
