@@ -28,7 +28,8 @@ class AnswerReader:
 
     def __init__(self, exchange: Exchange, max_body_bytes: int = MAX_BODY_BYTES):
         self._exchange, self._max_body_bytes = exchange, max_body_bytes
-        self._read = self._head
+        # The function and not the bound method: that would be a cycle, and keep the whole answer in memory.
+        self._read = AnswerReader._head
         self._rest = b""
         self._left = 0
         self._body_bytes = 0
@@ -41,7 +42,7 @@ class AnswerReader:
 
     def feed(self, data: bytes, now_ns: int) -> None:
         """Take what was read at this time. Raises BrokenAnswer; what came before it stays in the exchange."""
-        self._read(data, now_ns)
+        self._read(self, data, now_ns)
 
     def connection_ended(self) -> str:
         """The server closed the connection: why that leaves no whole answer, or an empty text if it does."""
@@ -81,7 +82,7 @@ class AnswerReader:
         self._exchange.status, self._exchange.headers, self._exchange.headers_ns = status, headers, now_ns
         self._choose_body(version, status, headers)
         if body and not self.is_done:
-            self._read(body, now_ns)
+            self._read(self, body, now_ns)
         elif body:
             self._surplus(body, now_ns)
 
@@ -100,7 +101,7 @@ class AnswerReader:
                 raise BrokenAnswer(f"an unknown transfer coding {codings!r}")
             # Both at once is a sign of a confused server or of smuggling: the connection is not used again.
             self.keeps_connection &= length is None
-            self._read = self._chunks
+            self._read = AnswerReader._chunks
         elif length is not None:
             lengths = {part.strip() for part in length.split(",")}
             text = lengths.pop()
@@ -108,12 +109,12 @@ class AnswerReader:
                 raise BrokenAnswer(f"a content length of {length!r}")
             self._left = int(text)
             self._refuse_if_too_large(self._left)
-            self._read = self._counted
+            self._read = AnswerReader._counted
             if self._left == 0:
                 self._finish()
         else:
             self.keeps_connection, self._ends_with_connection = False, True
-            self._read = self._until_close
+            self._read = AnswerReader._until_close
 
     def _chunks(self, data: bytes, now_ns: int) -> None:
         if not self._rest and self._left == 0:
@@ -148,7 +149,7 @@ class AnswerReader:
                 return -1
             size, at = int(found[1], 16), found.end()
             if size == 0:
-                self._read = self._trailer
+                self._read = AnswerReader._trailer
                 self._trailer(data[at:], now_ns)
                 return len(data)
             self._refuse_if_too_large(size)
@@ -213,7 +214,7 @@ class AnswerReader:
 
     def _finish(self) -> None:
         self.is_done = True
-        self._read = self._surplus
+        self._read = AnswerReader._surplus
 
 
 def _status(line: bytes) -> tuple[int, int]:

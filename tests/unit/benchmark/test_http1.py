@@ -1,6 +1,8 @@
 """Reading answers: wherever the network cuts them the body is the same, and what is broken is told as broken."""
 
+import gc
 import itertools
+import weakref
 
 import pytest
 from hypothesis import given
@@ -147,3 +149,15 @@ def test_garbage_is_refused_or_read_but_never_another_error(pieces: list[bytes],
     except BrokenAnswer:
         return
     reader.connection_ended()
+
+
+def test_a_finished_answer_is_freed_at_once_and_not_by_the_collector():
+    """A run goes without full collections: one cycle per answer would keep every byte in memory."""
+    gc.disable()
+    try:
+        _, reader = read(CHUNKED)
+        seen = weakref.ref(reader)
+        del reader
+        assert seen() is None
+    finally:
+        gc.enable()
