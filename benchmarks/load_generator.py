@@ -128,6 +128,7 @@ def measure(
     # Our own runs leave warm-up out; the others count every request.
     records = [record for record in seen if not found.seeds or record.seed in found.seeds]
     ttft = [record.ttft_ns / 1e6 for record in records if record.ttft_ns is not None]
+    first_ns = min(record.received_ns for record in seen)
     return Row(
         tool=name,
         case=case,
@@ -142,9 +143,9 @@ def measure(
         late_p99_ms=found.late_p99_ms,
         largest_gap_ms=found.largest_gap_ms,
         true_largest_gap_ms=max((record.largest_gap_ms or 0 for record in records), default=None),
-        cpu_us_per_chunk=found.cpu_s / max(1, sum(len(record.content_ns) for record in seen)) * 1e6,
+        cpu_us_per_chunk=found.cpu_since(first_ns) / sum(len(record.content_ns) for record in seen) * 1e6,
         peak_rss_mb=found.peak_rss_mb,
-        start_s=(min(record.received_ns for record in truth.truth()) - found.began_ns) / 1e9,
+        start_s=(first_ns - found.began_ns) / 1e9,
         said=found.said,
     )
 

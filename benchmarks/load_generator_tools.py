@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +26,11 @@ class Found:
     began_ns: int
     """When its command was started."""
     cpu_s: float
+    """Of all its processes."""
     peak_rss_mb: float
     """Of its largest process."""
+    cpu_until: Sequence[tuple[int, float]] = ()
+    """CPU used until a time, for tools whose start is in `cpu_s`."""
     ttft_mean_ms: float | None = None
     ttft_p95_ms: float | None = None
     ttft_p99_ms: float | None = None
@@ -38,6 +42,10 @@ class Found:
     seeds: frozenset[int] = frozenset()
     """Of the requests that it counted; empty: all."""
     ttft_by_seed: Mapping[int | None, float] = field(default_factory=dict[int | None, float])
+
+    def cpu_since(self, first_ns: int) -> float:
+        """CPU without that of the start, which ended with the first request."""
+        return self.cpu_s - max((cpu for at_ns, cpu in self.cpu_until if at_ns <= first_ns), default=0.0)
 
 
 def ask_ours(truth: RunningTruth, shape: str, rate: float, seconds: float, _: Path) -> Found:
@@ -59,7 +67,7 @@ def ask_guidellm(
     rows = (json.dumps({"prompt": f"hello {n}", "output_tokens_count": TOKENS}) for n in range(count))
     data.write_text("\n".join(rows) + "\n")
     origin = (truth.url_of(shape) if shape else truth.url).removesuffix("/v1")
-    began_ns, cpu_s, rss_mb, _ = _run(
+    ran = _run(
         [
             *(str(python), "-m", "guidellm", "run", "--disable-console-interactive"),
             *(
@@ -76,9 +84,7 @@ def ask_guidellm(
     metrics = json.loads(output.read_text())["benchmarks"][0]["metrics"]
     ttft, itl = (metrics[name]["successful"] for name in ("time_to_first_token_ms", "inter_token_latency_ms"))
     return Found(
-        began_ns=began_ns,
-        cpu_s=cpu_s,
-        peak_rss_mb=rss_mb,
+        **ran.cost,
         ttft_mean_ms=ttft["mean"],
         ttft_p95_ms=ttft["percentiles"]["p95"],
         ttft_p99_ms=ttft["percentiles"]["p99"],
@@ -94,45 +100,66 @@ def ask_aiperf(
     count = max(20, int(rate * seconds))
     data.write_text("".join(json.dumps({"text": f"hello {n}"}) + "\n" for n in range(count)))
     base = (truth.url_of(shape) if shape else truth.url).removesuffix("/v1")
-    began_ns, cpu_s, rss_mb, text = _run(
+    ran = _run(
         [
             *(str(python.parent / "aiperf"), "profile", "--model", "truth", "--url", base),
             *("--endpoint-type", "chat", "--streaming", "--ui", "none", "--use-server-token-count"),
-            *("--tokenizer", "builtin", "--input-file", str(data), "--custom-dataset-type", "single_turn"),
+            *(
+                "--tokenizer",
+                str(_tokenizer(folder)),
+                "--input-file",
+                str(data),
+                "--custom-dataset-type",
+                "single_turn",
+            ),
             *("--request-rate", str(rate), "--arrival-pattern", "constant", "--request-count", str(count)),
             *("--extra-inputs", f"max_tokens:{TOKENS}", "--output-artifact-dir", str(output)),
         ],
-        {"HF_HUB_OFFLINE": "1"},
+        {},
     )
     summary = next(output.rglob("profile_export_aiperf.json"))
     found: dict[str, Any] = json.loads(summary.read_text())
     summary.unlink()
     ttft, itl = found["time_to_first_token"], found.get("inter_token_latency") or {}
     return Found(
-        began_ns=began_ns,
-        cpu_s=cpu_s,
-        peak_rss_mb=rss_mb,
+        **ran.cost,
         ttft_mean_ms=ttft["avg"],
         ttft_p95_ms=ttft["p95"],
         ttft_p99_ms=ttft["p99"],
         itl_mean_ms=itl.get("avg"),
-        said="degraded" if "degraded" in text.lower() else "",
+        said="degraded" if "degraded" in ran.text.lower() else "",
     )
 
 
-def _run(command: Sequence[str], more: Mapping[str, str]) -> tuple[int, float, float, str]:
-    """Run to the end while looking at its processes: when it began, CPU of all, memory of the largest, output.
+def _tokenizer(folder: Path) -> Path:
+    """A tokenizer on disk, because a fine-tuned GGUF has none in public and this machine need not be online."""
+    home = folder / "tokenizer"
+    home.mkdir(exist_ok=True)
+    model = {"type": "WordLevel", "vocab": {"[UNK]": 0, "hello": 1}, "unk_token": "[UNK]"}
+    body = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": model}
+    (home / "tokenizer.json").write_text(json.dumps(body))
+    kind = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]", "model_max_length": 4096}
+    (home / "tokenizer_config.json").write_text(json.dumps(kind))
+    return home
 
-    The CPU holds everything from the start on: these tools do not tell when they send their first request.
-    """
+
+@dataclass(frozen=True)
+class _Ran:
+    """A command that has ended, and what its processes cost."""
+
+    cost: dict[str, Any]
+    text: str
+
+
+def _run(command: Sequence[str], more: Mapping[str, str]) -> _Ran:
+    """Run to the end while looking at its processes."""
     began_ns = time.monotonic_ns()
     process = psutil.Popen(
         command, env={**os.environ, **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     cpu: dict[int, float] = {}
+    cpu_until: list[tuple[int, float]] = []
     largest, stopped, lines = 0.0, False, list[str]()
-    import threading
-
     reading = threading.Thread(target=lambda: lines.extend(process.stdout or ()))
     reading.start()
     while not stopped:
@@ -144,12 +171,14 @@ def _run(command: Sequence[str], more: Mapping[str, str]) -> tuple[int, float, f
                 largest = max(largest, one.memory_info().rss / 2**20)
             except psutil.Error:
                 continue
+        cpu_until.append((time.monotonic_ns(), sum(cpu.values())))
         time.sleep(WATCH_S)
     reading.join()
     text = "".join(lines)
     if process.returncode:
         raise SystemExit(f"{command[0]} ended with {process.returncode}:\n{text[-2000:]}")
-    return began_ns, sum(cpu.values()), largest, text
+    cost = {"began_ns": began_ns, "cpu_s": sum(cpu.values()), "cpu_until": cpu_until, "peak_rss_mb": largest}
+    return _Ran(cost, text)
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:

@@ -7,8 +7,10 @@ asked. A request that fails is a result like any other.
 
 import asyncio
 import os
+import resource
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -27,6 +29,8 @@ REST_NS = 3_000_000
 BROKEN_PROMISE_NS = 200_000_000
 """A server that closes so soon after an answer does so after each: connections to it are not kept."""
 RESOLVE_AGAIN_NS = 60 * 10**9
+NEXT_ADDRESS_S = 2.0
+"""An address that does not answer is given up for the next one: a name often has an IPv6 one that leads nowhere."""
 
 Address = tuple[int, tuple[str | int | bytes, ...]]
 """Family and address of a socket."""
@@ -73,6 +77,7 @@ class _SocketWire:
         self._pools: dict[tuple[bool, str, int], _Pool] = {}
 
     async def __aenter__(self) -> Self:
+        _allow_many_sockets()
         return self
 
     async def __aexit__(
@@ -189,9 +194,12 @@ class _Pool:
     async def connect(self) -> Connection:
         """Try the server's addresses in turn, the one that worked last first."""
         failure: OSError | None = None
-        for address in await self._resolved():
+        addresses = await self._resolved()
+        for address in addresses:
             try:
-                connection = await self._open(address)
+                # The last one may take all the time that the request has.
+                async with asyncio.timeout(None if address == addresses[-1] else NEXT_ADDRESS_S):
+                    connection = await self._open(address)
             except OSError as error:
                 failure = failure or error
                 continue
@@ -219,6 +227,13 @@ class _Pool:
         for connection in [*self._idle, *self._busy]:
             connection.close()
         self._idle.clear()
+
+
+def _allow_many_sockets() -> None:
+    """Each stream is a socket, and the usual soft limit of 1024 would be read as failures of the server."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard and sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _why(error: Exception) -> str:

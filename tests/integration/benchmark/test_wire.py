@@ -7,6 +7,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -211,6 +212,31 @@ def test_a_request_larger_than_the_sockets_buffer_arrives_whole():
         assert server.requests[0].endswith(b"\r\n\r\n" + body)
 
 
+def test_an_answer_that_comes_before_the_request_was_out_ends_the_connection():
+    body = b"x" * (32 * 1024**2)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+
+        def refuse_the_first() -> None:
+            first, _ = listener.accept()
+            with first:
+                first.recv(1024)
+                first.sendall(OK.replace(b"200 OK", b"413 Too Large"))
+                # Comes only when the client does not go on with the first connection.
+                second, _ = listener.accept()
+                second.close()
+
+        async def ask() -> list[Exchange]:
+            async with open_wire(keep_alive=True) as wire:
+                return [await wire.post(url, {}, body, DEADLINE_S) for _ in range(2)]
+
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        served = thread.submit(refuse_the_first)
+        first, second = asyncio.run(ask())
+        served.result(DEADLINE_S)
+    assert (first.status, first.error) == (413, "")
+    assert second.error.startswith("reset: ")
+
+
 def test_proxies_of_the_environment_and_cookies_are_left_alone(monkeypatch: pytest.MonkeyPatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -231,10 +257,10 @@ def test_the_time_that_bytes_wait_to_be_read_is_measured():
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        for _ in range(400):
+        for _ in range(600):
             writer.write(b"x" * 10)
             await writer.drain()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.0005)
         writer.close()
 
     async def ask(url: str) -> Exchange:
@@ -243,9 +269,9 @@ def test_the_time_that_bytes_wait_to_be_read_is_measured():
 
     with scripted(answer) as server:
         done = asyncio.run(ask(server.url))
-    assert len(done.body) == 4000
+    assert len(done.body) == 6000
     assert len(lags.lag_ns) == len(lags.read_ns)
-    if len(done.pieces) >= 16:
+    if len(done.pieces) >= 40:
         assert len(lags.lag_ns) >= 1
     assert all(lag >= 0 for lag in lags.lag_ns)
 
