@@ -340,7 +340,7 @@ def test_the_names_of_metrics_say_what_they_are():
     assert metric_named("itl_p50").fewest_per_block == 1
 
 
-ROUNDS = 80
+ROUNDS = 50
 
 
 @pytest.mark.parametrize("utilisation", [0.3, 0.8])
@@ -351,21 +351,21 @@ def test_two_equal_servers_fail_no_more_often_than_stated(utilisation: float):
     for seed in range(ROUNDS):
         found = compare_runs(*two_arms(utilisation, seed, pairs=8, requests=24), limits)
         alarms += found.verdict is Verdict.FAIL
-    # 5 % for both metrics together; 7.3 points are three standard errors of 80 rounds.
-    assert alarms / ROUNDS <= 0.05 + 0.073
+    # 5 % for both metrics together; 9.2 points are three standard errors of 50 rounds.
+    assert alarms / ROUNDS <= 0.05 + 0.092
 
 
 def test_a_server_at_the_margin_seldom_passes_and_one_far_beyond_it_nearly_always_fails():
     limits = CompareLimits({"ttft_p50": Limit(1.15), "ttft_p95": Limit(1.25)})
     verdicts = [
         compare_runs(*two_arms(0.3, seed, pairs=10, requests=40, slower=1.4), limits).verdict
-        for seed in range(20)
+        for seed in range(12)
     ]
-    assert verdicts.count(Verdict.FAIL) >= 17
+    assert verdicts.count(Verdict.FAIL) >= 10
     at_margin = CompareLimits({"ttft_p50": Limit(1.15)})
     passed = sum(
         compare_runs(*two_arms(0.05, seed, pairs=8, requests=20, slower=1.15), at_margin).verdict
         is Verdict.PASS
         for seed in range(ROUNDS)
     )
-    assert passed / ROUNDS <= 0.05 + 0.073
+    assert passed / ROUNDS <= 0.05 + 0.092

@@ -110,7 +110,7 @@ def test_a_candidate_much_slower_than_the_baseline_fails(ttft_ms: float, itl_ms:
 
 def test_ten_times_slower_always_fails_and_the_same_never_does_under_heavy_noise():
     same, slow = [], []
-    for seed in range(60):
+    for seed in range(20):
         base = arm(20, 5, noise=0.4, seed=seed)
         same.append(verdict_of(judge_performance(arm(20, 5, noise=0.4, seed=1000 + seed), base, POLICY)))
         slow.append(verdict_of(judge_performance(arm(200, 50, noise=0.4, seed=2000 + seed), base, POLICY)))
@@ -119,7 +119,7 @@ def test_ten_times_slower_always_fails_and_the_same_never_does_under_heavy_noise
 
 
 def test_tiny_latencies_pass_by_the_floor_however_noisy_the_machine():
-    for seed in range(60):
+    for seed in range(20):
         rows = judge_performance(arm(2, 0.1, 0.6, seed), arm(2, 0.1, 0.6, 500 + seed), POLICY)
         assert verdict_of(rows) is Verdict.PASS
 
@@ -156,13 +156,13 @@ def test_the_limit_of_the_p95_is_broken_only_when_that_is_proven(number: int, pl
 
 
 def test_a_p95_exactly_at_its_limit_seldom_fails():
-    draw = np.random.default_rng(5)
-    failed = [
-        row(judge_performance(slow(int(number)), None, POLICY), "ttft").verdict is Verdict.FAIL
-        for number in draw.binomial(48, 0.05, 300)
-    ]
+    numbers = np.random.default_rng(5).binomial(48, 0.05, 300).tolist()
+    fails = {
+        number: row(judge_performance(slow(number), None, POLICY), "ttft").verdict is Verdict.FAIL
+        for number in set(numbers)
+    }
     # The size of the exact test is 3.4 % here; 4.2 points are three standard errors of 300 rounds.
-    assert sum(failed) / 300 <= 0.05 + 0.042
+    assert sum(fails[number] for number in numbers) / 300 <= 0.05 + 0.042
 
 
 def test_the_evidence_says_what_so_many_blocks_can_show():
