@@ -6,11 +6,14 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.unit.benchmark.fake_wire import FakeWire
 from tests.unit.benchmark.runs import MS, failed, request
+from tidegate.benchmark import Arm, LoadPlan, measure
 from tidegate.benchmark.exchange import Exchange
 from tidegate.benchmark.record import Phase
 from tidegate.cli.bench_live import CountingWire, Gathered, Lines, Nothing, line_of, watched
 from tidegate.cli.bench_picture import picture
+from tidegate.domain import Secret
 
 
 def gathered(count: int = 40) -> Gathered:
@@ -112,6 +115,16 @@ def test_requests_in_flight_are_counted_also_when_one_is_cancelled():
             return during, counts.in_flight
 
     assert asyncio.run(cancelled()) == (1, 0)
+
+
+def test_a_measurement_counts_what_it_sends_through_the_wire_that_it_was_given():
+    counts = Gathered("x")
+    plan = LoadPlan(prompts=("a",), requests=6, blocks=2, warmup_requests=1)
+    arm = Arm("x", "http://127.0.0.1:9/v1", Secret(""))
+    wire = FakeWire()
+    asyncio.run(measure([arm], plan, wire=wire, on_event=counts.take, wrap=counts.counting))
+    assert (counts.sent, counts.in_flight) == (len(wire.asked), 0)
+    assert (counts.answered, counts.warm) == (6, 2)
 
 
 def test_looks_are_shown_while_the_body_runs_and_end_with_it():
