@@ -9,7 +9,15 @@ import sys
 from tidegate.settings import load_settings
 from tidegate.stack.launching import running_stack
 
-ALWAYS = ("gateway_switch", "footprint", "runpod_emulator", "validation_speed")
+ALWAYS = (
+    "gateway_switch",
+    "footprint",
+    "runpod_emulator",
+    "validation_speed",
+    "wire_readers",
+    "load_generator",
+    "bench_install",
+)
 WITH_STACK = ("release_overhead",)
 
 

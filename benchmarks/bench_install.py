@@ -3,21 +3,26 @@
     python -m benchmarks.bench_install
 
 A fresh interpreter imports every module of the benchmark room and of the bench commands. The packages that then
-are in memory, and everything that these require by their own metadata, are weighed as they are installed.
+are in memory, those that these modules import only when they need them, and everything that all of these require
+by their own metadata are weighed as they are installed.
 """
 
+import ast
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 
 BESIDE = {"numpy", "scipy"}
 """Named apart: the target is for what comes on top of them."""
 FORBIDDEN = {"torch", "httpx", "openai", "prefect", "transformers", "requests"}
 LIMIT_MB = 60.0
 SELF = "tidegate"
+SOURCE = Path(__file__).resolve().parents[1] / "tidegate"
+SOURCES = ("benchmark/**/*.py", "statistics/*.py", "cli/bench*.py")
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
@@ -36,10 +41,11 @@ def main() -> int:
         subprocess.run([sys.executable, "-c", IMPORT_ALL], check=True, capture_output=True, text=True).stdout
     )
     imported = distributions_of(modules)
-    needed = closure(imported)
+    later = distributions_of(named_in_source())
+    needed = closure(imported | later)
     sizes = {name: installed_mb(name) for name in needed}
     for name, size in sorted(sizes.items(), key=lambda one: -one[1]):
-        note = "" if name in imported else "  (required, not imported)"
+        note = "" if name in imported else "  (when needed)" if name in later else "  (required by another)"
         print(f"{name:<28} {size:7.2f} MB{note}")
     total = sum(size for name, size in sizes.items() if name not in BESIDE)
     print(f"beyond {' and '.join(sorted(BESIDE))}: {total:.1f} MB of {LIMIT_MB:g} MB, {len(sizes)} packages")
@@ -47,6 +53,19 @@ def main() -> int:
     print("nothing heavy is on the path" if not heavy else f"on the path: {', '.join(heavy)}")
     print(json.dumps({"total_mb": total, "sizes_mb": sizes, "heavy": heavy}))
     return 1 if heavy or total >= LIMIT_MB else 0
+
+
+def named_in_source() -> set[str]:
+    """Top-level modules of every import statement, also of those inside functions."""
+    found: set[str] = set()
+    for pattern in SOURCES:
+        for path in SOURCE.glob(pattern):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    found.add(node.module.partition(".")[0])
+    return found
 
 
 def distributions_of(modules: Iterable[str]) -> set[str]:

@@ -16,7 +16,7 @@ def load_test(request: LoadTestForm) -> State[None]:
     result = measure(f"{request.org}/{request.service}", request.to_load())
     publish_summary(f"load-{request.org}-{request.service}", result.markdown, "Load test")
     message = f"{result.measurement}: {result.sentence}"
-    if result.verdict is Verdict.FAIL:
+    if result.verdict in (Verdict.FAIL, Verdict.ERROR):
         return Failed(name="LimitsMissed", message=message)
     if result.verdict is Verdict.NOT_JUDGED:
         return Completed(name="NotJudged", message=message)

@@ -68,11 +68,11 @@ async def measure(
             opened = open_wire(keep_alive=plan.keep_alive, read_lags=watch.read_lags)
             wire = await stack.enter_async_context(opened)
         asked = wire if wrap is None else wrap(wire)
+        stack.enter_context(no_long_pauses())
         for block in schedule.blocks:
             for position in plan.arm_order(block.number, len(arms)):
                 book = books[position]
-                with no_long_pauses():
-                    book.ends.append(await run_block(plan, block, book.asker(asked), book, limits))
+                book.ends.append(await run_block(plan, block, book.asker(asked), book, limits))
         for book in books:
             await book.count_tokens(wire)
     was_stopped = limits.stop.is_set()
@@ -253,7 +253,8 @@ class _Book:
         measured = sum(one.phase is Phase.MEASURED for one in self.records)
         if was_stopped:
             yield (
-                f"{INCOMPLETE}: stopped in block {len(self.ends)} of {self.plan.blocks}; "
+                f"{INCOMPLETE}: stopped in block {sum(one.window_ns is not None for one in self.ends)} "
+                f"of {self.plan.blocks}; "
                 "requests in flight were cut off and are not counted"
             )
         elif any(one.error.endswith(OUT_OF_TIME) for one in self.records):

@@ -6,6 +6,7 @@ chunks, which is flagged as an estimate.
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ TEXT_FIELDS = ("reasoning_content", "reasoning", "content", "text")
 MOST_CHARACTERS = 20_000_000
 """Text that is kept for counting; answers behind it stay estimates."""
 TIMEOUT_S = 10.0
+MOST_S = 30.0
+"""For all answers of a run together; what is not counted by then stays an estimate."""
 
 
 def needs_counting(record: RequestRecord) -> bool:
@@ -45,7 +48,10 @@ async def count_tokens(wire: Wire, arm: Arm, texts: Mapping[int, str]) -> dict[i
     """Tokens of each text by its key. What the server does not count is missing, and it is not asked again."""
     url = f"{arm.base_url.partition('?')[0].rstrip('/').removesuffix('/v1')}/tokenize"
     counts: dict[int, int] = {}
+    until = time.monotonic() + MOST_S
     for key, text in texts.items():
+        if time.monotonic() >= until:
+            break
         # llama-server reads `content`, vLLM `prompt` and `add_special_tokens`.
         body = {"content": text, "prompt": text, "model": arm.model, "add_special_tokens": False}
         done = await wire.post(url, arm.request_headers, json.dumps(body).encode(), TIMEOUT_S)

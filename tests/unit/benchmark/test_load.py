@@ -150,6 +150,20 @@ def test_requests_over_the_cap_are_counted_as_never_sent_and_not_forgotten():
     assert any("16 of 20" in note for note in record.notes)
 
 
+def test_an_arm_whose_turn_never_came_has_an_empty_run():
+    async def stop_in_the_first_arm() -> dict[str, RunRecord]:
+        stop = asyncio.Event()
+
+        def watch(_: RequestRecord) -> None:
+            stop.set()
+
+        return await measure([arm("a"), arm("b")], CLOSED, wire=FakeWire(), on_event=watch, stop=stop)
+
+    found = asyncio.run(stop_in_the_first_arm())
+    assert found["b"].requests == ()
+    assert found["b"].notes[0].startswith("incomplete: stopped in block 0 of 4")
+
+
 def test_what_is_in_flight_when_the_window_ends_is_waited_for_and_counted():
     gate: list[asyncio.Event] = []
 
@@ -182,7 +196,7 @@ def test_a_person_who_stops_gets_what_was_measured_and_a_run_that_says_so(plan: 
     record = asyncio.run(stop_early())
     assert 4 <= len(record.measured()) < 20
     assert {one.outcome for one in record.measured()} == {Outcome.OK}
-    assert record.notes[0].startswith("incomplete: stopped")
+    assert record.notes[0].startswith("incomplete: stopped in block 1 of")
 
 
 def test_a_person_who_stops_does_not_wait_for_a_server_that_hangs():
@@ -210,7 +224,7 @@ def test_a_closed_loop_by_the_clock_ends_with_it():
     record = run(plan, FakeWire())["a"]
     sent = [one.sent_ns or 0 for one in record.measured()]
     assert len(record.block_windows_ns) == 2
-    assert len(sent) > 2
+    assert len(sent) >= 2
     assert {one.outcome for one in record.measured()} == {Outcome.OK}
 
 
