@@ -31,7 +31,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.load_generator_tools import Found, ask_aiperf, ask_guidellm, ask_ours
+from benchmarks.load_generator_tools import Found, ToolFailed, ask_aiperf, ask_guidellm, ask_ours
 from tidegate.benchmark.truth import RequestTruth, RunningTruth, Shape, start_truth_server
 from tidegate.statistics import percentile
 
@@ -102,7 +102,11 @@ def main() -> int:
             else:
                 chosen = tools | peers
             for name, tool in chosen.items():
-                row = measure(name, tool, truth, case, shape, rate, arguments.seconds, Path(folder))
+                try:
+                    row = measure(name, tool, truth, case, shape, rate, arguments.seconds, Path(folder))
+                except ToolFailed as failure:
+                    print(f"{name:>9} {case:>9} did not run: {failure}", flush=True)
+                    continue
                 rows.append(row)
                 print(_line(row), flush=True)
     _compare(rows)
@@ -195,8 +199,8 @@ def _compare(rows: Sequence[Row]) -> None:
     """Each other tool as a multiple of ours, case by case."""
     ours = {row.case: row for row in rows if row.tool == "tidegate"}
     for row in rows:
-        base = ours[row.case]
-        if row is base:
+        base = ours.get(row.case)
+        if base is None or row is base:
             continue
         ratios = {
             "TTFT bias": _ratio(row.ttft_bias_ms, base.ttft_bias_ms),

@@ -19,6 +19,10 @@ TOKENS = 64
 WATCH_S = 0.1
 
 
+class ToolFailed(Exception):
+    """A tool ended without a result; its last output."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What a tool said, and what it cost."""
@@ -176,7 +180,7 @@ def _run(command: Sequence[str], more: Mapping[str, str]) -> _Ran:
     reading.join()
     text = "".join(lines)
     if process.returncode:
-        raise SystemExit(f"{command[0]} ended with {process.returncode}:\n{text[-2000:]}")
+        raise ToolFailed(f"{command[0]} ended with {process.returncode}:\n{text[-2000:]}")
     cost = {"began_ns": began_ns, "cpu_s": sum(cpu.values()), "cpu_until": cpu_until, "peak_rss_mb": largest}
     return _Ran(cost, text)
 

@@ -123,8 +123,11 @@ class AnswerReader:
             if found is not None:
                 start, size = found.end(), int(found[1], 16)
                 if size and len(data) == start + size + 2 and data.endswith(b"\r\n"):
-                    self._keep(data[start:-2], now_ns)
-                    return
+                    self._body_bytes += size
+                    if self._body_bytes <= self._max_body_bytes:
+                        self._exchange.pieces.append((now_ns, data[start:-2]))
+                        return
+                    raise self._too_large()
         data = self._rest + data
         self._rest = b""
         at = 0
@@ -210,7 +213,10 @@ class AnswerReader:
     def _refuse_if_too_large(self, more: int) -> None:
         """What is announced as too large is refused before it is read."""
         if self._body_bytes + more > self._max_body_bytes:
-            raise BrokenAnswer(f"a body of more than {self._max_body_bytes} bytes")
+            raise self._too_large()
+
+    def _too_large(self) -> BrokenAnswer:
+        return BrokenAnswer(f"a body of more than {self._max_body_bytes} bytes")
 
     def _finish(self) -> None:
         self.is_done = True

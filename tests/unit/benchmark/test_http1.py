@@ -161,3 +161,11 @@ def test_a_finished_answer_is_freed_at_once_and_not_by_the_collector():
         assert seen() is None
     finally:
         gc.enable()
+
+
+def test_chunks_that_come_one_by_one_are_bounded_together():
+    reader = AnswerReader(Exchange(), max_body_bytes=10)
+    reader.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", 0)
+    reader.feed(b"8\r\n12345678\r\n", 1)
+    with pytest.raises(BrokenAnswer, match="more than 10 bytes"):
+        reader.feed(b"8\r\n12345678\r\n", 2)

@@ -3,7 +3,7 @@
 | path | answer |
 |---|---|
 | `/v1/chat/completions`, `/v1/completions` | by the default shape; `/NAME/v1/...` by the shape of that name |
-| `/v1/models`, `/health`, `/tokenize` | as llama-server has them |
+| `/v1/models`, `/health`, `/tokenize` | as llama-server has them; also below `/NAME` |
 | `GET /truth`, `DELETE /truth` | what was really written and when; forget it |
 | `PUT /truth/shapes/NAME` | add or replace a shape |
 """
@@ -151,7 +151,7 @@ class _Client(asyncio.Protocol):
         """Everything that is not an answer of a model."""
         if method == "GET" and rest == "models":
             return 200, {"object": "list", "data": [{"id": "truth", "object": "model", "owned_by": "truth"}]}
-        if method == "GET" and path == "/health":
+        if method == "GET" and path.endswith("/health"):
             return 200, {"status": "ok"}
         if method == "POST" and path.endswith("/tokenize"):
             return 200, {"tokens": tokenize(str((_object(raw) or {}).get("content") or ""))}
