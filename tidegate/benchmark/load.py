@@ -168,6 +168,8 @@ class _Book:
         )
         if times := queue_times(done):
             record = record.model_copy(update=times)
+        if record.error:
+            record = record.model_copy(update={"error": self.arm.without_secrets(record.error)})
         if self._has_tokenizer(record) and needs_counting(record):
             text = answer_text(done, is_streamed=self.plan.stream)
             self.kept_characters += len(text)

@@ -20,6 +20,11 @@ OUR_FIELDS = frozenset({"messages", "prompt", "max_tokens", "seed", "stream", "s
 """What the schedule decides; extra fields of a body must not, or two arms would no longer be asked alike."""
 
 
+OUR_HEADERS = "x-tidegate-"
+"""They name sets and releases, which records name, too."""
+SHORTEST_SECRET, MASK = 8, "***"
+
+
 class Endpoint(StrEnum):
     """What is asked of the server."""
 
@@ -59,6 +64,24 @@ class Arm:
     def request_headers(self) -> dict[str, str]:
         bearer = {"authorization": f"Bearer {self.key.reveal()}"} if self.key.reveal() else {}
         return {**self.headers, **bearer, "content-type": "application/json"}
+
+    def without_secrets(self, text: str) -> str:
+        """What a server said, without the key and the header values that it may have repeated, whole or cut off."""
+        ours = (value for name, value in self.headers.items() if not name.lower().startswith(OUR_HEADERS))
+        for secret in (self.key.reveal(), *ours):
+            if len(secret) < SHORTEST_SECRET:
+                continue
+            text = text.replace(secret, MASK)
+            cut = next(
+                (
+                    end
+                    for end in range(len(secret) - 1, SHORTEST_SECRET - 1, -1)
+                    if text.endswith(secret[:end])
+                ),
+                0,
+            )
+            text = f"{text[:-cut]}{MASK}" if cut else text
+        return text
 
 
 @dataclass(frozen=True)

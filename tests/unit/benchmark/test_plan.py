@@ -13,6 +13,21 @@ from tidegate.domain.policy import LoadDesign, PerformancePolicy
 BLUE = Arm("blue", "http://gate/org/svc/v1/", Secret("k"), {"x-tidegate-pin": "b"}, "m")
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("HTTP 401: no such key sk-canary-0123456789", "HTTP 401: no such key ***"),
+        ("HTTP 401: no such key sk-canary-012", "HTTP 401: no such key ***"),
+        ("team secret-of-a-team and set blue-of-a-service", "team *** and set blue-of-a-service"),
+        ("HTTP 503: busy", "HTTP 503: busy"),
+    ],
+)
+def test_what_a_server_repeats_of_our_secrets_is_masked(said: str, kept: str):
+    headers = {"x-team": "secret-of-a-team", "x-tidegate-pin": "blue-of-a-service", "x-short": "busy"}
+    arm = Arm("a", "http://h/v1", Secret("sk-canary-0123456789"), headers)
+    assert arm.without_secrets(said) == kept
+
+
 def test_the_order_of_arms_turns_round_from_block_to_block():
     plan = LoadPlan(prompts=("p",))
     assert [plan.arm_order(block, 2) for block in range(4)] == [[0, 1], [1, 0], [0, 1], [1, 0]]

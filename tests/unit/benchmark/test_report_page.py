@@ -185,6 +185,31 @@ def test_two_runs_have_a_verdict(slower, word, code):
     assert verdict.word == view_of(report).word
 
 
+def test_what_keeps_two_runs_from_being_compared_is_said_once():
+    from tidegate.benchmark.compare import compare_runs
+    from tidegate.benchmark.report.compare_view import view_of_comparison
+
+    base, candidate = sample_run(id_="a", honesty=BOUND), sample_run(id_="b")
+    found = compare_runs(base, candidate)
+    view = view_of_comparison(found, (base, summarise(base)), (candidate, summarise(candidate)))
+    assert len(view.sentences) == 1
+    assert sum("woke late" in warning for warning in view.warnings) == 1
+
+
+def test_a_sweep_of_a_client_that_was_the_limit_has_no_knee():
+    from tests.unit.benchmark.report_samples import sweep_report
+    from tidegate.benchmark.report.sweep_view import view_of_levels
+
+    report = sweep_report()
+    bound = tuple(
+        one.model_copy(update={"summary": summarise(one.run.model_copy(update={"honesty": BOUND}))})
+        for one in report.runs
+    )
+    view = view_of_levels(report.model_copy(update={"runs": bound}), 10.0, "The server keeps up until 10.")
+    assert view.word == "Client-bound"
+    assert not any("keeps up" in sentence for sentence in view.sentences)
+
+
 def test_different_loads_are_not_compared():
     from tidegate.benchmark.compare import compare_runs
     from tidegate.benchmark.report.verdicts import verdict_of_comparison

@@ -2,15 +2,19 @@
 
 import asyncio
 import io
+import json
 from typing import Any
 
 from rich.console import Console
 
+from tests.unit.benchmark.fake_wire import FakeWire
 from tests.unit.benchmark.runs import MS, failed, request
+from tidegate.benchmark import Arm, LoadPlan, measure
 from tidegate.benchmark.exchange import Exchange
 from tidegate.benchmark.record import Phase
 from tidegate.cli.bench_live import CountingWire, Gathered, Lines, Nothing, line_of, watched
 from tidegate.cli.bench_picture import picture
+from tidegate.domain import Secret
 
 
 def gathered(count: int = 40) -> Gathered:
@@ -112,6 +116,26 @@ def test_requests_in_flight_are_counted_also_when_one_is_cancelled():
             return during, counts.in_flight
 
     assert asyncio.run(cancelled()) == (1, 0)
+
+
+def test_a_measurement_counts_what_it_sends_through_the_wire_that_it_was_given():
+    counts = Gathered("x")
+    plan = LoadPlan(prompts=("a",), requests=6, blocks=2, warmup_requests=1)
+    arm = Arm("x", "http://127.0.0.1:9/v1", Secret(""))
+    wire = FakeWire()
+    asyncio.run(measure([arm], plan, wire=wire, on_event=counts.take, wrap=counts.counting))
+    assert (counts.sent, counts.in_flight) == (len(wire.asked), 0)
+    assert (counts.answered, counts.warm) == (6, 2)
+
+
+def test_a_key_that_a_server_repeats_is_in_no_record():
+    key = "sk-canary-0123456789abcdef"
+    plan = LoadPlan(prompts=("a",), requests=1, blocks=1, warmup_requests=0)
+    said = json.dumps({"error": {"message": f"Incorrect API key provided: {key}."}}).encode()
+    wire = FakeWire(reply=lambda _: (401, said))
+    runs = asyncio.run(measure([Arm("x", "http://127.0.0.1:9/v1", Secret(key))], plan, wire=wire))
+    assert key not in runs["x"].model_dump_json()
+    assert "***" in runs["x"].requests[0].error or "HTTP 401" in runs["x"].requests[0].error
 
 
 def test_looks_are_shown_while_the_body_runs_and_end_with_it():

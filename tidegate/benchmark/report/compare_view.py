@@ -13,7 +13,7 @@ from tidegate.benchmark.report.run_view import facts, meanings, plan_text
 from tidegate.benchmark.report.thinning import cumulative
 from tidegate.benchmark.report.verdicts import verdict_of_comparison
 from tidegate.benchmark.report.view import Cell, Meaning, Section, Table, View
-from tidegate.benchmark.report.warnings import warnings_of
+from tidegate.benchmark.report.warnings import CLIENT, warned
 from tidegate.benchmark.summary import RunSummary
 from tidegate.domain import Verdict
 
@@ -52,7 +52,8 @@ def view_of_comparison(
         word=verdict.word,
         tone=verdict.tone,
         title=title,
-        sentences=tuple(filter(None, (verdict.sentence, *(f"{row.summary}." for row in found.metrics)))),
+        # What keeps the runs from being compared is the same for every figure: it is said once.
+        sentences=(verdict.sentence, *(f"{row.summary}." for row in found.metrics if not found.obstacles)),
         facts=_facts(base, candidate, names),
         warnings=_warnings(found, base, candidate, names),
         sections=(
@@ -95,11 +96,16 @@ def _warnings(
 ) -> tuple[str, ...]:
     told = [f"Not comparable: {obstacle}." for obstacle in found.obstacles]
     told += found.notes
-    ours, theirs = warnings_of(*base), warnings_of(*candidate)
+    ours, theirs = (_of_run(*one, found) for one in (base, candidate))
     told += [text for text in ours if text in theirs]
     told += [f"{names[0]}: {text}" for text in ours if text not in theirs]
     told += [f"{names[1]}: {text}" for text in theirs if text not in ours]
     return tuple(told)
+
+
+def _of_run(run: RunRecord, summary: RunSummary, found: Comparison) -> tuple[str, ...]:
+    """A client that was the limit is an obstacle, and told as one."""
+    return tuple(one.text for one in warned(run, summary) if one.kind != CLIENT or not found.obstacles)
 
 
 def _table(found: Comparison) -> Table:

@@ -8,7 +8,7 @@ from tidegate.benchmark.report.axes import linear_axis, log_axis, number, percen
 from tidegate.benchmark.report.document import BenchmarkReport, MeasuredRun
 from tidegate.benchmark.report.plot import Band, Dots, Layer, Line, Plot, Rule
 from tidegate.benchmark.report.run_view import facts, judged, meanings, plan_text
-from tidegate.benchmark.report.verdicts import verdict_of_levels
+from tidegate.benchmark.report.verdicts import Exit, verdict_of_levels
 from tidegate.benchmark.report.view import Cell, Section, Table, View
 from tidegate.benchmark.report.warnings import warned
 from tidegate.benchmark.summary import RunSummary
@@ -21,6 +21,9 @@ def view_of_levels(report: BenchmarkReport, knee: float | None, knee_words: str)
     verdict = verdict_of_levels(report)
     levels = sorted(report.runs, key=lambda one: (one.load or 0, one.run.created_at))
     last = levels[-1]
+    if verdict.exit is Exit.NOT_JUDGED:
+        # Where this client was the limit, the bend would be its own.
+        knee, knee_words = None, ""
     words = (verdict.sentence, knee_words)
     plots = (latency_by_load(report, levels, knee), throughput_by_load(report, levels, knee))
     return View(

@@ -18,6 +18,8 @@ class Warned:
     text: str
 
 
+CLIENT = "client"
+"""The kind of the warning that the client was the limit."""
 FEW = 200
 """Below this there is no p95."""
 NOTABLE_SHARE = 0.05
@@ -36,7 +38,7 @@ def warned(run: RunRecord, summary: RunSummary) -> tuple[Warned, ...]:
 def _warnings(run: RunRecord, summary: RunSummary) -> Iterator[tuple[str, str]]:
     for reason in summary.not_gateable:
         yield (
-            "client",
+            CLIENT,
             f"The figures are not usable for a decision: {reason}. Use a faster or a quieter machine, or less load.",
         )
     if summary.honesty is None:
