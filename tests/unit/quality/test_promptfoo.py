@@ -118,11 +118,11 @@ def test_prompts_times_tests_with_defaults_files_and_lists_of_variables(examples
 
 
 def test_a_file_of_the_users_choice_may_lie_elsewhere(tmp_path: Path):
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "word.txt").write_text("sea\n")
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "word.txt").write_text("sea\n")
     (tmp_path / "bank").mkdir()
-    assertion = "- {type: contains, value: 'file://../shared/word.txt'}"
-    bank = bank_of(tmp_path / "bank", assertion, folders=(tmp_path / "shared",))
+    assertion = "- {type: contains, value: 'file://../words/word.txt'}"
+    bank = bank_of(tmp_path / "bank", assertion, folders=(tmp_path / "words",))
     assert bank.questions[0].specs[0].expect == "sea"
 
 
@@ -141,6 +141,29 @@ def test_tests_without_prompts_need_one_where_it_is_not_plain(tmp_path: Path):
         read_bank(path)
     bank = read_bank(path, BankOptions(prompt="Is {{colour}} {{size}}?"))
     assert bank.questions[0].prompt == "Is red large?"
+
+
+def test_words_stay_words_as_in_javascript(tmp_path: Path):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "prompts: ['{{a}} {{b}} {{c}} {{d}} {{e}}']\ntests:\n  - vars: {a: Yes, b: 12:30, c: 2024-05-09, d: true, e: 1_0}\n"
+        "    assert: [{type: contains, value: No}]\n"
+    )
+    question = read_bank(path).questions[0]
+    assert (question.prompt, question.specs[0].expect) == ("Yes 12:30 2024-05-09 true 1_0", "No")
+
+
+def test_a_configuration_may_be_json(tmp_path: Path):
+    path = tmp_path / "a.json"
+    path.write_text(
+        '{\n\t"prompts": ["{{q}}"],\n\t"tests": [\n'
+        '\t\t{"vars": {"q": "One?"}, "assert": [{"type": "contains", "value": "1"}]},\n'
+        '\t\t{"vars": {"q": "Two?"}, "assert": [{"type": "javascript", "value": "1"}]}\n\t]\n}\n'
+    )
+    with pytest.raises(InvalidInput, match="line 5: 'javascript' runs code"):
+        read_bank(path)
+    bank = read_bank(path, BankOptions(leaves_out_refused=True))
+    assert [question.prompt for question in bank.questions] == ["One?"]
 
 
 def test_tests_that_only_measure_time_are_left_out(tmp_path: Path):

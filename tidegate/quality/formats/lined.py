@@ -5,6 +5,7 @@ code), and what aliases unfold to is counted, so that a few lines cannot become 
 """
 
 import json
+import re
 from bisect import bisect_right
 from typing import Any, cast
 
@@ -13,6 +14,10 @@ import yaml
 MAX_VALUES = 2_000_000
 MAX_UNFOLDED = 200_000
 MAX_DEPTH = 60
+NEW = re.compile(
+    r"true|false|True|False|TRUE|FALSE|[-+]?\d+|0x[\da-fA-F]+|[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?"
+)
+"""Booleans and numbers of YAML 1.2; 1.1 has more (`yes`, `1_000`, `12:30`)."""
 PLAIN_TAGS = frozenset(
     ["null", "bool", "int", "float", "str", "seq", "map", "binary", "timestamp", "merge", "value"]
 )
@@ -136,12 +141,22 @@ class _Json:
             self.at += 1
 
 
-def parse_yaml_lined(text: str) -> Any:
-    """One YAML document with lines, by the safe rules. Raises: BadText."""
-    loader = yaml.SafeLoader(text)
+def parse_yaml_lined(text: str, *, is_old: bool = False) -> Any:
+    """One YAML document with lines, by the safe rules. Raises: BadText.
+
+    Scalars are those of YAML 1.2, as JavaScript tools read them: `Yes` and `12:30` are text. With `is_old` they are those
+    of YAML 1.1, as Python tools read them.
+    """
     try:
-        node = loader.get_single_node()
-        return None if node is None else _Yaml(loader).value(node, 0)
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            return None if node is None else _Yaml(loader, is_old=is_old).value(node, 0)
+        finally:
+            loader.dispose()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BadText(line, f"this is not YAML: the character {error.character!r} is not allowed") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise BadText(mark.line + 1 if mark else 1, f"this is not YAML: {error.problem}") from error
@@ -151,15 +166,14 @@ def parse_yaml_lined(text: str) -> Any:
         raise BadText(1, "the YAML is nested too deeply") from error
     except ValueError as error:
         raise BadText(1, f"a value of the YAML cannot be read: {error}") from error
-    finally:
-        loader.dispose()
 
 
 class _Yaml:
     """Builds values from nodes, counting what aliases unfold to."""
 
-    def __init__(self, loader: yaml.SafeLoader):
+    def __init__(self, loader: yaml.SafeLoader, *, is_old: bool):
         self.loader = loader
+        self.is_old = is_old
         self.values = 0
 
     def value(self, node: Any, depth: int) -> Any:
@@ -175,8 +189,14 @@ class _Yaml:
             return self._object(node, line, depth)
         if isinstance(node, yaml.SequenceNode):
             return self._list(node, line, depth)
-        if str(node.tag).endswith((":binary", ":timestamp")):
+        if str(node.tag).endswith((":binary", ":timestamp", ":value")):
             # A date that was meant as text stays the text that was written.
+            return str(node.value)
+        if (
+            not self.is_old
+            and str(node.tag).endswith((":bool", ":int", ":float"))
+            and not NEW.fullmatch(node.value)
+        ):
             return str(node.value)
         return self._scalar(node, line)
 

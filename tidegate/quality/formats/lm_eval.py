@@ -99,7 +99,7 @@ def read_lm_eval(reading: Reading) -> None:
 
 def _with_includes(reading: Reading, path: Path, depth: int) -> Lined:
     """The task with the local files that it includes; what it says itself goes before them."""
-    value = value_of(reading, path)
+    value = value_of(reading, path, is_old=True)
     if not isinstance(value, Lined):
         reading.stop(path, 1, "the file must hold one task")
     included = value.get("include")

@@ -35,7 +35,8 @@ def split_rows(reading: Reading, config: Lined, split: str) -> Iterator[Row]:
             csv_rows(reading, path, delimiter=delimiter, columns=named) for path in paths
         )
     field = settings.get("field")
-    return chain.from_iterable(_json_rows(reading, path, field) for path in paths)
+    # A list: what is wrong with a file is told here, not when its rows are wanted.
+    return chain.from_iterable([_json_rows(reading, path, field) for path in paths])
 
 
 def _names(files: Any, split: str, place: Place) -> list[str]:
