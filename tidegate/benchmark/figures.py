@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.statistics import percentile_interval, wilson_interval
+from tidegate.statistics import wilson_interval
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 CONFIDENCE = 0.95
@@ -108,6 +108,9 @@ def distribution(values: Sequence[float], unit: str, missing: int = 0) -> Distri
 
 def percentile_of(values: Sequence[float], share: float) -> Percentile | None:
     """None where there are too few values to speak of this percentile."""
+    # numpy and scipy load when a run is summed up, not when its shapes are read.
+    from tidegate.statistics import percentile_interval
+
     estimate = percentile_interval(values, share, CONFIDENCE)
     if estimate is None:
         return None
@@ -124,7 +127,6 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     """Student's t, 95 %, both sides; None for fewer than three values."""
     if len(values) < FEWEST_FOR_A_MEAN:
         return None, None
-    # numpy and scipy load when a run is summed up, not when its shapes are read.
     from tidegate.statistics.distributions import t_quantile
 
     count = len(values)

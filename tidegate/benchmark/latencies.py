@@ -63,8 +63,10 @@ def decoding_end_ns(request: RequestRecord, chunking: Chunking) -> int:
     if request.finish_ns is None or request.finish_ns < last or chunking.basis == "stated":
         return last
     is_silent = silent_tokens(request, chunking.pattern) > 0
-    # Without a pattern nobody can tell; engines count their end-of-text token.
-    is_unclear = chunking.pattern is None and request.finish_reason == "stop"
+    # Without a pattern nobody can tell; engines count their end-of-text token, who counts the text does not.
+    is_unclear = (
+        chunking.pattern is None and request.finish_reason == "stop" and request.token_source != "tokenize"
+    )
     return request.finish_ns if is_silent or is_unclear else last
 
 

@@ -10,12 +10,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from tidegate.benchmark.goodput import Slo, attainment
 from tidegate.benchmark.load import OnEvent, measure
 from tidegate.benchmark.plan import Arm, LoadPlan
 from tidegate.benchmark.record import RunRecord
 from tidegate.benchmark.search import HighestLoad, LevelSearch, Probe, SearchPlan
 from tidegate.benchmark.wire import Wire
 
+CountGood = Callable[[RunRecord], tuple[int, int]]
+"""Good and planned requests of a run."""
 MIN_COMPLETED = 0.9
 """Share of the offered requests that must end as fast as they come; below it the queue only grows."""
 MAX_TTFT_GROWTH = 10.0
@@ -32,7 +35,7 @@ def at_level(plan: LoadPlan, level: float, number: int) -> LoadPlan:
 
 @dataclass(frozen=True)
 class Level:
-    """One level of a sweep as far as the sweep itself looks at it; `measures` has the figures."""
+    """One level of a sweep as far as the sweep itself looks at it; `knee.step_of` makes of its run what finds a knee."""
 
     level: float
     run: RunRecord
@@ -90,19 +93,33 @@ def _overload(run: RunRecord, rate: float, ttft_ms: float | None, before: Sequen
     return ""
 
 
+def good_under(slo: Slo) -> CountGood:
+    """Counts what keeps every limit of a service level; what failed or was never sent is a miss."""
+
+    def count(run: RunRecord) -> tuple[int, int]:
+        found = attainment(run, slo)
+        return found.good, found.planned
+
+    return count
+
+
 async def find_highest(
     arm: Arm,
     plan: LoadPlan,
     search_plan: SearchPlan,
-    count_good: Callable[[RunRecord], tuple[int, int]],
+    count_good: CountGood,
     *,
     limit_s: float = 1800.0,
     wire: Wire | None = None,
     on_event: OnEvent | None = None,
     on_probe: Callable[[Probe, RunRecord], None] | None = None,
     stop: asyncio.Event | None = None,
+    trusts_client: bool = False,
 ) -> HighestLoad:
-    """Search with real load. `count_good` gives good and planned requests of a run; at `limit_s` no probe begins."""
+    """Search with real load; from `limit_s` on no probe begins. `count_good` is mostly `good_under(slo)`.
+
+    A client that measured itself ends the search, unless `trusts_client`: its probes would judge the client.
+    """
     search, number = LevelSearch(search_plan), 0
     until = time.monotonic() + limit_s
     while (level := search.next_level()) is not None:
@@ -115,7 +132,7 @@ async def find_highest(
         if stop is not None and stop.is_set():
             search.end("it was stopped")
             break
-        if run.honesty is not None and run.honesty.verdict == "client-bound":
+        if not trusts_client and run.honesty is not None and run.honesty.verdict == "client-bound":
             search.end(f"at {level:g} this client measured itself: {run.honesty.reasons[0]}")
             break
         probe = search.tell(level, *count_good(run))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ Progress = Callable[[int, int], None]
 """Called with measured requests done and planned, over all arms; planned is 0 where only the clock knows."""
 OnEvent = Callable[[RequestRecord], None]
 """Called for every request that has ended, warm-up included, as soon as it has."""
+OTHER_FILES = 256
+"""Files that a process may have open beside the connections of its load."""
 INCOMPLETE = "incomplete"
 """A note that begins with this word: the run was stopped or cut off before its plan was done."""
 
@@ -49,6 +52,7 @@ async def measure(
     exceptions. When `stop` is set the run ends at once and holds what was measured until then.
     """
     schedule = draw_schedule(plan)
+    _make_room(plan.most_in_flight if plan.mode.is_open else plan.concurrency)
     began_ns = time.monotonic_ns()
     limits = Limits(began_ns + round(plan.limit_s * 1e9), stop or asyncio.Event())
     tally = _Tally(progress, on_event, _planned(plan, schedule) * len(arms))
@@ -93,6 +97,15 @@ def measure_until_interrupted(
             loop.remove_signal_handler(signal.SIGINT)
 
     return asyncio.run(run())
+
+
+def _make_room(connections: int) -> None:
+    """Let this process open that many sockets: the usual limit is 1024, and behind it requests fail here, not there."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _planned(plan: LoadPlan, schedule: Schedule) -> int:

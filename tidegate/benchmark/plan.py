@@ -190,6 +190,10 @@ def _check_what_is_sent(plan: LoadPlan) -> None:
             remedy="Use the options of the plan for these fields.",
             field="extra",
         )
+    try:
+        json.dumps(dict(plan.extra), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"The extra fields are no JSON: {error}.", field="extra") from error
     if (plan.mode is Mode.TRACE) != bool(plan.trace):
         raise InvalidInput("A trace and the mode trace go together.", field="trace, mode")
     if plan.endpoint is Endpoint.QUEUE and plan.stream:

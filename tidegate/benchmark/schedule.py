@@ -16,14 +16,17 @@ from tidegate.benchmark.plan import LoadPlan
 from tidegate.benchmark.prompts import made_up_prompts, made_up_text, words_for_tokens
 from tidegate.benchmark.record import Phase
 from tidegate.benchmark.trace import TraceRow
+from tidegate.domain import InvalidInput
 
 if TYPE_CHECKING:
     import numpy as np
 
 MOST_CLOSED = 20_000
 """Requests drawn for closed loops that last a given time, as nobody knows how many they will send."""
-MOST_WORDS = 4_000_000
+MOST_CLOSED_WORDS = 4_000_000
 """Words of all prompts made up for those: 28 MB."""
+MOST_WORDS = 20_000_000
+"""Words of all prompts made up for any plan: 140 MB."""
 BLOCK_TOKENS = 512
 """Tokens that one hash of a Mooncake trace stands for."""
 SEED_LIMIT = 2**31 - 1
@@ -69,6 +72,7 @@ class Schedule:
 
 def draw_schedule(plan: LoadPlan) -> Schedule:
     """The requests of a plan; the same plan always gives the same ones."""
+    _refuse_too_long(plan)
     blocks: list[Block] = []
     first, first_warmup = 0, 0
     for number in range(plan.blocks):
@@ -77,6 +81,21 @@ def draw_schedule(plan: LoadPlan) -> Schedule:
         first_warmup += len(block.warmup)
         blocks.append(block)
     return Schedule(tuple(blocks), _digest(blocks))
+
+
+def _refuse_too_long(plan: LoadPlan) -> None:
+    """A trace of long prompts, or many of them, would fill this machine's memory before anything is sent."""
+    if plan.trace:
+        words = sum(_row_words(row) for row in plan.trace if not row.prompt and not row.messages)
+    else:
+        expected = plan.requests or (plan.rate or 0.0) * (plan.duration_s or 0.0)
+        words = 0 if plan.prompts else round(expected * plan.prompt_words)
+    if words > MOST_WORDS:
+        raise InvalidInput(
+            f"The prompts would have about {words:,} words together, more than {MOST_WORDS:,}.",
+            remedy="Send fewer requests or shorter prompts; of a trace replay fewer rows.",
+            field="prompt_words, requests, trace",
+        )
 
 
 def _draw_block(plan: LoadPlan, number: int, first: int, first_warmup: int) -> Block:
@@ -119,7 +138,7 @@ def _window_times(plan: LoadPlan, number: int) -> tuple[list[int | None], int | 
 def _closed_places(plan: LoadPlan) -> int:
     """Requests to have ready for each block of a closed loop that ends by the clock."""
     words = max(plan.prompt_words, 1) if not plan.prompts else 1
-    return max(plan.concurrency, min(MOST_CLOSED, MOST_WORDS // words) // plan.blocks)
+    return max(plan.concurrency, min(MOST_CLOSED, MOST_CLOSED_WORDS // words) // plan.blocks)
 
 
 def _measured_texts(plan: LoadPlan, number: int, count: int) -> list[str]:

@@ -45,6 +45,9 @@ class TokenTotals(Published):
     """Tokens of the successful requests of the window."""
 
     output: int
+    reasoning: int | None = Field(
+        description="How many of them were reasoning; None: the server did not say."
+    )
     prompt: int | None = Field(description="None: the server did not say.")
     cached: int | None = Field(description="Prompt tokens from the server's cache; None: it did not say.")
     cached_share: float | None = Field(description=meaning("cached_share"))
@@ -266,11 +269,13 @@ def _tokens(run: RunRecord, measured: Sequence[RequestRecord]) -> TokenTotals:
     ok = [request for request in measured if request.is_ok]
     sources = Counter(request.token_source for request in ok if request.token_source is not None)
     prompts = present([request.prompt_tokens for request in ok])
+    reasoning = present([request.reasoning_tokens for request in ok])
     cached = [request for request in ok if request.cached_tokens is not None and request.prompt_tokens]
     total_cached = sum(request.cached_tokens or 0 for request in cached)
     of_those = sum(request.prompt_tokens or 0 for request in cached)
     return TokenTotals(
         output=sum(request.tokens or 0 for request in ok),
+        reasoning=round(sum(reasoning)) if reasoning else None,
         prompt=round(sum(prompts)) if prompts else None,
         cached=total_cached if cached else None,
         cached_share=total_cached / of_those if of_those else None,

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from tidegate.benchmark.chunks import Chunking
 from tidegate.benchmark.figures import Rate, mean_interval
@@ -46,15 +46,16 @@ class Windows:
         place = bisect_right(self.spans, stamp, key=lambda span: span[0])
         return place > 0 and stamp <= self.spans[place - 1][1]
 
-    def parts(self) -> list[Span]:
-        """Blocks where there are enough, else equal parts of the one window."""
-        if len(self.spans) > 2:
-            return list(self.spans)
-        parts: list[Span] = []
-        for start, end in self.spans:
-            edges = [start + (end - start) * number // PARTS for number in range(PARTS + 1)]
-            parts += [span for span in pairwise(edges) if span[1] > span[0]]
-        return parts
+
+def parts_of(spans: Sequence[Span]) -> list[Span]:
+    """Blocks where there are enough, else equal parts of each span."""
+    if len(spans) > 2:
+        return list(spans)
+    parts: list[Span] = []
+    for start, end in spans:
+        edges = [start + (end - start) * number // PARTS for number in range(PARTS + 1)]
+        parts += [span for span in pairwise(edges) if span[1] > span[0]]
+    return parts
 
 
 def rate(windows: Windows, events: Sequence[tuple[int, float]], unit: str) -> Rate:
@@ -62,7 +63,7 @@ def rate(windows: Windows, events: Sequence[tuple[int, float]], unit: str) -> Ra
     inside = [(stamp, amount) for stamp, amount in events if windows.holds(stamp)]
     value = sum(amount for _, amount in inside) / windows.seconds
     low, high = None, None
-    parts = windows.parts()
+    parts = parts_of(windows.spans)
     if len(inside) >= FEWEST_PER_PART * len(parts):
         low, high = _interval_over(parts, inside, value)
     return Rate(value=value, low=low, high=high, unit=unit, n=len(inside))
@@ -71,15 +72,27 @@ def rate(windows: Windows, events: Sequence[tuple[int, float]], unit: str) -> Ra
 def _interval_over(
     parts: Sequence[Span], inside: Sequence[tuple[int, float]], value: float
 ) -> tuple[float | None, float | None]:
-    found: list[float] = []
-    last = max(end for _, end in parts)
-    for start, end in parts:
-        amount = sum(amount for stamp, amount in inside if start <= stamp < end or stamp == end == last)
-        found.append(amount / ((end - start) / S))
-    low, high = mean_interval(found)
+    stops = _half_open(parts)
+    ordered = sorted(inside)
+    stamps = [stamp for stamp, _ in ordered]
+    sums = list(accumulate((amount for _, amount in ordered), initial=0.0))
+    amounts = [sums[bisect_left(stamps, stop)] - sums[bisect_left(stamps, start)] for start, stop in stops]
+    return _around(
+        value, [amount / ((end - start) / S) for amount, (start, end) in zip(amounts, parts, strict=True)]
+    )
+
+
+def _half_open(parts: Sequence[Span]) -> list[Span]:
+    """So that what lies on an edge between two parts counts once, and what lies on the last edge counts too."""
+    starts = {start for start, _ in parts}
+    return [(start, end if end in starts else end + 1) for start, end in parts]
+
+
+def _around(value: float, rates: Sequence[float]) -> tuple[float | None, float | None]:
+    """Parts of unequal length weigh alike; their interval is laid around the rate of the whole."""
+    low, high = mean_interval(rates)
     if low is None or high is None:
         return None, None
-    # Parts of unequal length weigh alike; the interval is laid around the rate of the whole.
     half = (high - low) / 2
     return max(0.0, value - half), value + half
 
@@ -133,19 +146,27 @@ def steady_output(run: RunRecord, windows: Windows, chunking: Chunking) -> Rate 
     if seconds <= 0:
         return None
     answers = [request for request in run.requests if request.is_ok and request.tokens and request.chunk_ns]
-    starts = [start for start, _ in spans]
-    total = 0.0
+    parts = parts_of(spans)
+    stops = _half_open(parts)
+    starts = [start for start, _ in stops]
+    tokens = [0.0] * len(parts)
     for request in answers:
         first, last = request.chunk_ns[0], request.chunk_ns[-1]
-        overlapped = spans[max(0, bisect_right(starts, first) - 1) : bisect_right(starts, last)]
-        total += sum(tokens_inside(request, chunking, span) for span in overlapped)
-    return Rate(value=total / seconds, unit="tokens/s", n=len(answers))
+        for place in range(max(0, bisect_right(starts, first) - 1), bisect_right(starts, last)):
+            tokens[place] += tokens_inside(request, chunking, stops[place])
+    value = sum(tokens) / seconds
+    low, high = None, None
+    if len(answers) >= FEWEST_PER_PART * len(parts):
+        rates = [count / ((end - start) / S) for count, (start, end) in zip(tokens, parts, strict=True)]
+        low, high = _around(value, rates)
+    return Rate(value=value, low=low, high=high, unit="tokens/s", n=len(answers))
 
 
 def tokens_inside(request: RequestRecord, chunking: Chunking, span: Span) -> float:
-    """Tokens that came in a span: all of the answer's, spread over its chunks as far as that is known."""
+    """Tokens that came from the start of a span until before its end; all of the answer's, spread over its chunks
+    as far as that is known."""
     chunks = request.chunk_ns
-    low, high = bisect_left(chunks, span[0]), bisect_right(chunks, span[1])
+    low, high = bisect_left(chunks, span[0]), bisect_left(chunks, span[1])
     if low >= high:
         return 0.0
     if request.chunk_tokens:

@@ -58,7 +58,10 @@ def ratio_sentence(found: Compared) -> str:
     if found.is_optimistic:
         return f"{said}, but runs without common blocks decide nothing ({allowed} allowed)"
     if found.allowed_ratio is not None and found.low > found.allowed_ratio:
-        return f"{said}, more than the {allowed} allowed, but by chance as likely as that for one of several metrics"
+        chance = f" (p = {found.p_beyond:.2g})" if found.p_beyond is not None else ""
+        return (
+            f"{said}, more than the {allowed} allowed, but among several metrics that may be chance{chance}"
+        )
     return f"{said}, too uncertain to decide with {allowed} allowed"
 
 

@@ -9,8 +9,10 @@ from typer.core import TyperGroup
 from tidegate.cli import (
     agents,
     banks,
+    bench,
     comparing,
     diagnosis,
+    drifting,
     inspecting,
     keys,
     logs,
@@ -72,11 +74,13 @@ for command in (
     validating.validate,
     inspecting.inspect,
     comparing.compare,
+    drifting.drift,
     releases.release,
     releases.rollback,
 ):
     app.command()(command)
 app.command("registry-check")(registry_checking.registry_check)
+app.add_typer(bench.app, name="bench")
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
 app.add_typer(policies.app, name="policy")

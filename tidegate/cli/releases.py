@@ -222,11 +222,7 @@ def _finish(
 
 
 def parse_model(text: str) -> tuple[str, str]:
-    """`MODEL:VERSION` in two parts.
-
-    Raises:
-        InvalidInput: when one of them is missing.
-    """
+    """`MODEL:VERSION` in two parts. Raises: InvalidInput when one of them is missing."""
     from tidegate.domain import InvalidInput
 
     name, _, version = text.partition(":")
@@ -358,11 +354,7 @@ def approve(
 
 
 def find_release(ports: "Ports", text: str) -> "Release":
-    """A release by its id, or the newest of a service.
-
-    Raises:
-        NotFound: when there is none.
-    """
+    """A release by its id, or the newest of a service. Raises: NotFound when there is none."""
     from tidegate.domain import NotFound, ServiceRef
 
     if "/" not in text:

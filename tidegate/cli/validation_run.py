@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from tidegate.validation import ValidationReport
 
-STAGES = {"read": "reading", "ask": "asking", "ask the baseline": "asking the baseline"}
+STAGES = {
+    "read": "reading",
+    "ask": "asking",
+    "ask the baseline": "asking the baseline",
+    "compare": "comparing",
+}
 END_INTERVAL_S = 0.05
 NAME_CHARACTERS = 36
 

@@ -28,7 +28,7 @@ from tidegate.domain.quality_policy import (
 __all__ = [
     "ALWAYS_CHECKED",
     "ALWAYS_FAIL",
-    "DRIFT_CHECK",
+    "DRIFT_CHECKS",
     "SLICES_CHECK",
     "SLO_CHECK",
     "ApprovalPolicy",
@@ -195,9 +195,13 @@ class ResponsePolicy(_Part):
     )
 
 
-DRIFT_CHECK = "quality.drift"
 SLICES_CHECK = "quality.slices"
 SLO_CHECK = "performance.slo"
+DRIFT_CHECKS = {
+    "must_not_change": "drift.must_not_change",
+    "meant_to_change": "drift.meant_to_change",
+}
+"""The row of evidence for each set of pinned texts; see `tidegate.drift.judging`."""
 
 CheckLevel = Literal["off", "warn", "fail"]
 
@@ -292,9 +296,12 @@ class Policy(_Part):
 
     def declared_checks(self, gate: Gate) -> frozenset[str]:
         """Checks that this gate needs because the policy says so, beside those that it always needs."""
-        declared = {
+        sets = {
+            DRIFT_CHECKS["must_not_change"]: self.drift.must_not_change,
+            DRIFT_CHECKS["meant_to_change"]: self.drift.meant_to_change,
+        }
+        declared = {(Gate.QUALITY, check): not limits.is_empty for check, limits in sets.items()} | {
             (Gate.PERFORMANCE, SLO_CHECK): self.performance.slo.min_attainment is not None,
-            (Gate.QUALITY, DRIFT_CHECK): self.drift.is_declared,
             (Gate.QUALITY, SLICES_CHECK): bool(self.quality.slices),
         }
         return frozenset(check for (of, check), is_declared in declared.items() if is_declared and of is gate)

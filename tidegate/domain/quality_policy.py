@@ -3,6 +3,8 @@
 Pure values; `policy.Policy` holds them.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.domain.evidence import WHEN_NOT_JUDGED, WhenNotJudged
@@ -98,6 +100,9 @@ class QualityPolicy(_Part):
     when_not_judged: WhenNotJudged = Field(default="hold", description=WHEN_NOT_JUDGED)
 
 
+DriftLevel = Literal["fail", "warn"]
+
+
 class DriftLimits(_Part):
     """Limits on one set of pinned texts; null decides nothing."""
 
@@ -131,6 +136,20 @@ class DriftPolicy(_Part):
     )
     meant_to_change: DriftLimits = Field(
         default=DriftLimits(), description="On texts that the fine-tune is for."
+    )
+    when_changed: DriftLevel = Field(
+        default="fail", description="What going beyond a limit means on texts that must not change."
+    )
+    when_worse: DriftLevel = Field(
+        default="warn", description="What going beyond a limit means on texts that are meant to change."
+    )
+    min_texts: int = Field(
+        default=20, ge=2, description="Fewest texts that a verdict rests on; fewer are not judged."
+    )
+    max_usual_factor: float = Field(
+        default=3.0,
+        gt=1,
+        description="Divergence of a quantization from its own f16, as a multiple of what is usual for its type.",
     )
 
     @property

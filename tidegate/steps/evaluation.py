@@ -3,10 +3,23 @@
 import hashlib
 from typing import Any
 
-from tidegate.domain import Evidence, InvalidInput, NotFound, ServiceRef
+from tidegate.domain import (
+    Evidence,
+    Gate,
+    InvalidInput,
+    NotFound,
+    Policy,
+    Refused,
+    Release,
+    ServiceRef,
+    Verdict,
+)
+from tidegate.domain.policy import DRIFT_CHECKS
+from tidegate.drift import judge_drift
 from tidegate.quality import Bank, BankResult, EndpointAsker, judge_quality, run_bank
 from tidegate.steps.artifacts import check_file_inference, parse_file_subject, service_bank
 from tidegate.steps.asking import ask_release
+from tidegate.steps.drift import drift_of
 from tidegate.steps.judge_advice import judge_rows
 from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import GpuWork, Ports
@@ -64,14 +77,35 @@ def _quality(ports: Ports, release_id: str) -> list[Evidence]:
         raise NotFound(
             f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first."
         )
-    policy = planned_policy(ports, release).quality
+    policy = planned_policy(ports, release)
     bank = service_bank(ports, release.ref)
-    asked = ask_release(ports, release, policy, bank)
+    asked = ask_release(ports, release, policy.quality, bank)
     live = asked.live.model_dump(mode="json") if asked.live else None
     answers = {"candidate": asked.candidate.model_dump(mode="json"), "live": live}
     ports.ledger.record_result(QUALITY_RUNS, release.id, answers)
-    rows = judge_quality(asked.candidate, asked.live, policy)
-    return [*rows, *judge_rows(ports, policy, bank, asked.candidate, asked.live)]
+    rows = judge_quality(asked.candidate, asked.live, policy.quality)
+    rows += judge_rows(ports, policy.quality, bank, asked.candidate, asked.live)
+    return [*rows, *_drift(ports, release, policy)] if policy.drift.is_declared else rows
+
+
+def _drift(ports: Ports, release: Release, policy: Policy) -> list[Evidence]:
+    """How far the next tokens moved, on the files themselves. Whatever keeps it from being measured is a row."""
+    checks = sorted(policy.declared_checks(Gate.QUALITY) & frozenset(DRIFT_CHECKS.values()))
+    assert release.plan is not None, "a release is judged after it was planned"
+    if release.plan.blue_digest is None:
+        return [
+            _drift_row(check, Verdict.PASS, "No baseline: there is nothing to drift from.")
+            for check in checks
+        ]
+    try:
+        report = drift_of(ports, release.ref, release.digest, release.plan.blue_digest)
+    except (InvalidInput, NotFound, Refused) as error:
+        return [_drift_row(check, Verdict.NOT_JUDGED, error.message, error.remedy) for check in checks]
+    return judge_drift(report, policy.drift)
+
+
+def _drift_row(check: str, verdict: Verdict, summary: str, remedy: str = "") -> Evidence:
+    return Evidence(gate=Gate.QUALITY, check=check, verdict=verdict, summary=summary, remedy=remedy)
 
 
 def _ask_live(ports: Ports, ref: ServiceRef) -> BankResult:

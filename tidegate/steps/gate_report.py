@@ -8,7 +8,7 @@ from tidegate.domain import Evidence, Gate, GateResult, Policy, Verdict, fold, s
 from tidegate.domain.evidence import WORST_FIRST
 
 MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.NOT_JUDGED: "not judged", Verdict.ERROR: "ERROR"}
-TOLD_FIRST = ("performance.ttft", "performance.itl", "quality.regression", "quality.score", "quality.drift")
+TOLD_FIRST = ("performance.ttft", "performance.itl", "quality.regression", "quality.score")
 """Which row speaks for a gate, where several have its verdict."""
 SAMPLED = (Gate.PERFORMANCE, Gate.QUALITY)
 MOST_REASONS = 2

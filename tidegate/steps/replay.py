@@ -21,7 +21,6 @@ from tidegate.domain import (
     fold_gates,
     settle,
 )
-from tidegate.domain.policy import DRIFT_CHECK
 from tidegate.quality import BankResult, judge_quality
 from tidegate.steps.checks import REQUIRED
 from tidegate.steps.evaluation import QUALITY_RUNS
@@ -40,6 +39,7 @@ OUTCOMES: dict[Verdict, Outcome] = {
 }
 MOST_RELEASES = 1000
 HELD = (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL, ReleaseState.PARKED)
+DRIFT = "drift."
 NOT_KEPT = "its measurements were not kept"
 
 
@@ -190,12 +190,12 @@ def _performance_again(past: Past, policy: Policy, own: list[Evidence], unknown:
 
 
 def _quality_again(past: Past, policy: Policy, own: list[Evidence], unknown: list[str]) -> list[Evidence]:
-    drift = [row for row in own if row.check == DRIFT_CHECK]
+    drift = [row for row in own if row.check.startswith(DRIFT)]
     if policy.drift != past.policy.drift:
         unknown.append("drift: it is measured on the files")
         drift = [] if not policy.drift.is_declared else drift
     if past.policy.quality == policy.quality:
-        return [row for row in own if row.check != DRIFT_CHECK] + drift
+        return [row for row in own if not row.check.startswith(DRIFT)] + drift
     if past.candidate is None:
         unknown.append(f"quality: {NOT_KEPT}")
         return own

@@ -28,7 +28,11 @@ def two_arms(
             own = shared**0.5 * common + (1 - shared) ** 0.5 * draw.normal(0, 0.5, requests)
             work = factor * MEAN_WORK_MS * np.exp(own - 0.125)
             records[side].extend(_served(arrivals, work, block, requests))
-    sides = [run(side, id=f"{name}-{seed}", mode="poisson") for name, side in zip("ab", records, strict=True)]
+    end = max(record.planned_ns or 0 for record in records[0]) + 1
+    sides = [
+        run(side, id=f"{name}-{seed}", mode="poisson", window_ns=(0, end))
+        for name, side in zip("ab", records, strict=True)
+    ]
     return sides[0], sides[1]
 
 

@@ -23,6 +23,7 @@ def stream(
     noise: float = 0.0,
     seed: int = 0,
     itl_ms: float = ITL_MS,
+    stall_ms: float = 0.0,
     **changes: object,
 ) -> RequestRecord:
     """Chunks of these sizes; each is written when its last token is made. The first comes at 50 ms.
@@ -39,6 +40,9 @@ def stream(
     finish = stamps[-1] + (round(times[-1] * MS) if silent_end else 0)
     if is_cut:
         stamps = (*stamps[:-1], finish)
+    if stall_ms:
+        finish += round(stall_ms * MS)
+        stamps = (*stamps[:-1], stamps[-1] + round(stall_ms * MS))
     values = {
         "chunk_ns": stamps, "answer_ns": stamps[0], "finish_ns": finish, "end_ns": finish,
         "tokens": sum(sizes) + silent_end, "finish_reason": "stop" if silent_end else "length",
@@ -77,6 +81,12 @@ def test_a_first_token_by_itself_is_told_from_a_full_first_chunk_by_answers_of_m
     requests = [stream(cut(tokens, size, 1), tokens, silent_end=silent_end) for tokens in range(40, 64)]
     assert chunking_of(requests).pattern == Pattern(size, 1)
     assert itl_of(requests) == pytest.approx(ITL_MS, rel=0.005)
+
+
+def test_a_few_answers_that_stood_still_at_their_end_do_not_change_the_pattern():
+    sound = [stream(cut(62, 4), index) for index in range(57)]
+    stalled = [stream(cut(62, 4), 100 + index, stall_ms=5000) for index in range(3)]
+    assert chunking_of([*sound, *stalled]).pattern == Pattern(4, 4)
 
 
 def test_two_chunks_fit_many_patterns_and_are_an_estimate():

@@ -4,7 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 
 from tests.unit.benchmark.fake_wire import Asked, FakeWire, Reply, stream
-from tidegate.benchmark.levels import Level, find_highest, judged_level, sweep
+from tidegate.benchmark.goodput import Slo
+from tidegate.benchmark.levels import Level, find_highest, good_under, judged_level, sweep
 from tidegate.benchmark.plan import Arm, LoadPlan
 from tidegate.benchmark.record import Outcome, Phase, RequestRecord, RunRecord
 from tidegate.benchmark.search import Answer, HighestLoad, SearchPlan
@@ -90,7 +91,14 @@ def highest(limit_s: float = 60.0, *, stop: bool = False) -> HighestLoad:
             event.set()
         plan = SearchPlan(start=1, most=64, is_whole=True, wanted=0.8)
         return await find_highest(
-            TARGET, CLOSED, plan, count_good, wire=FakeWire(), limit_s=limit_s, stop=event
+            TARGET,
+            CLOSED,
+            plan,
+            count_good,
+            wire=FakeWire(),
+            limit_s=limit_s,
+            stop=event,
+            trusts_client=True,
         )
 
     return asyncio.run(search())
@@ -99,6 +107,11 @@ def highest(limit_s: float = 60.0, *, stop: bool = False) -> HighestLoad:
 def test_a_search_finds_between_which_levels_the_service_level_breaks():
     found = highest()
     assert (found.answer, found.holds, found.misses) == (Answer.BETWEEN, 5, 6)
+
+
+def test_what_is_good_is_said_by_the_service_level():
+    assert good_under(Slo(ttft_ms=5.0))(run("poisson", 0.004, each_s=0.01)) == (100, 100)
+    assert good_under(Slo(ttft_ms=3.0))(run("poisson", 0.004, each_s=0.01)) == (0, 100)
 
 
 def test_a_search_without_time_begins_no_probe_and_one_that_is_stopped_ends():

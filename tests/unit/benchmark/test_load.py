@@ -1,6 +1,7 @@
 """What the load generator sends and records, over a wire without a network."""
 
 import asyncio
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -282,3 +283,13 @@ def test_an_address_that_cannot_be_asked_is_one_error_and_not_a_failure_of_every
 
     with pytest.raises(InvalidInput, match="no URL"):
         run(CLOSED, FakeWire(refuse))
+
+
+def test_a_load_may_open_as_many_connections_as_it_is_allowed_requests():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        run(LoadPlan.from_dict(CLOSED.as_dict() | {"concurrency": 700}), FakeWire())
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (956, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

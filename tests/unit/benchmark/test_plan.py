@@ -83,6 +83,8 @@ def test_the_time_limit_follows_from_what_is_sent():
         ({"mode": Mode.TRACE, "trace": (TraceRow(0, "a"),), "requests": 5}, "requests"),
         ({"trace": (TraceRow(0, "a"),)}, "trace"),
         ({"extra": {"seed": 1, "max_tokens": 2}}, "extra"),
+        ({"extra": {"x": object()}}, "extra"),
+        ({"extra": {"x": float("nan")}}, "extra"),
         ({"endpoint": Endpoint.QUEUE}, "stream"),
         ({"warmup_requests": -1}, "warmup_requests"),
         ({"request_timeout_s": 0.0}, "request_timeout_s"),

@@ -11,7 +11,7 @@ from tidegate.benchmark.bodies import body_of
 from tidegate.benchmark.plan import Arm, Endpoint, LoadPlan
 from tidegate.benchmark.schedule import draw_schedule
 from tidegate.benchmark.trace import TraceRow
-from tidegate.domain import Secret
+from tidegate.domain import InvalidInput, Secret
 
 BLUE = Arm("blue", "http://gate/org/svc/v1/", Secret("k"), {"x-tidegate-pin": "b"}, "m")
 GREEN = Arm("green", "http://gate/org/svc/v1", Secret("k"), {"x-tidegate-pin": "g"}, "m")
@@ -113,6 +113,20 @@ def test_a_closed_loop_by_the_clock_has_more_than_enough_to_send():
     blocks = draw_schedule(plan).blocks
     assert [block.window_ns for block in blocks] == [15 * NS, 15 * NS]
     assert all(len(block.measured) == 1000 for block in blocks)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        LoadPlan(prompt_words=100_000, requests=1000),
+        LoadPlan(prompt_words=9000, mode=Mode.POISSON, rate=100.0, requests=None, duration_s=60.0),
+        LoadPlan(mode=Mode.TRACE, trace=(TraceRow(0, input_tokens=200_000),) * 300, requests=None, blocks=1),
+    ],
+    ids=["closed", "open", "trace"],
+)
+def test_prompts_that_would_fill_the_memory_are_refused(plan: LoadPlan):
+    with pytest.raises(InvalidInput, match="words together"):
+        draw_schedule(plan)
 
 
 def test_a_replay_keeps_gaps_lengths_and_shared_prefixes():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tidegate.domain import Evidence, Gate, GateResult, Policy, Verdict, fold, fold_gates, settle
 from tidegate.domain.evidence import WhenNotJudged
-from tidegate.domain.policy import DRIFT_CHECK, DriftLimits, DriftPolicy, QualityPolicy
+from tidegate.domain.policy import DRIFT_CHECKS, DriftLimits, DriftPolicy, QualityPolicy
 
 GATE = Gate.QUALITY
 REQUIRED = frozenset({"quality.a", "quality.b"})
@@ -108,7 +108,7 @@ def test_a_release_passes_only_when_each_of_its_gates_did(found: dict[Gate, Verd
 def test_declared_drift_is_a_check_that_must_be_there():
     declared = Policy(drift=DriftPolicy(must_not_change=DriftLimits(max_mean_kl=0.1)))
 
-    assert declared.declared_checks(Gate.QUALITY) == {DRIFT_CHECK}
+    assert declared.declared_checks(Gate.QUALITY) == {DRIFT_CHECKS["must_not_change"]}
     assert Policy().declared_checks(Gate.QUALITY) == frozenset()
     assert declared.declared_checks(Gate.PERFORMANCE) == frozenset()
 

@@ -90,6 +90,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return text
 
 
+def count(value: int) -> str:
+    """`1 484`."""
+    return f"{value:,}".replace(",", " ")
+
+
 def percent(share: float | None, decimals: int = 1) -> str:
     """`12.5 %`; a share that is not quite all is never written as 100 %."""
     if share is None:

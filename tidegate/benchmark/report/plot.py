@@ -98,5 +98,8 @@ class Plot:
     @property
     def legend(self) -> tuple[tuple[str, str], ...]:
         """Names of series with their colours; a plot of one series needs none."""
-        found = tuple((one.name, one.css) for one in self.layers if isinstance(one, Dots | Line) and one.name)
-        return tuple(dict.fromkeys(found)) if len(found) > 1 else ()
+        found = {
+            one.name: one.css for one in reversed(self.layers) if isinstance(one, Dots | Line) and one.name
+        }
+        series = tuple((name, css.rpartition(" ")[2]) for name, css in reversed(found.items()))
+        return series if len(series) > 1 else ()

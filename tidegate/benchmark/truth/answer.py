@@ -135,7 +135,9 @@ class Answer:
             kind = Kind.REASONING if is_reasoning else Kind.CONTENT
             yield Write(wait_ns, kind, made.content(index, count, is_reasoning), count)
             worked_ns += wait_ns
-            wait_ns = sum(self.shape.gap.ns(self.chance) for _ in range(self.shape.tokens_per_chunk))
+            # The last chunk waits for the tokens that are left, as that of an engine does.
+            following = min(self.shape.tokens_per_chunk, self.tokens - first - count)
+            wait_ns = sum(self.shape.gap.ns(self.chance) for _ in range(following))
         yield Write(0, Kind.FINISH, made.finish(first_ns, worked_ns))
         if self.shape.usage == "event" and self.ask.wants_usage:
             yield Write(0, Kind.USAGE, made.usage(first_ns, worked_ns))
