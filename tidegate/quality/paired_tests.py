@@ -4,7 +4,7 @@ A missing answer is counted for the candidate in the test for "worse": a fail mu
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ FEWEST_DIFFERING = 10
 """Fewer graded differences than this are near to right/wrong ones, for which t and BCa err."""
 
 MOST_STEPS = 500
+MARGIN_STEP = 0.001
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ def by_bets(pairs: Pairs, rules: Rules) -> Tested:
 
     "Inside" is a bet on the margin. "Worse" is the e-value on discordant pairs, for graded scores a bet on 0.
     """
-    scale, values, best = _scale(pairs), _differences(pairs), _best_differences(pairs)
-    inside = bet_on_margin(values, rules.margin * scale, rules.alpha)
+    values, best = _differences(pairs), _best_differences(pairs)
+    inside = bet_on_margin(values, rules.margin, rules.alpha)
     is_graded = rules.is_graded or pairs.is_graded
     path = log_capitals(best, 0.0)[1] if is_graded else _discordant_path(best)
     worse_at = first_crossing(path, rules.fail_rate)
@@ -145,17 +146,39 @@ def by_bets(pairs: Pairs, rules: Rules) -> Tested:
     decided = [at for at in (inside_at, worse_at) if at is not None]
     used = min(decided, default=len(values))
     bounds = by_means(pairs, rules, is_resampled=False) if is_graded else by_counts(pairs, rules)
+    is_worse = worse_at is not None and worse_at == used
+    least = -_most_loss([-value for value in values], rules.alpha)
     return Tested(
         "bets on the margin and e-values, looked at after every question",
         inside_at is not None and inside_at == used,
-        worse_at is not None and worse_at == used,
+        is_worse,
         bounds.loss,
-        bounds.least_loss,
-        bounds.most_loss,
+        max(0.0, least, _least_loss(values, rules.alpha)) if is_worse else least,
+        _most_loss(values, rules.alpha),
         math.exp(-max(0.0, float(path[used - 1]))) if used else 1.0,
         bounds.factor,
         used,
     )
+
+
+def _most_loss(values: list[float], alpha: float) -> float:
+    """The smallest margin that a bet has ever shown: a bound that holds however often somebody looked."""
+    return _smallest_margin(lambda margin: first_crossing(log_capitals(values, margin)[0], alpha) is not None)
+
+
+def _least_loss(values: list[float], alpha: float) -> float:
+    """The largest margin that the loss was ever shown to be beyond; 0 where there is none."""
+    held = _smallest_margin(lambda margin: first_crossing(log_capitals(values, margin)[1], alpha) is None)
+    return max(0.0, held - MARGIN_STEP)
+
+
+def _smallest_margin(holds: Callable[[float], bool]) -> float:
+    """From which on it holds, to a tenth of a point; 1 where it never does."""
+    low, high = 0, round(1 / MARGIN_STEP)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle * MARGIN_STEP) else (middle + 1, high)
+    return min(1.0, low * MARGIN_STEP)
 
 
 def _discordant_path(differences: list[float]) -> NDArray[np.float64]:

@@ -49,7 +49,7 @@ def served(model: FakeModel) -> Iterator[FakeModel]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is not ours
             return None
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.quality.asked import DIGEST
 from tidegate.domain import Secret
-from tidegate.quality import EndpointAsker, Question
+from tidegate.quality import Bank, EndpointAsker, Question, run_bank
 from tidegate.quality.ask import ATTEMPTS, LONGEST_WAIT_S, MAX_REPLY_BYTES, told_url
 from tidegate.quality.wording import TOP_LOGPROBS, answer_key, body_of
 
@@ -178,3 +178,45 @@ def test_an_answer_is_kept_under_everything_that_decides_about_it():
     assert len({key(), *others}) == len(others) + 1
     # How it is scored does not change what is asked.
     assert key(QUESTION.model_copy(update={"scorer": "contains", "id": "b", "topic": "u"})) == key()
+
+
+def test_a_server_is_asked_for_the_model_that_it_offers_first():
+    names: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"data": [{"id": "first"}, {"id": "second"}]})
+        names.append(json.loads(request.content)["model"])
+        return completion()
+
+    with asker(handler) as ask:
+        ask(QUESTION)
+        ask.use_offered_model()
+        ask(QUESTION)
+    assert names == ["m", "first"]
+
+
+@pytest.mark.parametrize(
+    "reply", [httpx.Response(404), httpx.Response(200, text="<html>"), httpx.Response(200, json={"data": []})]
+)
+def test_a_server_that_offers_nothing_is_asked_by_the_name_that_was_given(reply: httpx.Response):
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return reply
+        assert json.loads(request.content)["model"] == "m"
+        return completion()
+
+    with asker(handler) as ask:
+        ask.use_offered_model()
+        assert ask(QUESTION).text == "7"
+
+
+def test_a_result_says_when_the_letters_hold_little_of_the_first_token():
+    listed = [{"token": "The", "logprob": -0.1}, {"token": "B", "logprob": -3.0}]
+    reply = completion(
+        "The", logprobs={"content": [{"token": "The", "logprob": -0.1, "top_logprobs": listed}]}
+    )
+    with asker(lambda request: reply) as ask:
+        found = run_bank(Bank(name="b", digest="d", questions=(CHOICE,)), ask)
+    assert any("letters hold less than half" in note for note in found.notes)
+    assert found.settings["is_graded"] is True

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.quality.asked import graded
@@ -120,6 +120,7 @@ def test_a_missing_answer_never_helps_the_candidate(marks: Marks, is_sequential:
     assert decide(gap, rules).is_undecided is False
 
 
+@settings(max_examples=40)
 @given(
     st.integers(1, 60),
     st.one_of(
@@ -139,6 +140,18 @@ def test_a_run_that_was_looked_at_gives_one_verdict_whatever_the_batches(step: i
         assert whole.verdict is Verdict.NOT_JUDGED
     else:
         assert (first.verdict, first.tested.used) == (whole.verdict, whole.tested.used)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from(MARKS), min_size=1, max_size=300))
+def test_bounds_of_a_run_that_was_looked_at_only_grow_tighter_and_hold_the_verdict(marks: Marks):
+    asked = pairs(marks)
+    half, whole = (decide(Pairs(asked.every[:end]), LOOKED_AT) for end in (len(marks) // 2 + 1, len(marks)))
+    if not half.tested.is_worse and not whole.tested.is_worse:
+        assert whole.tested.most_loss <= half.tested.most_loss
+        assert whole.tested.least_loss >= half.tested.least_loss
+    assert (whole.verdict is Verdict.PASS) <= (whole.tested.most_loss <= LOOKED_AT.margin + 0.001)
+    assert whole.tested.least_loss <= whole.tested.most_loss
 
 
 def test_what_more_would_be_needed_is_what_decides_when_it_comes():
