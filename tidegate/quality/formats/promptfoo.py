@@ -142,7 +142,13 @@ def _prompt(reading: Reading, entry: str, label: str, place: Place) -> Iterator[
         return
     if Path(name.partition(":")[0]).suffix.lower() in CODE_SUFFIXES:
         raise RowRefused(place, f"the prompt '{entry}' is code, which a bank may not run")
-    path = reading.local(name, reading.path, place)
+    for number, path in enumerate(reading.locals(name, reading.path, place), start=1):
+        yield from _prompts_of_file(reading, path, label if number == 1 else f"{label}-{number}")
+
+
+def _prompts_of_file(reading: Reading, path: Path, label: str) -> Iterator[_Prompt]:
+    if path.suffix.lower() in CODE_SUFFIXES:
+        raise RowRefused(Place(str(path), 1), "this prompt is code, which a bank may not run")
     if path.suffix.lower() in (".yaml", ".yml"):
         yield _Prompt(label, json.dumps(value_of(reading, path)), Place(str(path), 1))
         return
@@ -165,7 +171,8 @@ def _tests(reading: Reading, value: Any, place: Place) -> Iterator[_Test]:
                 name = entry.removeprefix("file://")
                 if Path(name.partition(":")[0]).suffix.lower() in CODE_SUFFIXES:
                     raise RowRefused(here, f"'{entry}' is code, which a bank may not run")
-                yield from _tests_of_file(reading, reading.local(name, reading.path, here))
+                for path in reading.locals(name, reading.path, here):
+                    yield from _tests_of_file(reading, path)
             elif isinstance(entry, dict):
                 yield _Test(cast("dict[str, Any]", entry), here, reading.path)
             else:
