@@ -236,12 +236,18 @@ def test_a_comma_separated_value_is_parted_as_promptfoo_parts_it(text: str, want
         ("{{ list | join(', ') }}{# not shown #}", "x, y"),
         ("{{ b | dump }}", '{"c": ["x", "y"]}'),
         ("{{ 'text' }}{{ 3 }}", "text3"),
+        ("{{- a -}}!", "1!"),
+        ("{ {{ a }} {{ open", "{ 1 {{ open"),
         ("no tag", "no tag"),
     ],
 )
 def test_variables_and_simple_filters_are_filled_in(template: str, wanted: str):
     variables = {"a": 1, "b": {"c": ["x", "y"]}, "name": "Ada", "list": ["x", "y"]}
     assert render(template, variables) == wanted
+
+
+def test_openings_that_are_never_closed_take_no_time_to_speak_of():
+    assert render("{{" * 200_000 + "{%" * 200_000, {}).startswith("{{")
 
 
 @given(st.text(alphabet="{}%#|.()'\"ab 1", max_size=40))

@@ -161,6 +161,8 @@ def _prompts_of_file(reading: Reading, path: Path, label: str) -> Iterator[_Prom
 
 def _tests(reading: Reading, value: Any, place: Place) -> Iterator[_Test]:
     """Tests that stand in the configuration or in local files."""
+    if value is None:
+        return
     entries: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
     for at, entry in enumerate(entries):
         here = Place(place.file, value.line_at(at)) if isinstance(value, LinedList) else place
@@ -211,7 +213,7 @@ def _test_of_cells(row: Row) -> dict[str, Any]:
         elif name.startswith("__metadata:"):
             key = name.removeprefix("__metadata:")
             is_list = key.endswith("[]")
-            test["metadata"][key.removesuffix("[]")] = re.split(r"(?<!\\),", cell) if is_list else cell
+            test["metadata"][key.removesuffix("[]")] = _listed(cell) if is_list else cell
         elif name.startswith("__config:"):
             _configure(asserts, name.removeprefix("__config:"), cell)
         else:
@@ -221,6 +223,11 @@ def _test_of_cells(row: Row) -> dict[str, Any]:
         if test.get("metric"):
             assertion["metric"] = test["metric"]
     return test
+
+
+def _listed(cell: str) -> list[str]:
+    """`a,b\\,c` is a list of two."""
+    return [part.replace("\\,", ",").strip() for part in re.split(r"(?<!\\),", cell)]
 
 
 def _configure(asserts: list[dict[str, Any]], name: str, cell: str) -> None:
