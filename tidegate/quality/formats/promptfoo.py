@@ -226,7 +226,7 @@ def _test_of_cells(row: Row) -> dict[str, Any]:
 
 
 def _listed(cell: str) -> list[str]:
-    """`a,b\\,c` is a list of two."""
+    """Parted by commas, except those behind a backslash."""
     return [part.replace("\\,", ",").strip() for part in re.split(r"(?<!\\),", cell)]
 
 
