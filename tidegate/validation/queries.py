@@ -10,7 +10,7 @@ from tidegate.validation.report import Profile
 
 SHORT_TOKENS = 48
 STOP_TOKENS = 256
-BANK_TOKENS = 64
+BANK_TOKENS, MOST_BANK_TOKENS = 64, 512
 REPEATED = 3
 DEEP_FACTOR = 2
 
@@ -63,14 +63,13 @@ def _stop_room(context_tokens: int) -> int:
 
 def bank_queries(bank: Bank, context_tokens: int, most: int | None = None) -> tuple[Query, ...]:
     """Questions of a bank, one of each topic in turn: a bank that is cut short still covers its topics."""
-    room = max(1, min(BANK_TOKENS, context_tokens // 2))
     ordered = by_topic_in_turn([question for question in bank.questions if _is_plain(question)])
     return tuple(
         Query(
             question.id,
             tuple((turn.role, turn.content or "") for turn in question.turns),
             question.topic,
-            room,
+            max(1, min(question.max_tokens or BANK_TOKENS, MOST_BANK_TOKENS, context_tokens // 2)),
         )
         for question in ordered[: most or len(ordered)]
     )

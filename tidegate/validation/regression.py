@@ -55,19 +55,25 @@ def bank_result(bank: Bank, answers: Sequence[EngineAnswer], asked: Sequence[str
         problem = "not asked" if answer is None else answer.problem
         if answer is not None and not problem and answer.finish not in ("stop", "length"):
             problem = "the numbers are not finite"
-        text = answer.text if answer is not None else ""
-        results.append(_scored(question, text, None if answer is None else answer.finish, problem))
+        results.append(_scored(question, answer, problem))
     return BankResult(bank=bank.name, bank_digest=bank.digest, model_digest=None, results=tuple(results))
 
 
-def _scored(question: Question, text: str, finish: str | None, problem: str) -> QuestionResult:
-    if problem:
+def _scored(question: Question, answer: EngineAnswer | None, problem: str) -> QuestionResult:
+    text = answer.text if answer is not None else ""
+    if answer is None or problem:
         return QuestionResult(id=question.id, topic=question.topic, answer=text, error=problem)
-    scored = score(question, Answer(text=text, finish=finish))
-    if scored.is_pending:
-        why = "only a judge could tell, and a validation asks none"
-        return QuestionResult(id=question.id, topic=question.topic, answer=text, error=why)
-    return QuestionResult(id=question.id, topic=question.topic, is_right=scored.is_right, answer=text)
+    scored = score(question, Answer(text=text, finish=answer.finish, tokens=len(answer.tokens) or None))
+    return QuestionResult(
+        id=question.id,
+        topic=question.topic,
+        is_right=scored.is_right,
+        value=scored.value,
+        answer=text,
+        cluster=question.cluster,
+        tags=question.tags,
+        weight=question.weight,
+    )
 
 
 def judge_bank(asked: Asked, policy: Policy) -> list[ValidationResult]:
