@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo
 
 from tidegate.access import load_organizations
-from tidegate.domain import TRAINING, Organization, ReleaseRequest, Secret
+from tidegate.domain import TRAINING, InvalidInput, Organization, ReleaseRequest, Secret
 from tidegate.settings import load_settings
+from tidegate.steps.load_test import LoadTest
 
 _SETTINGS = load_settings()
 _ORGANIZATIONS: dict[str, Organization] = load_organizations(
@@ -147,3 +148,73 @@ class NightlyForm(BaseModel):
         description="ORGANIZATION/SERVICE; empty means every service that is live.",
         examples=[["swaggystacks/support-chat"]],
     )
+
+
+def _is_slo(text: str) -> str:
+    """A mistyped limit is refused in the form, not after a worker was started."""
+    from tidegate.benchmark import Slo
+
+    if text.strip():
+        try:
+            Slo.parse(text)
+        except InvalidInput as error:
+            raise ValueError(f"{error.message} {error.remedy}") from error
+    return text.strip()
+
+
+class LoadTestForm(BaseModel):
+    """Load on a live service beside its clients, within the share of its capacity that the policy allows."""
+
+    org: OrgChoice = Field(description="Who owns the service.")
+    service: ServiceChoice = Field(description="The service that is loaded, through its gateway.")
+    set_name: str = Field(
+        default="", title="Set", description="One set of the service; empty: the one with most traffic."
+    )
+    mode: Literal["closed", "constant", "poisson", "gamma"] = Field(
+        default="closed",
+        title="Load",
+        description="closed: so many requests at once. The others send at a rate, whatever the server does: "
+        "at even times, at random ones, or in bursts.",
+    )
+    concurrency: int = Field(
+        default=1,
+        title="Requests at once",
+        description="For closed load; never more than the policy's share of the slots.",
+        ge=1,
+        le=1024,
+    )
+    rate: float = Field(
+        default=1.0, title="Requests per second", description="For the other loads.", gt=0, le=10_000
+    )
+    burstiness: float = Field(
+        default=1.0,
+        title="Shape of bursts",
+        description="For gamma: below 1 bursts, 1 random, above 1 more even.",
+        ge=0.01,
+        le=100,
+    )
+    duration_s: float = Field(
+        default=30.0, title="Seconds", description="Length of the measured window.", ge=1, le=3600
+    )
+    max_tokens: int = Field(
+        default=24, title="Tokens per answer", description="Every answer is made this long.", ge=1, le=100_000
+    )
+    slo: Annotated[str, AfterValidator(_is_slo)] = Field(
+        default="",
+        title="Limits (SLO)",
+        description="In milliseconds, for example ttft=500,itl=50; empty: measured and not judged.",
+        examples=["ttft=500,itl=50"],
+    )
+    wanted_share: float = Field(
+        default=0.95,
+        title="Wanted share",
+        description="Share of the requests that must keep all limits.",
+        gt=0,
+        lt=1,
+    )
+    seed: int = Field(
+        default=0, title="Seed", description="The same seed sends the same requests at the same times.", ge=0
+    )
+
+    def to_load(self) -> LoadTest:
+        return LoadTest.model_validate(self.model_dump(exclude={"org", "service"}))

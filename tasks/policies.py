@@ -27,6 +27,8 @@ STEP: dict[str, Any] = _ALWAYS | {
 # Time limits are backstops far above what each step's own deadlines allow (policy.deadlines, policy.shift).
 SHORT: dict[str, Any] = STEP | {"timeout_seconds": 600}
 LONG: dict[str, Any] = STEP | {"timeout_seconds": 4 * 3600}
+# One look is one measurement: a second try after a lost worker would load the service twice as long as was asked.
+LOAD: dict[str, Any] = _ALWAYS | {"retries": 0, "timeout_seconds": 3 * 3600}
 # The way back has more tries than the way forward: nothing is worse than half a rollback.
 ROLL_BACK: dict[str, Any] = STEP | {
     "retries": 8,

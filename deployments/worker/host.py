@@ -28,6 +28,7 @@ PRELOADED = (
     "flows.release",
     "flows.rollback",
     "flows.validate",
+    "flows.load_test",
     "flows.nightly_regression",
     "flows.on_model_trained",
     "flows.reconcile",

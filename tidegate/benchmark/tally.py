@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from tidegate.benchmark.measures import Outcome
+from tidegate.benchmark.record import Outcome
 from tidegate.statistics import percentile
 
 RECENT = 200

@@ -8,22 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-
-from tidegate.benchmark.measures import Outcome, outcome_of_stream
-from tidegate.benchmark.stream import (
-    RELEASE_HEADER,
-    REQUEST_ID_HEADER,
-    SET_HEADER,
-    Exchange,
-    Parsed,
-    exchange,
-    first_choice,
-    json_object,
-    open_session,
-    parse_stream,
-)
+from tidegate.benchmark.measures import read_answer
+from tidegate.benchmark.stream import RELEASE_HEADER, REQUEST_ID_HEADER, SET_HEADER
 from tidegate.benchmark.tally import Counts, Ended, Tally, TrafficSnapshot
+from tidegate.benchmark.wire import Exchange, Wire, open_wire
 from tidegate.domain import InvalidInput, Secret
 
 __all__ = ["Counts", "Ended", "TrafficClient", "TrafficSnapshot"]
@@ -102,9 +90,9 @@ class TrafficClient:
     async def _main(self, is_running: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._next_at = self._loop.time()
-        async with open_session(keep_alive=True) as session:
+        async with open_wire(keep_alive=True) as wire:
             tasks = [
-                asyncio.create_task(self._work(session, is_stream, number))
+                asyncio.create_task(self._work(wire, is_stream, number))
                 for number, is_stream in enumerate(self._workers)
             ]
             is_running.set()
@@ -117,13 +105,13 @@ class TrafficClient:
             if isinstance(error, Exception):
                 raise error
 
-    async def _work(self, session: aiohttp.ClientSession, is_stream: bool, number: int) -> None:
+    async def _work(self, wire: Wire, is_stream: bool, number: int) -> None:
         bodies = self._bodies[is_stream]
         while await self._turn():
             self._tally.sent()
             try:
-                done = await exchange(
-                    session, self._url, self._headers, bodies[number % len(bodies)], self._timeout_s
+                done = await wire.post(
+                    self._url, self._headers, bodies[number % len(bodies)], self._timeout_s
                 )
             except asyncio.CancelledError:
                 self._tally.aborted()
@@ -160,8 +148,8 @@ def _bodies(prompts: Sequence[str], model: str, max_tokens: int, is_stream: bool
 
 def _judge(done: Exchange, is_stream: bool) -> Ended:
     """Count nothing as ok that did not end with everything an answer needs."""
-    parsed = parse_stream(done.pieces) if is_stream and done.status == 200 else Parsed()
-    outcome, error = outcome_of_stream(done, parsed) if is_stream else _outcome_of_whole(done)
+    parsed, outcome, error = read_answer(done, is_stream)
+    ttft_ns = parsed.content_ns[0] - done.sent_ns if is_stream and parsed.content_ns else None
     return Ended(
         at=datetime.now(UTC),
         outcome=outcome,
@@ -172,22 +160,5 @@ def _judge(done: Exchange, is_stream: bool) -> Ended:
         set_name=done.headers.get(SET_HEADER),
         release=done.headers.get(RELEASE_HEADER),
         request_id=done.headers.get(REQUEST_ID_HEADER),
-        ttft_ms=(parsed.content_ns[0] - done.sent_ns) / 1e6 if parsed.content_ns else None,
-    )
-
-
-def _outcome_of_whole(done: Exchange) -> tuple[Outcome, str]:
-    if done.error:
-        return Outcome.FAILED, done.error
-    if done.status != 200:
-        return Outcome.FAILED, f"HTTP {done.status}"
-    body = json_object(b"".join(piece for _, piece in done.pieces))
-    if body is None:
-        return Outcome.TRUNCATED, "the answer is not a whole JSON object"
-    if "error" in body:
-        return Outcome.FAILED, "an error with HTTP 200"
-    return (
-        (Outcome.OK, "")
-        if first_choice(body).get("finish_reason")
-        else (Outcome.TRUNCATED, "no finish reason")
+        ttft_ms=None if ttft_ns is None else ttft_ns / 1e6,
     )

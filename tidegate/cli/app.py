@@ -9,12 +9,16 @@ from typer.core import TyperGroup
 from tidegate.cli import (
     agents,
     banks,
+    bench,
     comparing,
     diagnosis,
+    drifting,
     inspecting,
     keys,
     logs,
     models,
+    policies,
+    quality,
     registry_checking,
     releases,
     running,
@@ -70,15 +74,19 @@ for command in (
     validating.validate,
     inspecting.inspect,
     comparing.compare,
+    drifting.drift,
     releases.release,
     releases.rollback,
 ):
     app.command()(command)
 app.command("registry-check")(registry_checking.registry_check)
+app.add_typer(bench.app, name="bench")
 app.add_typer(releases.app, name="releases")
 app.add_typer(models.app, name="models")
+app.add_typer(policies.app, name="policy")
 app.add_typer(banks.app, name="bank")
 app.add_typer(keys.app, name="keys")
+app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")
 app.add_typer(agents.app, name="agent", hidden=True)

@@ -50,7 +50,7 @@ def checked(bank: "Bank", name: str, trains: Sequence[Path], margin: float) -> d
 
 
 def _warnings(bank: "Bank", alike: "Sequence[Twin]") -> list[str]:
-    from tidegate.validation.plain import plural
+    from tidegate.domain.plain import plural
 
     found: list[str] = []
     if alike:
@@ -110,7 +110,7 @@ def print_checked(one: dict[str, Any]) -> None:
 
 
 def _print_train(report: dict[str, Any]) -> None:
-    from tidegate.validation.plain import plural
+    from tidegate.domain.plain import plural
 
     where = f"{escape(report['file'])} ({report['rows']:,} rows)"
     if not report["questions"]:

@@ -129,7 +129,7 @@ def _not_compared(found: "Comparison") -> str:
 
 
 def _print_totals(found: "Comparison") -> None:
-    from tidegate.validation.plain import size
+    from tidegate.domain.plain import size
 
     rows = [("size", found.before.size_bytes, found.after.size_bytes)]
     if found.before.memory is not None and found.after.memory is not None:
@@ -196,7 +196,7 @@ def _print_templates(found: "Comparison") -> None:
 
 
 def _print_weights(found: "Comparison") -> None:
-    from tidegate.validation.plain import size
+    from tidegate.domain.plain import size
 
     if not found.weights:
         return

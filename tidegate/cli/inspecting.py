@@ -58,14 +58,14 @@ def inspect(
 
 def shown(text: object, longest: int | None = None) -> str:
     """Text from a file for the terminal: no control code acts, no bracket is markup."""
-    from tidegate.validation.plain import plain
+    from tidegate.domain.plain import plain
 
     return escape(plain(str(text), longest))
 
 
 def facts(outline: "Outline") -> list[str]:
     """A few lines on what the model is, harmless to print."""
-    from tidegate.validation.plain import amount, plural, size
+    from tidegate.domain.plain import amount, plural, size
 
     model, memory = outline.model, outline.memory
     header = "" if outline.header_bytes is None else f", {size(outline.header_bytes)} of it header"
@@ -124,7 +124,7 @@ def _value(entry: "MetadataEntry") -> str:
 
 
 def _print_groups(outline: "Outline") -> None:
-    from tidegate.validation.plain import size
+    from tidegate.domain.plain import size
 
     whole = sum(group.bytes for group in outline.groups)
     if not outline.groups:
@@ -145,7 +145,7 @@ def _print_groups(outline: "Outline") -> None:
 
 
 def _print_tensors(outline: "Outline") -> None:
-    from tidegate.validation.plain import size
+    from tidegate.domain.plain import size
 
     say("")
     rows = [
@@ -174,7 +174,7 @@ def _print_templates(outline: "Outline") -> None:
 
 def _print_findings(outline: "Outline") -> None:
     """The first of each kind; what to do about them is told by `validate`."""
-    from tidegate.validation.plain import plural
+    from tidegate.domain.plain import plural
 
     if not outline.findings:
         return

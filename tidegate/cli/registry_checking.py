@@ -70,7 +70,7 @@ def registry_check(
 
 
 def _print(rows: "list[RegistryRow]") -> None:
-    from tidegate.validation.plain import plain, plural
+    from tidegate.domain.plain import plain, plural
 
     if not rows:
         say("No version is registered.")

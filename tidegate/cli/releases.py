@@ -222,11 +222,7 @@ def _finish(
 
 
 def parse_model(text: str) -> tuple[str, str]:
-    """`MODEL:VERSION` in two parts.
-
-    Raises:
-        InvalidInput: when one of them is missing.
-    """
+    """`MODEL:VERSION` in two parts. Raises: InvalidInput when one of them is missing."""
     from tidegate.domain import InvalidInput
 
     name, _, version = text.partition(":")
@@ -358,11 +354,7 @@ def approve(
 
 
 def find_release(ports: "Ports", text: str) -> "Release":
-    """A release by its id, or the newest of a service.
-
-    Raises:
-        NotFound: when there is none.
-    """
+    """A release by its id, or the newest of a service. Raises: NotFound when there is none."""
     from tidegate.domain import NotFound, ServiceRef
 
     if "/" not in text:
@@ -390,11 +382,15 @@ def coloured_state(state: str) -> str:
 
 
 def _details(ports: "Ports", found: "Release") -> object:
+    from dataclasses import asdict
+
     from tidegate.steps.costs import cost_data, release_cost
+    from tidegate.steps.reporting import release_gates
 
     return {
         "release": as_data(found),
         "cost": cost_data(release_cost(ports, found)),
         "journal": as_data(ports.ledger.entries(found.id)),
+        "gates": [asdict(line) for line in release_gates(ports, found)],
         "evidence": as_data(ports.ledger.evidence(found.id)),
     }

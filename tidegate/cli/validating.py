@@ -103,7 +103,7 @@ def validate(
     check_notify_url(notify)
     base = named_artifact(baseline, service=service, model=model_name) if baseline else Named(Path())
     task = _Task(
-        *_limits(policy, service, bank),
+        *limits_of(policy, service, bank),
         model_name=model_name,
         version=version,
         baseline=base if baseline else None,
@@ -212,8 +212,8 @@ def _check_options(files: list[Path], digest: str, version: str, profile: str) -
         )
 
 
-def _limits(
-    policy: str, service: str, bank: Path | None
+def limits_of(
+    policy: str, service: str, bank: Path | None = None
 ) -> "tuple[Policy, ServiceConfig | None, Bank | None]":
     """Whose limits and questions apply: a service's, a policy's, or the built-in ones.
 

@@ -70,7 +70,7 @@ def _text_of(kind: str, report: "ValidationReport") -> str:
 
 def _names(paths: Sequence[Path]) -> dict[Path, str]:
     """The stem of each file, with a number where that is taken. Control codes have no place in names either."""
-    from tidegate.validation.plain import plain
+    from tidegate.domain.plain import plain
 
     taken: set[str] = set()
     names: dict[Path, str] = {}
@@ -92,7 +92,7 @@ def summary_of(results: Sequence[Done]) -> dict[str, Any]:
 
 
 def _file_summary(done: Done) -> dict[str, Any]:
-    from tidegate.validation.plain import plain
+    from tidegate.domain.plain import plain
     from tidegate.validation.reasons import Weight, reasons
 
     told: dict[str, Any] = {"file": plain(done.path.name), "may_be_deployed": done.may_be_deployed}

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from tidegate.validation import ValidationReport
 
-STAGES = {"read": "reading", "ask": "asking", "ask the baseline": "asking the baseline"}
+STAGES = {
+    "read": "reading",
+    "ask": "asking",
+    "ask the baseline": "asking the baseline",
+    "compare": "comparing",
+}
 END_INTERVAL_S = 0.05
 NAME_CHARACTERS = 36
 
@@ -137,13 +142,13 @@ class Bars:
     def begin(self, path: Path) -> None:
         from rich.markup import escape
 
-        from tidegate.validation.plain import plain
+        from tidegate.domain.plain import plain
 
         name = escape(plain(path.name, NAME_CHARACTERS))
         self._tasks[path] = self._progress.add_task(name, total=None, stage="starting", amount="")
 
     def stage(self, path: Path, name: str, done: int, total: int) -> None:
-        from tidegate.validation.plain import size
+        from tidegate.domain.plain import size
 
         amount = f"{size(done)} of {size(total)}" if name == "read" else f"{done} of {total}"
         self._progress.update(

@@ -63,7 +63,7 @@ def _print_error(done: Done) -> None:
 
 def _text(text: object) -> str:
     """Text of a file for the terminal."""
-    from tidegate.validation.plain import plain
+    from tidegate.domain.plain import plain
 
     return escape(plain(str(text)))
 
@@ -164,8 +164,8 @@ def _print_categories(report: "ValidationReport") -> None:
 
 def _print_needs(report: "ValidationReport") -> None:
     """What it takes to serve it, and where that is cheapest."""
+    from tidegate.domain.plain import plural, size
     from tidegate.validation.charts import chosen_gpus
-    from tidegate.validation.plain import plural, size
 
     memory = report.memory
     if memory is None:
@@ -190,7 +190,7 @@ def _short_names(results: Sequence[Done]) -> list[str]:
 
 
 def _row(done: Done, name: str) -> tuple[str, ...]:
-    from tidegate.validation.plain import size
+    from tidegate.domain.plain import size
     from tidegate.validation.reasons import Weight, reasons
 
     if done.report is None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         TidegateError,
         Transient,
     )
-    from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold
+    from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold, fold_gates, settle
+    from tidegate.domain.measurement import Measurement, MeasurementKind, pack_record, unpack_record
     from tidegate.domain.names import ServiceRef, owner_of_set, set_name
     from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
     from tidegate.domain.policy import Policy
@@ -65,6 +66,8 @@ __all__ = [
     "InvalidInput",
     "JournalEntry",
     "Limits",
+    "Measurement",
+    "MeasurementKind",
     "ModelRule",
     "ModelVersion",
     "NeedsOperator",
@@ -102,15 +105,19 @@ __all__ = [
     "cost_of",
     "engine_credential",
     "fold",
+    "fold_gates",
     "idempotency_key",
     "in_turn",
     "key_digest",
     "month_start",
     "owner_of_set",
+    "pack_record",
     "parameters_digest",
     "parse_engine_credential",
     "role_for",
     "set_name",
+    "settle",
+    "unpack_record",
 ]
 
 _HOMES = {
@@ -140,6 +147,14 @@ _HOMES = {
         "GateResult",
         "Verdict",
         "fold",
+        "fold_gates",
+        "settle",
+    ),
+    "measurement": (
+        "Measurement",
+        "MeasurementKind",
+        "pack_record",
+        "unpack_record",
     ),
     "names": (
         "ServiceRef",

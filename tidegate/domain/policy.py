@@ -6,6 +6,57 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tidegate.domain.evidence import Gate, WhenNotJudged
+from tidegate.domain.performance_policy import (
+    HardLimits,
+    LatencyMargin,
+    LatencyMargins,
+    LoadBudget,
+    LoadDesign,
+    PerformancePolicy,
+    Slo,
+)
+from tidegate.domain.quality_policy import (
+    DriftLimits,
+    DriftPolicy,
+    JudgePolicy,
+    QualityPolicy,
+    QuestionBudget,
+    SlicePolicy,
+)
+
+__all__ = [
+    "ALWAYS_CHECKED",
+    "ALWAYS_FAIL",
+    "DRIFT_CHECKS",
+    "SLICES_CHECK",
+    "SLO_CHECK",
+    "ApprovalPolicy",
+    "ArtifactPolicy",
+    "BudgetPolicy",
+    "CheckLevel",
+    "DeadlinePolicy",
+    "DriftLimits",
+    "DriftPolicy",
+    "HardLimits",
+    "JudgePolicy",
+    "LatencyMargin",
+    "LatencyMargins",
+    "LatencyPolicy",
+    "LoadBudget",
+    "LoadDesign",
+    "PerformancePolicy",
+    "Policy",
+    "QualityPolicy",
+    "QuestionBudget",
+    "ResponsePolicy",
+    "ShiftPolicy",
+    "SlicePolicy",
+    "Slo",
+    "ValidationPolicy",
+    "WhenNotJudged",
+]
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,45 +73,6 @@ class ArtifactPolicy(_Part):
     max_bytes: int = Field(default=100 * 1024**3, ge=1, description="A larger file is refused.")
     max_memory_bytes: int = Field(
         default=80 * 1024**3, ge=1, description="Largest memory estimate that may be deployed."
-    )
-
-
-class PerformancePolicy(_Part):
-    """Latency and throughput limits. Ratios compare the candidate with the live model in the same window."""
-
-    requests: int = Field(default=48, ge=8, description="Streams measured per arm.")
-    concurrency: int = Field(default=2, ge=1)
-    max_tokens: int = Field(default=24, ge=1)
-    max_ttft_p50_ratio: float = Field(default=1.5, gt=0)
-    max_itl_p50_ratio: float = Field(default=1.5, gt=0)
-    ttft_floor_ms: float = Field(
-        default=10.0, ge=0, description="Differences below this are never a failure."
-    )
-    itl_floor_ms: float = Field(default=4.0, ge=0, description="Differences below this are never a failure.")
-    max_ttft_p95_ms: float = Field(
-        default=2000.0, gt=0, description="Absolute limit, with or without a baseline."
-    )
-    min_tokens_per_second: float = Field(default=5.0, ge=0, description="Decode speed of one stream.")
-    max_error_share: float = Field(default=0.0, ge=0, le=1)
-
-
-class QualityPolicy(_Part):
-    """Limits on the question bank."""
-
-    bank: str = Field(
-        default="pipit", description="Name of the question bank (file stem in the bank folder)."
-    )
-    min_score: float = Field(
-        default=0.7, ge=0, le=1, description="Lowest share of right answers, with or without a baseline."
-    )
-    margin: float = Field(
-        default=0.05, gt=0, lt=1, description="Loss against the live model that is still tolerated."
-    )
-    alpha: float = Field(
-        default=0.05, gt=0, lt=0.5, description="Error rate of the regression and non-inferiority tests."
-    )
-    max_topic_drop: float = Field(
-        default=0.5, gt=0, le=1, description="A topic that loses more than this share fails alone."
     )
 
 
@@ -183,6 +195,14 @@ class ResponsePolicy(_Part):
     )
 
 
+SLICES_CHECK = "quality.slices"
+SLO_CHECK = "performance.slo"
+DRIFT_CHECKS = {
+    "must_not_change": "drift.must_not_change",
+    "meant_to_change": "drift.meant_to_change",
+}
+"""The row of evidence for each set of pinned texts; see `tidegate.drift.judging`."""
+
 CheckLevel = Literal["off", "warn", "fail"]
 
 ALWAYS_FAIL = frozenset({"file.digest", "gguf.structure", "inference.load"})
@@ -263,9 +283,28 @@ class Policy(_Part):
     validation: ValidationPolicy = ValidationPolicy()
     performance: PerformancePolicy = PerformancePolicy()
     quality: QualityPolicy = QualityPolicy()
+    drift: DriftPolicy = DriftPolicy()
     shift: ShiftPolicy = ShiftPolicy()
     budget: BudgetPolicy = BudgetPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()
+
+    def when_not_judged(self, gate: Gate) -> WhenNotJudged:
+        """What it says about a gate whose budget is spent. Gates that need no samples are never let through."""
+        if gate is Gate.PERFORMANCE:
+            return self.performance.when_not_judged
+        return self.quality.when_not_judged if gate is Gate.QUALITY else "hold"
+
+    def declared_checks(self, gate: Gate) -> frozenset[str]:
+        """Checks that this gate needs because the policy says so, beside those that it always needs."""
+        sets = {
+            DRIFT_CHECKS["must_not_change"]: self.drift.must_not_change,
+            DRIFT_CHECKS["meant_to_change"]: self.drift.meant_to_change,
+        }
+        declared = {(Gate.QUALITY, check): not limits.is_empty for check, limits in sets.items()} | {
+            (Gate.PERFORMANCE, SLO_CHECK): self.performance.slo.min_attainment is not None,
+            (Gate.QUALITY, SLICES_CHECK): bool(self.quality.slices),
+        }
+        return frozenset(check for (of, check), is_declared in declared.items() if is_declared and of is gate)
 
     @property
     def digest(self) -> str:

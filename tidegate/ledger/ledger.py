@@ -7,6 +7,7 @@ from tidegate.ledger.api_keys import ApiKeysPart
 from tidegate.ledger.engine import Database
 from tidegate.ledger.identity import new_release_id, utc_now
 from tidegate.ledger.journal import JournalPart
+from tidegate.ledger.measurements import MeasurementsPart
 from tidegate.ledger.part import Clock, NewId
 from tidegate.ledger.proofs import ProofsPart
 from tidegate.ledger.recorded import RecordedPart
@@ -15,7 +16,16 @@ from tidegate.ledger.routes import RoutesPart
 from tidegate.ledger.sets import SetsPart
 
 
-class Ledger(RegistryPart, JournalPart, SetsPart, RoutesPart, RecordedPart, ApiKeysPart, ProofsPart):
+class Ledger(
+    RegistryPart,
+    JournalPart,
+    SetsPart,
+    RoutesPart,
+    RecordedPart,
+    MeasurementsPart,
+    ApiKeysPart,
+    ProofsPart,
+):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 
     Every error that leaves it is of `tidegate.domain.errors`: `Transient` when the database is locked or

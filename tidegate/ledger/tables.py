@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Text,
     TypeDecorator,
@@ -83,6 +84,7 @@ class Rows(DeclarativeBase):
         str: CleanText(),
         int: Number,
         float: Double(),
+        bytes: LargeBinary(),
         dict[str, Any]: JSON(none_as_null=True),
         list[Any]: JSON(none_as_null=True),
     }
@@ -338,3 +340,24 @@ class ResultRow(Rows):
     key: Mapped[str] = mapped_column(primary_key=True)
     data: Mapped[dict[str, Any]]
     at: Mapped[datetime]
+
+
+class MeasurementRow(Rows):
+    """A measurement of any kind. `record` may be megabytes: lists leave it where it is."""
+
+    __tablename__ = "measurements"
+    __table_args__ = (
+        _of_service("measurements"),
+        Index("ix_measurements_kind_taken_at", "kind", "taken_at"),
+        Index(None, "org", "service"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    org: Mapped[str | None] = mapped_column(ForeignKey("organizations.name"))
+    service: Mapped[str | None]
+    digest: Mapped[str | None]
+    label: Mapped[str]
+    taken_at: Mapped[datetime]
+    summary: Mapped[dict[str, Any]]
+    record: Mapped[bytes | None] = mapped_column(deferred=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION = 2
+NEEDS_JUDGE = "only a judge can score it"
+"""Said of an answer that is there, and that no scorer can score: it is no part of what decides."""
 
 
 class _Value(BaseModel):
@@ -32,6 +34,7 @@ class Answer(_Value):
 
     text: str = ""
     model: str | None = Field(default=None, description="Digest that the reply names.")
+    engine: str | None = Field(default=None, description="Build of the engine, where the reply names it.")
     error: str = ""
     elapsed_ms: float = 0.0
     finish: str | None = Field(
@@ -102,6 +105,10 @@ class QuestionResult(_Value):
         """The same question, asked again, was scored otherwise."""
         return len({entry.value for entry in self.repeats if entry.value is not None}) > 1
 
+    @property
+    def needs_judge(self) -> bool:
+        return self.error == NEEDS_JUDGE
+
 
 class TopicScore(_Value):
     right: int
@@ -156,6 +163,11 @@ class BankResult(_Value):
         scored = [(entry.weight, entry.value) for entry in self.results if entry.value is not None]
         total = sum(weight for weight, _ in scored)
         return sum(weight * value for weight, value in scored) / total if scored else None
+
+    def scored(self) -> Self:
+        """Without the questions that only a judge can score."""
+        kept = tuple(entry for entry in self.results if not entry.needs_judge)
+        return self if len(kept) == len(self.results) else self.model_copy(update={"results": kept})
 
     def topics(self) -> dict[str, TopicScore]:
         """Scores by topic, in the order of the bank."""

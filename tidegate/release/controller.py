@@ -97,7 +97,10 @@ class Controller:
     def next_step(self, release: Release) -> Step:
         view = fold_view(release, self.ledger.entries(release.id))
         policy = self.policy_of(view)
-        observer = Observer(self.ledger, self.platform, self.checks.required, self.clock)
+        required = {
+            gate: checks | policy.declared_checks(gate) for gate, checks in self.checks.required.items()
+        }
+        observer = Observer(self.ledger, self.platform, required, self.clock)
         return decide(view, observer.observe(view, self._current_epoch(release)), policy)
 
     def _current_epoch(self, release: Release) -> int:

@@ -123,7 +123,8 @@ class Effects:
             release.id, rows, digest=release.digest, policy_digest=release.plan.policy_digest
         )
         for gate in gates:
-            result = fold(gate, rows, self.checks.required.get(gate, frozenset()))
+            required = self.checks.required.get(gate, frozenset()) | self.service.policy.declared_checks(gate)
+            result = fold(gate, rows, required)
             self.ledger.append(
                 release.id, epoch, "observed", f"gate:{gate.value}", {"verdict": result.verdict.value}
             )

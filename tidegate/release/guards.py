@@ -1,6 +1,8 @@
 """Pieces of the decision that several states share. Pure."""
 
-from tidegate.domain import Gate, Plan, Policy, ReleaseState, SetState, SetStatus, Verdict
+from dataclasses import replace
+
+from tidegate.domain import Gate, GateResult, Plan, Policy, ReleaseState, SetState, SetStatus, Verdict, settle
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import DeleteSet, Enter, Observe, PutWeights, RunGates, SendProbes, Step, Wait
 
@@ -26,6 +28,27 @@ def gate_step(view: View, seen: Observation, gates: tuple[Gate, ...]) -> Step | 
 def was_tried(view: View, gates: list[Gate]) -> bool:
     """Measured as often as is allowed: what is still undecided is a question for a person."""
     return all(view.gate_attempts.get(gate.value, 0) >= MAX_GATE_ATTEMPTS for gate in gates)
+
+
+def ask_policy(
+    view: View, seen: Observation, policy: Policy, gates: tuple[Gate, ...]
+) -> tuple[Observation, dict[Gate, GateResult]]:
+    """What is seen, with the policy's word about gates that were measured as often as is allowed and still not
+    judged; and those gates by themselves."""
+    settled: dict[Gate, GateResult] = {}
+    for gate in gates:
+        if seen.gates.get(gate) is Verdict.NOT_JUDGED and was_tried(view, [gate]):
+            found = GateResult(
+                gate=gate,
+                verdict=Verdict.NOT_JUDGED,
+                reasons=seen.gate_reasons.get(gate, ()),
+                is_measured=gate in seen.measured_gates,
+            )
+            settled[gate] = settle(found, policy.when_not_judged(gate))
+    verdicts = {gate: result.verdict for gate, result in settled.items()}
+    reasons = {gate: result.reasons for gate, result in settled.items()}
+    told = replace(seen, gates={**seen.gates, **verdicts}, gate_reasons={**seen.gate_reasons, **reasons})
+    return told, settled
 
 
 def reasons_of(seen: Observation, gates: list[Gate]) -> str:

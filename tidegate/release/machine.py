@@ -9,6 +9,7 @@ from tidegate.release.going_back import hold, rolling_back
 from tidegate.release.guards import (
     age_s,
     approver_of,
+    ask_policy,
     awaits_commit,
     begin_rollback,
     bring_to_weight,
@@ -182,6 +183,7 @@ def _judging(view: View, seen: Observation, policy: Policy) -> Step:
     lost = green_lost(view, seen)
     if lost is not None:
         return lost
+    seen, settled = ask_policy(view, seen, policy, JUDGING_GATES)
     undecided = [gate for gate in JUDGING_GATES if seen.gates.get(gate) is Verdict.NOT_JUDGED]
     failed = [gate for gate in JUDGING_GATES if seen.gates.get(gate) is Verdict.FAIL]
     if undecided and not failed and was_tried(view, undecided):
@@ -192,8 +194,12 @@ def _judging(view: View, seen: Observation, policy: Policy) -> Step:
         )
     step = gate_step(view, seen, JUDGING_GATES)
     if isinstance(step, str):
-        return begin_rollback(step, "evidence")
-    return step or shift_to(view.plan, 0)
+        # Nothing was proven against a version that was only not judged: it goes, but not into quarantine.
+        is_proven = any(gate not in settled for gate in failed)
+        return begin_rollback(step, "evidence" if is_proven or not failed else "not_judged")
+    let_through = [gate for gate, result in settled.items() if result.verdict is Verdict.PASS]
+    why = "".join(f"; {gate.value} was not judged and the policy says pass" for gate in let_through)
+    return step or shift_to(view.plan, 0, f"gates passed{why}")
 
 
 def _shifting(view: View, seen: Observation, policy: Policy) -> Step:

@@ -47,6 +47,8 @@ class Observation:
     champion_digest: str | None
     gates: Mapping[Gate, Verdict] = field(default_factory=dict[Gate, Verdict])
     gate_reasons: Mapping[Gate, tuple[str, ...]] = field(default_factory=dict[Gate, tuple[str, ...]])
+    measured_gates: frozenset[Gate] = frozenset()
+    """Gates of which no evidence is missing: a policy may decide about them when their samples do not."""
     healthy_sets: frozenset[str] = frozenset()
     active_requests: Mapping[str, int] = field(default_factory=dict[str, int])
     window: Window | None = None

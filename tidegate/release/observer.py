@@ -36,6 +36,7 @@ class Observer:
             champion_digest=champion.digest if champion else None,
             gates={gate: result.verdict for gate, result in gates.items()},
             gate_reasons={gate: result.reasons for gate, result in gates.items()},
+            measured_gates=frozenset(gate for gate, result in gates.items() if result.is_measured),
             healthy_sets=self._healthy(),
             active_requests=self._active(),
             window=self._window(view),

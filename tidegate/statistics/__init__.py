@@ -5,6 +5,7 @@
 | share of right answers, of errors, of requests inside an SLO | `wilson_interval`, `share_p_value` |
 | right/wrong answers against a baseline, one look | `mcnemar_exact` (worse?), `tango_z`, `tango_interval`, `largest_loss` (inside the margin?) |
 | graded scores against a baseline, one look | `clustered_difference`, `paired_bca` for skewed ones |
+| mean of skewed values of any size, in clusters | `cluster_mean` |
 | latency against a baseline | `quantile_ratio` over alternating block pairs; `block_bootstrap_ratio` only for imported runs |
 | the same, looked at while it runs | `discordant_e_value`, `bet_on_margin`, `sign_e_value`, `share_e_value` |
 | several questions at once | `holm`, `benjamini_hochberg` |
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidegate.statistics.betting import SequentialDecision, bet_on_margin, log_capitals
     from tidegate.statistics.bootstrap import block_bootstrap_ratio, paired_bca
+    from tidegate.statistics.cluster_bootstrap import ClusterMean, cluster_mean
     from tidegate.statistics.graded import MeanDifference, clustered_difference, unit_means
     from tidegate.statistics.multiplicity import benjamini_hochberg, holm
     from tidegate.statistics.paired import (
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from tidegate.statistics.verdicts import judge_interval, judge_ratio
 
 __all__ = [
+    "ClusterMean",
     "Interval",
     "LatencyPlan",
     "MeanDifference",
@@ -77,6 +80,7 @@ __all__ = [
     "benjamini_hochberg",
     "bet_on_margin",
     "block_bootstrap_ratio",
+    "cluster_mean",
     "clustered_difference",
     "detectable_drop",
     "detectable_ratio",
@@ -119,6 +123,7 @@ __all__ = [
 _HOMES = {
     "betting": ("SequentialDecision", "bet_on_margin", "log_capitals"),
     "bootstrap": ("block_bootstrap_ratio", "paired_bca"),
+    "cluster_bootstrap": ("ClusterMean", "cluster_mean"),
     "graded": ("MeanDifference", "clustered_difference", "unit_means"),
     "multiplicity": ("benjamini_hochberg", "holm"),
     "paired": ("largest_loss", "mcnemar_exact", "shows_non_inferiority", "tango_interval", "tango_z"),

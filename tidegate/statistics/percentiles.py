@@ -74,7 +74,7 @@ def percentile_interval(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
     needed = smallest_sample(share, BEYOND_FOR_AN_INTERVAL)
-    if any(math.isnan(value) for value in values):
+    if np.isnan(np.asarray(values, dtype=float)).any():
         raise ValueError("NaN is no sample; a failed request is +infinity")
     if len(values) < needed:
         return None

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, judge_performance, measure
+from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, measure
 from tidegate.domain import Evidence, Gate, Release
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS
 from tidegate.steps.artifacts import check_structure, file_subject, service_bank
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
+from tidegate.steps.performance import PerformanceCheck
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 from tidegate.steps.targets import arm, probe_target
 from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS
@@ -60,7 +61,7 @@ class ReleaseChecks:
             prompts=self._prompts(release), requests=count, blocks=1, max_tokens=8, warmup_requests=0
         )
         result = asyncio.run(measure([target], plan))["probe"]
-        return sum(1 for sample in result.samples if sample.error == "")
+        return sum(request.is_ok for request in result.measured())
 
     def _run_here(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
         rows: list[Evidence] = []
@@ -71,7 +72,7 @@ class ReleaseChecks:
         if Gate.IDENTITY in gates or Gate.PROBES in gates:
             rows += self._probe(release)
         if Gate.PERFORMANCE in gates:
-            rows += self._performance(release)
+            rows += PerformanceCheck(self._ports, release).rows()
         return rows
 
     def _structure(self, release: Release) -> list[Evidence]:
@@ -82,17 +83,6 @@ class ReleaseChecks:
         recorded = self._ports.ledger.get_set(release.plan.green_set)
         owner = recorded[0].release_id if recorded else release.id
         return probe_endpoint(probe_target(self._ports, release, release.plan.green_set, owner))
-
-    def _performance(self, release: Release) -> list[Evidence]:
-        """Candidate and live model in alternating blocks of the same prompts."""
-        plan, policy = release.plan, self._ports.service(release.ref).policy.performance
-        assert plan is not None
-        arms = [arm(self._ports, release.ref, plan.green_set, plan.green_digest, "candidate")]
-        if plan.blue_set and plan.blue_digest:
-            arms.append(arm(self._ports, release.ref, plan.blue_set, plan.blue_digest, "live"))
-        load = LoadPlan.from_policy(policy, self._prompts(release))
-        measured = asyncio.run(measure(arms, load))
-        return judge_performance(measured["candidate"], measured.get("live"), policy)
 
     def _prompts(self, release: Release) -> tuple[str, ...]:
         return tuple(question.prompt for question in service_bank(self._ports, release.ref).questions)

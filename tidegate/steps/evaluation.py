@@ -3,13 +3,31 @@
 import hashlib
 from typing import Any
 
-from tidegate.domain import Evidence, InvalidInput, NotFound, ServiceRef
+from tidegate.domain import (
+    Evidence,
+    Gate,
+    InvalidInput,
+    NotFound,
+    Policy,
+    Refused,
+    Release,
+    ServiceRef,
+    Verdict,
+)
+from tidegate.domain.policy import DRIFT_CHECKS
+from tidegate.drift import judge_drift
 from tidegate.quality import Bank, BankResult, EndpointAsker, judge_quality, run_bank
 from tidegate.steps.artifacts import check_file_inference, parse_file_subject, service_bank
+from tidegate.steps.asking import ask_release
+from tidegate.steps.drift import drift_of
+from tidegate.steps.judge_advice import judge_rows
+from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import GpuWork, Ports
 from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
 
 JOB_RESULTS = "gpu-job"
+QUALITY_RUNS = "quality-run"
+"""Answers of a release's models, by its id: what they show can be judged again under another policy."""
 
 
 def job_token(work: GpuWork, subject: str, attempt: str) -> str:
@@ -55,18 +73,39 @@ def _as_data(rows: list[Evidence]) -> list[dict[str, Any]]:
 def _quality(ports: Ports, release_id: str) -> list[Evidence]:
     """The question bank on the new set and, paired, on the live one."""
     release = ports.ledger.get_release(release_id)
-    plan = release.plan
-    if plan is None:
+    if release.plan is None:
         raise NotFound(
             f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first."
         )
-    policy = ports.service(release.ref).policy.quality
+    policy = planned_policy(ports, release)
     bank = service_bank(ports, release.ref)
-    candidate = ask_set(ports, release.ref, plan.green_set, plan.green_digest, bank)
-    live: BankResult | None = None
-    if plan.blue_set and plan.blue_digest:
-        live = ask_set(ports, release.ref, plan.blue_set, plan.blue_digest, bank)
-    return judge_quality(candidate, live, policy)
+    asked = ask_release(ports, release, policy.quality, bank)
+    live = asked.live.model_dump(mode="json") if asked.live else None
+    answers = {"candidate": asked.candidate.model_dump(mode="json"), "live": live}
+    ports.ledger.record_result(QUALITY_RUNS, release.id, answers)
+    rows = judge_quality(asked.candidate, asked.live, policy.quality)
+    rows += judge_rows(ports, policy.quality, bank, asked.candidate, asked.live)
+    return [*rows, *_drift(ports, release, policy)] if policy.drift.is_declared else rows
+
+
+def _drift(ports: Ports, release: Release, policy: Policy) -> list[Evidence]:
+    """How far the next tokens moved, on the files themselves. Whatever keeps it from being measured is a row."""
+    checks = sorted(policy.declared_checks(Gate.QUALITY) & frozenset(DRIFT_CHECKS.values()))
+    assert release.plan is not None, "a release is judged after it was planned"
+    if release.plan.blue_digest is None:
+        return [
+            _drift_row(check, Verdict.PASS, "No baseline: there is nothing to drift from.")
+            for check in checks
+        ]
+    try:
+        report = drift_of(ports, release.ref, release.digest, release.plan.blue_digest)
+    except (InvalidInput, NotFound, Refused) as error:
+        return [_drift_row(check, Verdict.NOT_JUDGED, error.message, error.remedy) for check in checks]
+    return judge_drift(report, policy.drift)
+
+
+def _drift_row(check: str, verdict: Verdict, summary: str, remedy: str = "") -> Evidence:
+    return Evidence(gate=Gate.QUALITY, check=check, verdict=verdict, summary=summary, remedy=remedy)
 
 
 def _ask_live(ports: Ports, ref: ServiceRef) -> BankResult:

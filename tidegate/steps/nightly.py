@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from tidegate.benchmark import ArmResult, LoadPlan, judge_performance, measure
+from tidegate.benchmark import LoadPlan, RunRecord, judge_performance, measure
 from tidegate.domain import NIGHTLY, Evidence, NotFound, Permission, ServiceRef, Verdict
 from tidegate.quality import BankResult, judge_quality
 from tidegate.steps.artifacts import service_bank
@@ -17,7 +15,6 @@ from tidegate.steps.reporting import MARKS, markdown_table
 from tidegate.steps.targets import arm
 
 BASELINE = "nightly"
-_ARM = TypeAdapter(ArmResult)
 
 
 @dataclass(frozen=True)
@@ -67,15 +64,15 @@ def check_live_service(ports: Ports, ref: ServiceRef, night: str) -> NightlyResu
     return _judge(ports, ref, digest, bank, measured, baseline["data"])
 
 
-def _measure(ports: Ports, ref: ServiceRef, name: str, digest: str) -> ArmResult:
+def _measure(ports: Ports, ref: ServiceRef, name: str, digest: str) -> RunRecord:
     policy = ports.service(ref).policy.performance
     prompts = tuple(question.prompt for question in service_bank(ports, ref).questions)
     load = LoadPlan.from_policy(policy, prompts)
     return asyncio.run(measure([arm(ports, ref, name, digest, "live")], load))["live"]
 
 
-def _as_data(bank: BankResult, measured: ArmResult) -> dict[str, Any]:
-    return {"bank": bank.model_dump(mode="json"), "performance": asdict(measured)}
+def _as_data(bank: BankResult, measured: RunRecord) -> dict[str, Any]:
+    return {"bank": bank.model_dump(mode="json"), "performance": measured.model_dump(mode="json")}
 
 
 def _judge(
@@ -83,12 +80,12 @@ def _judge(
     ref: ServiceRef,
     digest: str,
     bank: BankResult,
-    measured: ArmResult,
+    measured: RunRecord,
     baseline: dict[str, Any],
 ) -> NightlyResult:
     policy = ports.service(ref).policy
     rows = judge_quality(bank, BankResult.model_validate(baseline["bank"]), policy.quality)
-    rows += judge_performance(measured, _ARM.validate_python(baseline["performance"]), policy.performance)
+    rows += judge_performance(measured, RunRecord.from_data(baseline["performance"]), policy.performance)
     verdict = Verdict.PASS
     for candidate in (Verdict.NOT_JUDGED, Verdict.ERROR, Verdict.FAIL):
         if any(row.verdict is candidate for row in rows):

@@ -2,8 +2,21 @@
 
 from typing import Any
 
-from tidegate.domain import JournalEntry, Release, ReleaseState, Verdict
+from tidegate.domain import JournalEntry, Release, ReleaseState
+from tidegate.release.guards import MAX_GATE_ATTEMPTS
+from tidegate.release.view import fold_view
+from tidegate.steps.checks import REQUIRED
 from tidegate.steps.costs import release_cost
+from tidegate.steps.gate_report import (
+    MARKS,
+    SAMPLED,
+    GateLine,
+    gate_lines,
+    gate_rows,
+    number_rows,
+    rest_rows,
+)
+from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import Ports
 
 OUTCOMES = {
@@ -14,7 +27,6 @@ OUTCOMES = {
     ReleaseState.AWAIT_APPROVAL: "held until a person approves it",
     ReleaseState.PARKED: "parked until there is capacity",
 }
-MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.NOT_JUDGED: "not judged", Verdict.ERROR: "ERROR"}
 
 
 def outcome_text(release: Release) -> str:
@@ -33,6 +45,7 @@ def release_markdown(ports: Ports, release_id: str) -> str:
         "",
         _facts(release, cost_text(ports, release)),
         "",
+        *_gates(ports, release),
         "## Evidence",
         "",
         markdown_table(["gate", "check", "verdict", "what was found"], evidence_rows(ports, release_id)),
@@ -43,6 +56,31 @@ def release_markdown(ports: Ports, release_id: str) -> str:
         "",
     ]
     return "\n".join(parts)
+
+
+def release_gates(ports: Ports, release: Release) -> list[GateLine]:
+    """What each gate said, why, on what it rests and what it could have seen."""
+    view = fold_view(release, ports.ledger.entries(release.id))
+    tried_out = {gate for gate in SAMPLED if view.gate_attempts.get(gate.value, 0) >= MAX_GATE_ATTEMPTS}
+    return gate_lines(
+        ports.ledger.evidence(release.id), planned_policy(ports, release), REQUIRED, frozenset(tried_out)
+    )
+
+
+def _gates(ports: Ports, release: Release) -> list[str]:
+    """The part for managers, then the one for engineers; nothing before there is evidence."""
+    lines = release_gates(ports, release)
+    if not lines:
+        return []
+    parts = ["## Gates", "", markdown_table(["gate", "verdict", "why"], gate_rows(lines)), ""]
+    rests = rest_rows(lines)
+    if rests:
+        columns = ["gate", "rests on", "could have seen", "policy"]
+        parts += ["## What the verdicts rest on", "", markdown_table(columns, rests), ""]
+    numbers = number_rows(ports.ledger.evidence(release.id))
+    if numbers:
+        parts += ["## Numbers", "", markdown_table(["check", "numbers"], numbers), ""]
+    return parts
 
 
 def evidence_rows(ports: Ports, release_id: str) -> list[dict[str, Any]]:

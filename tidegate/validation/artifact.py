@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tidegate.domain import InvalidInput, Policy
+from tidegate.domain.plain import amount, plural
+from tidegate.domain.plain import size as sized
 from tidegate.gguf import Category, Finding, Severity, finding
 from tidegate.safetensors import list_folder
 from tidegate.validation.confinement import ChildLimits, run_confined
 from tidegate.validation.inspected import Inspected, InspectionJob, read_outcome
 from tidegate.validation.levels import at_level
 from tidegate.validation.opened import opened
-from tidegate.validation.plain import amount, plural
-from tidegate.validation.plain import size as sized
 from tidegate.validation.report import (
     CATEGORY_OF,
     ReportedFinding,

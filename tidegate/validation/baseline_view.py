@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tidegate.validation.plain import size
+from tidegate.domain.plain import size
 from tidegate.validation.report import ValidationReport
 
 _TOPIC = re.compile(r"(\d+)/(\d+) -> (\d+)/(\d+)")

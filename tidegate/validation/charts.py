@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from tidegate.validation.plain import plain, size
+from tidegate.domain.plain import plain, size
 from tidegate.validation.report import GpuFit, TensorGroup
 
 GPUS_SHOWN = 12

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tidegate.domain.plain import size
 from tidegate.domain.policy import ArtifactPolicy, LatencyPolicy, ResponsePolicy, ValidationPolicy
 from tidegate.gguf import RULES as GGUF_RULES
 from tidegate.gguf import Rule
 from tidegate.safetensors import RULES as OTHER_RULES
-from tidegate.validation.plain import size
 from tidegate.validation.report import CATEGORY_OF, write_whole
 
 RULES: dict[str, Rule] = {**GGUF_RULES, **OTHER_RULES}

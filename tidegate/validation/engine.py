@@ -26,6 +26,8 @@ class Written:
     ttft_s: float = 0.0
     decode_s: float = 0.0
     logprob_sum: float = 0.0
+    candidates: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """The likeliest first tokens with their log-probabilities, where they were asked for."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -36,6 +38,30 @@ class Written:
     @property
     def mean_logprob(self) -> float | None:
         return self.logprob_sum / len(self.tokens) if self.tokens and self.is_finite else None
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """Of one token; a view into the engine's memory, gone with the next one."""
+
+    values: Any
+    log_total: float
+
+    def best(self) -> tuple[int, float]:
+        """The likeliest token and its log-probability."""
+        token = int(self.values.argmax())
+        return token, min(0.0, float(self.values[token]) - self.log_total)
+
+    def likeliest(self, count: int) -> list[tuple[int, float]]:
+        """So many tokens with their log-probabilities, likeliest first."""
+        import numpy as np
+
+        count = min(count, len(self.values))
+        if count == 0:
+            return []
+        some = np.argpartition(self.values, -count)[-count:]
+        ordered = some[np.argsort(-self.values[some], kind="stable")]
+        return [(int(token), min(0.0, float(self.values[token]) - self.log_total)) for token in ordered]
 
 
 def _use_small_stacks() -> None:
@@ -129,7 +155,13 @@ class Engine:
         return tokens, "" if tokens else "the prompt is empty"
 
     def generate(
-        self, tokens: list[int], max_tokens: int, *, deadline: float, ignores_stop: bool = False
+        self,
+        tokens: list[int],
+        max_tokens: int,
+        *,
+        deadline: float,
+        ignores_stop: bool = False,
+        candidates: int = 0,
     ) -> Written:
         """Greedy, from an empty cache. Stops at an end token, the limit, the deadline, or an invalid number."""
         self.api.llama_memory_clear(self.api.llama_get_memory(self.context), True)
@@ -137,13 +169,15 @@ class Engine:
         started = time.monotonic()
         fed = tokens
         while len(written.tokens) < max_tokens:
-            best, logprob = self._decode(fed)
-            if best is None:
+            logits = self._decode(fed)
+            if logits is None:
                 written.finish, written.is_finite = "error", False
                 break
+            best, logprob = logits.best()
             now = time.monotonic()
             if not written.tokens:
                 written.ttft_s = now - started
+                written.candidates = logits.likeliest(candidates)
             is_end = bool(self.api.llama_vocab_is_eog(self.vocabulary, best))
             if is_end and not ignores_stop:
                 written.finish = "stop"
@@ -156,22 +190,21 @@ class Engine:
         written.decode_s = time.monotonic() - started - written.ttft_s
         return written
 
-    def _decode(self, fed: list[int]) -> tuple[int | None, float]:
-        """The likeliest next token and its log-probability; None when the numbers are not finite."""
+    def _decode(self, fed: list[int]) -> "Logits | None":
+        """What is known about the next token; None when the numbers are not finite."""
         import numpy as np
 
         array = (self.api.llama_token * len(fed))(*fed)
         if self.api.llama_decode(self.context, self.api.llama_batch_get_one(array, len(fed))) != 0:
-            return None, 0.0
+            return None
         size = self.api.llama_vocab_n_tokens(self.vocabulary)
-        logits = np.ctypeslib.as_array(self.api.llama_get_logits_ith(self.context, -1), shape=(size,))
-        best = int(logits.argmax())
-        top = float(logits[best])
-        total = float(np.exp(logits - top).sum(dtype=np.float64))
+        values = np.ctypeslib.as_array(self.api.llama_get_logits_ith(self.context, -1), shape=(size,))
+        top = float(values.max())
+        total = float(np.exp(values - top).sum(dtype=np.float64))
         # One value that is not finite makes the sum so, or is the maximum itself.
-        if not (math.isfinite(top) and math.isfinite(total)) or not bool(np.isfinite(logits).all()):
-            return None, 0.0
-        return best, -math.log(total)
+        if not (math.isfinite(top) and math.isfinite(total)) or not bool(np.isfinite(values).all()):
+            return None
+        return Logits(values, top + math.log(total))
 
     def count(self, text: str) -> int:
         return len(self._tokens(text))

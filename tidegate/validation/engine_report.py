@@ -11,6 +11,8 @@ from tidegate.validation.confinement import ChildOutcome
 from tidegate.validation.report import SpeedSample
 
 LONGEST_TEXT = 20_000
+LONGEST_TOKEN = 1_000
+MOST_CANDIDATES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Query:
     max_tokens: int = 48
     is_repeated: bool = False
     """Asked twice: the same file must give the same answer."""
+    top_logprobs: int = 0
+    """So many candidates for the first token are reported with their log-probabilities."""
 
     @property
     def prompt(self) -> str:
@@ -60,6 +64,13 @@ class _Said(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class Candidate(_Said):
+    """One candidate for a token."""
+
+    token: str = Field(max_length=LONGEST_TOKEN)
+    logprob: float = Field(le=0)
+
+
 class EngineAnswer(_Said):
     """One answer."""
 
@@ -74,6 +85,7 @@ class EngineAnswer(_Said):
     ttft_ms: float = 0.0
     tokens_per_second: float = 0.0
     mean_logprob: float | None = None
+    top_logprobs: list[Candidate] = Field(default_factory=list[Candidate], max_length=MOST_CANDIDATES)
 
 
 class LongPrompt(_Said):

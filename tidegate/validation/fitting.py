@@ -3,10 +3,10 @@
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tidegate.domain.plain import size
 from tidegate.domain.policy import ValidationPolicy
 from tidegate.validation.allocation import CrossCheck
 from tidegate.validation.inspected import Inspected
-from tidegate.validation.plain import size
 from tidegate.validation.report import (
     GpuFit,
     ReportedFinding,

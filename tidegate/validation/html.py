@@ -9,10 +9,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from tidegate.domain.plain import amount, plain, plain_lines, plural, size
 from tidegate.validation import charts
 from tidegate.validation.baseline_view import baseline_view
 from tidegate.validation.markdown import memory_parts
-from tidegate.validation.plain import amount, plain, plain_lines, plural, size
 from tidegate.validation.reasons import (
     Weight,
     category_views,

@@ -161,7 +161,9 @@ def _answer(
         problem = f"the prompt has {len(tokens)} tokens and does not fit"
     if problem:
         return {"id": query["id"], "problem": problem}
-    written = engine.generate(tokens, query["max_tokens"], deadline=deadline)
+    written = engine.generate(
+        tokens, query["max_tokens"], deadline=deadline, candidates=query["top_logprobs"]
+    )
     return {
         "id": query["id"],
         "text": engine.text(written.tokens),
@@ -173,6 +175,10 @@ def _answer(
         "ttft_ms": written.ttft_s * 1000,
         "tokens_per_second": written.tokens_per_second,
         "mean_logprob": written.mean_logprob,
+        "top_logprobs": [
+            {"token": engine.text([token]) or engine.special(token), "logprob": logprob}
+            for token, logprob in written.candidates
+        ],
     }
 
 

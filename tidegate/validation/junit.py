@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from tidegate.validation.plain import plain
+from tidegate.domain.plain import plain
 from tidegate.validation.reasons import CATEGORY_TITLES, Reason, reasons, subject_of
 from tidegate.validation.report import (
     ValidationCategory,

@@ -5,8 +5,7 @@ Reads well in a terminal, in a pull request and in the Prefect UI. Everything th
 
 from collections.abc import Iterator
 
-from tidegate.validation.baseline_view import baseline_view
-from tidegate.validation.plain import (
+from tidegate.domain.plain import (
     amount,
     markdown_block,
     markdown_code,
@@ -14,6 +13,7 @@ from tidegate.validation.plain import (
     plural,
     size,
 )
+from tidegate.validation.baseline_view import baseline_view
 from tidegate.validation.reasons import (
     Reason,
     Weight,

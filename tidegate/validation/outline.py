@@ -109,7 +109,7 @@ def files_of(path: Path) -> Sequence[Path]:
 
 def plain_path(path: str | Path) -> str:
     """A path as it may be shown: file names can hold anything but a slash."""
-    from tidegate.validation.plain import plain
+    from tidegate.domain.plain import plain
 
     return plain(str(path))
 

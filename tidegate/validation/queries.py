@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from tidegate.quality import Bank, Question
+from tidegate.quality.wording import TOP_LOGPROBS, is_by_first_token
 from tidegate.validation.engine_report import Query
 from tidegate.validation.report import Profile
 
@@ -63,21 +64,26 @@ def _stop_room(context_tokens: int) -> int:
 
 def bank_queries(bank: Bank, context_tokens: int, most: int | None = None) -> tuple[Query, ...]:
     """Questions of a bank, one of each topic in turn: a bank that is cut short still covers its topics."""
-    ordered = by_topic_in_turn([question for question in bank.questions if _is_plain(question)])
-    return tuple(
-        Query(
-            question.id,
-            tuple((turn.role, turn.content or "") for turn in question.turns),
-            question.topic,
-            max(1, min(question.max_tokens or BANK_TOKENS, MOST_BANK_TOKENS, context_tokens // 2)),
-        )
-        for question in ordered[: most or len(ordered)]
+    ordered = by_topic_in_turn([question for question in bank.questions if not unaskable(question)])
+    return tuple(bank_query(question, context_tokens) for question in ordered[: most or len(ordered)])
+
+
+def bank_query(question: Question, context_tokens: int, max_tokens: int = BANK_TOKENS) -> Query:
+    """One question of a bank, as the engine is asked it."""
+    wanted = 1 if is_by_first_token(question) else question.max_tokens or max_tokens
+    return Query(
+        question.id,
+        tuple((turn.role, turn.content or "") for turn in question.turns),
+        question.topic,
+        max(1, min(wanted, MOST_BANK_TOKENS, context_tokens // 2)),
+        top_logprobs=TOP_LOGPROBS if question.wants_logprobs else 0,
     )
 
 
-def _is_plain(question: Question) -> bool:
-    """Text alone: the engine inside this process offers a model no tools."""
-    return not question.tools and not any(turn.tool_calls or turn.role == "tool" for turn in question.turns)
+def unaskable(question: Question) -> str:
+    """Why a file cannot be asked this; empty when it can. Tools need a server that knows the model's call format."""
+    calls = any(turn.tool_calls or turn.role == "tool" for turn in question.turns)
+    return "tools are asked of an endpoint only" if question.tools or calls else ""
 
 
 def by_topic_in_turn(questions: Sequence[Question]) -> list[Question]:

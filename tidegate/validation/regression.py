@@ -1,8 +1,8 @@
 """Whether a candidate is worse than a baseline: the same questions to both files, and what differs in their text.
 
 The comparison of answers is the one of the quality gate (`tidegate.quality.judge_quality`), with one rule more:
-a validation decides. Where the gate would ask for more questions, a net loss beyond the policy's margin fails
-and a smaller one is a warning.
+a validation decides. Where the gate would ask for more questions, a net loss beyond the policy's margin fails,
+a smaller one is a warning, and none passes: it says what these questions could not rule out.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.domain import Evidence, Policy, Verdict
+from tidegate.domain.plain import plural
 from tidegate.gguf import Severity
-from tidegate.quality import Answer, Bank, BankResult, Question, QuestionResult, score
+from tidegate.quality import Bank, BankResult
+from tidegate.quality.run import scored_question
+from tidegate.validation.answers import answer_of
 from tidegate.validation.confinement import OUT_OF_TIME
 from tidegate.validation.difference import Difference
 from tidegate.validation.engine_report import EngineAnswer
-from tidegate.validation.plain import plural
 from tidegate.validation.report import ValidationCategory, ValidationResult, ValidationStatus
 
 SCORE, ANSWERS, TOPICS = "regression.score", "regression.answers", "regression.topics"
@@ -49,31 +51,10 @@ def bank_result(bank: Bank, answers: Sequence[EngineAnswer], asked: Sequence[str
     """Score the answers to the questions with these ids; a question without an answer is missing, not wrong."""
     given = {answer.id: answer for answer in answers}
     questions = {question.id: question for question in bank.questions}
-    results: list[QuestionResult] = []
-    for name in asked:
-        question, answer = questions[name], given.get(name)
-        problem = "not asked" if answer is None else answer.problem
-        if answer is not None and not problem and answer.finish not in ("stop", "length"):
-            problem = "the numbers are not finite"
-        results.append(_scored(question, answer, problem))
+    results = [
+        scored_question(questions[name], [answer_of(questions[name], given.get(name))]) for name in asked
+    ]
     return BankResult(bank=bank.name, bank_digest=bank.digest, model_digest=None, results=tuple(results))
-
-
-def _scored(question: Question, answer: EngineAnswer | None, problem: str) -> QuestionResult:
-    text = answer.text if answer is not None else ""
-    if answer is None or problem:
-        return QuestionResult(id=question.id, topic=question.topic, answer=text, error=problem)
-    scored = score(question, Answer(text=text, finish=answer.finish, tokens=len(answer.tokens) or None))
-    return QuestionResult(
-        id=question.id,
-        topic=question.topic,
-        is_right=scored.is_right,
-        value=scored.value,
-        answer=text,
-        cluster=question.cluster,
-        tags=question.tags,
-        weight=question.weight,
-    )
 
 
 def judge_bank(asked: Asked, policy: Policy) -> list[ValidationResult]:
@@ -128,6 +109,8 @@ def _answers(row: Evidence, ours: BankResult, theirs: BankResult, policy: Policy
     if result.status is not NOT_JUDGED or ours.missing or theirs.missing:
         return result
     loss = (theirs.right - ours.right) / theirs.total
+    if loss <= 0:
+        return _result(ANSWERS, PASSED, f"No net loss. {row.summary}", details=_details(row))
     is_beyond = loss > policy.quality.margin
     text = (
         f"{row.summary} The net loss is {loss:.1%}, {'more' if is_beyond else 'not more'} than "

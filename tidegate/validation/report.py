@@ -377,13 +377,13 @@ def evidence_of_result(result: ValidationResult, digest: str) -> Evidence:
     )
 
 
-def write_whole(path: Path, text: str) -> Path:
+def write_whole(path: Path, content: str | bytes) -> Path:
     """Write beside the target, then rename: an interrupted write leaves nothing half-written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content if isinstance(content, bytes) else content.encode())
         # mkstemp makes files for their owner alone; a report is for everyone who may see the folder.
         Path(name).chmod(0o644)
         Path(name).replace(path)

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tidegate import __version__
+from tidegate.domain.plain import plain
 from tidegate.gguf import Severity
-from tidegate.validation.plain import plain
 from tidegate.validation.report import (
     ReportedFinding,
     ValidationReport,

@@ -14,7 +14,7 @@ from stack_client import CLOUD, MODELS, RESEARCH, SUPPORT, Stack, wait_until
 
 from deployments.demo.variants import derive
 from tidegate import steps
-from tidegate.domain import ReleaseState
+from tidegate.domain import MeasurementKind, ReleaseState
 
 pytestmark = pytest.mark.e2e
 
@@ -118,6 +118,19 @@ def test_the_nightly_run_records_a_baseline_and_then_compares_with_it(stack: Sta
     assert stack.artifacts(second.id) == {"nightly-regression"}
 
 
+def test_a_load_test_of_a_live_service_is_kept_in_the_ledger_and_reported(stack: Stack) -> None:
+    make_live(stack, "v2")
+    form = {"org": SUPPORT.org, "service": SUPPORT.service, "duration_s": 2, "slo": "ttft=60000"}
+    run = stack.run("load-test/load-test", {"request": form})
+    # On a busy machine the client may have measured itself, and then decides nothing.
+    assert run.state_name in ("WithinLimits", "NotJudged"), run
+    (kept,) = stack.ports.ledger.measurements(
+        kind=MeasurementKind.LOAD, org=SUPPORT.org, service=SUPPORT.service
+    )
+    assert run.state.message.startswith(kept.id)
+    assert stack.artifacts(run.id) == {"load-swaggystacks-support-chat"}
+
+
 def test_schedules_make_runs(stack: Stack) -> None:
     """Also the proof that the pinned Prefect, FastAPI and SQLAlchemy belong together."""
 
@@ -130,6 +143,7 @@ def test_schedules_make_runs(stack: Stack) -> None:
         "release",
         "rollback",
         "validate",
+        "load-test",
         "nightly",
         "on-model-trained",
         "reconcile",

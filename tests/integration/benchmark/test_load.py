@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from statistics import median
+from statistics import mean
 
 import pytest
 
@@ -10,15 +10,15 @@ from tests.integration.benchmark.truth import Behaviour, TruthServer, truth_serv
 from tidegate.benchmark import (
     PERFORMANCE_CHECKS,
     Arm,
-    ArmResult,
     LoadPlan,
     Outcome,
+    RunRecord,
     judge_performance,
     measure,
     summarise,
 )
 from tidegate.domain import Gate, Secret, Verdict, fold
-from tidegate.domain.policy import PerformancePolicy
+from tidegate.domain.policy import LatencyMargin, LatencyMargins, LoadDesign, PerformancePolicy
 
 PLAN = LoadPlan(prompts=("a", "b", "c"), requests=12, blocks=4, warmup_requests=1, max_tokens=16)
 
@@ -27,7 +27,7 @@ def arm(server: TruthServer, name: str) -> Arm:
     return Arm(name, server.url(name), Secret("k"), {}, "m")
 
 
-def run(plan: LoadPlan, *arms: Arm) -> dict[str, ArmResult]:
+def run(plan: LoadPlan, *arms: Arm) -> dict[str, RunRecord]:
     return asyncio.run(measure(arms, plan))
 
 
@@ -45,20 +45,20 @@ def test_figures_agree_with_what_the_server_wrote(behaviour: Behaviour):
         found = run(PLAN, arm(server, "a"))["a"]
         counted = [entry for entry in server.seen("a") if entry.was_whole]
     summary = summarise(found)
-    assert (summary.sent, summary.ok, summary.tokens) == (12, 12, 12 * 16)
-    assert summary.ttft_p50_ms == pytest.approx(median(entry.ttft_ms for entry in counted), abs=10)
-    assert summary.itl_p50_ms == pytest.approx(
-        median(entry.itl_ms(behaviour.per_chunk) for entry in counted), rel=0.15
+    assert (summary.requests.sent, summary.requests.ok, summary.tokens.output) == (12, 12, 12 * 16)
+    assert summary.ttft.mean == pytest.approx(mean(entry.ttft_ms for entry in counted), abs=10)
+    assert summary.itl.mean == pytest.approx(
+        mean(entry.itl_ms(behaviour.per_chunk) for entry in counted), rel=0.15
     )
-    assert {sample.set_name for sample in found.samples} == {"set-a"}
-    assert {sample.release for sample in found.samples} == {"rel-a"}
+    assert {request.set_name for request in found.requests} == {"set-a"}
+    assert {request.release for request in found.requests} == {"rel-a"}
 
 
 def test_warm_up_is_sent_but_not_counted_and_both_arms_get_the_same_requests_in_alternating_blocks():
     with truth_server(a=Behaviour(2, 1), b=Behaviour(2, 1)) as server:
         found = run(PLAN, arm(server, "a"), arm(server, "b"))
         log = [(entry.path, entry.seed) for entry in server.log]
-    assert [len(result.samples) for result in found.values()] == [12, 12]
+    assert [len(result.measured()) for result in found.values()] == [12, 12]
     assert len(log) == 2 * (12 + 4)
     assert sorted(seed for path, seed in log if path == "a") == sorted(
         seed for path, seed in log if path == "b"
@@ -70,8 +70,8 @@ def test_warm_up_is_sent_but_not_counted_and_both_arms_get_the_same_requests_in_
 def test_a_stall_is_visible():
     with truth_server(a=Behaviour(5, 1, stall_ms=400)) as server:
         summary = summarise(run(PLAN, arm(server, "a"))["a"])
-    assert summary.gap_max_ms is not None
-    assert summary.gap_max_ms >= 395
+    assert summary.gap.maximum is not None
+    assert summary.gap.maximum >= 395
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_stall_is_visible():
 def test_broken_answers_are_counted_as_what_they_are(behaviour: Behaviour, outcome: Outcome, error: str):
     with truth_server(a=behaviour) as server:
         found = run(PLAN, arm(server, "a"))["a"]
-    assert {sample.outcome for sample in found.samples} == {outcome}
-    assert all(error in sample.error for sample in found.samples)
+    assert {request.outcome for request in found.requests} == {outcome}
+    assert all(error in request.error for request in found.requests)
     rows = judge_performance(found, None, PerformancePolicy())
     assert fold(Gate.PERFORMANCE, rows, PERFORMANCE_CHECKS).verdict is Verdict.FAIL
 
@@ -97,21 +97,28 @@ def test_a_server_that_is_not_there_fails_every_request():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     found = run(PLAN, Arm("a", f"http://127.0.0.1:{port}/v1", Secret("k")))["a"]
-    assert {sample.outcome for sample in found.samples} == {Outcome.FAILED}
+    assert {request.outcome for request in found.requests} == {Outcome.FAILED}
 
 
 def test_a_hanging_server_ends_at_the_deadline_and_is_not_judged():
     plan = LoadPlan(prompts=("a",), requests=12, blocks=4, deadline_s=0.5)
     with truth_server(a=Behaviour(hangs=True)) as server:
         found = run(plan, arm(server, "a"))["a"]
-    assert found.samples == ()
+    assert {request.outcome for request in found.requests} == {Outcome.NOT_SENT}
     assert {row.verdict for row in judge_performance(found, None, PerformancePolicy())} == {
         Verdict.NOT_JUDGED
     }
 
 
 def test_a_candidate_ten_times_slower_fails_and_an_equal_one_passes():
-    policy = PerformancePolicy(requests=24, max_tokens=8)
+    policy = PerformancePolicy(
+        metrics=LatencyMargins(
+            ttft_p50=LatencyMargin(max_slowdown=0.5, floor_ms=10),
+            ttft_p95=None,
+            itl_p50=LatencyMargin(max_slowdown=0.5, floor_ms=4),
+        ),
+        design=LoadDesign(block_pairs=6, requests_per_block=4, max_tokens=8),
+    )
     plan = LoadPlan.from_policy(policy, ["a", "b"])
     with truth_server(live=Behaviour(8, 2), same=Behaviour(8, 2), slow=Behaviour(80, 20)) as server:
         found = run(plan, *(arm(server, name) for name in ("live", "same", "slow")))

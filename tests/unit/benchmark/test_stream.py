@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.benchmark.measures import Outcome, sample_of
-from tidegate.benchmark.stream import EventSplitter, Exchange, parse_stream
+from tidegate.benchmark.chunks import chunking_of
+from tidegate.benchmark.latencies import Latencies, latencies
+from tidegate.benchmark.measures import record_of
+from tidegate.benchmark.record import Outcome, RequestRecord
+from tidegate.benchmark.stream import EventSplitter, parse_stream
+from tidegate.benchmark.wire import Exchange
 
 MS = 1_000_000
 
@@ -37,46 +41,52 @@ def stream(tokens: int, per_chunk: int = 1, ttft_ms: float = 50, gap_ms: float =
     return done
 
 
+def read(done: Exchange) -> tuple[RequestRecord, Latencies]:
+    record = record_of(done, index=9, block=2, start_ns=0)
+    return record, latencies(record, chunking_of([record]))
+
+
 @pytest.mark.parametrize("per_chunk", [1, 2, 4, 8])
 def test_figures_are_exact_also_with_several_tokens_per_chunk(per_chunk: int):
-    sample = sample_of(stream(64, per_chunk), block=2, index=9)
-    assert (sample.outcome, sample.block, sample.index, sample.tokens) == (Outcome.OK, 2, 9, 64)
-    assert sample.ttft_ms == pytest.approx(50)
-    assert sample.itl_ms == pytest.approx(10)
-    assert sample.tokens_per_s == pytest.approx(100)
-    assert sample.gaps_ms == pytest.approx([10 * per_chunk] * (64 // per_chunk - 1))
+    record, found = read(stream(64, per_chunk))
+    assert (record.outcome, record.block, record.index, record.tokens) == (Outcome.OK, 2, 9, 64)
+    assert record.token_source == "usage"
+    assert found.ttft_ms == pytest.approx(50)
+    assert found.itl_ms == pytest.approx(10)
+    assert found.tokens_per_s == pytest.approx(100)
+    assert found.gaps_ms == pytest.approx([10 * per_chunk] * (64 // per_chunk - 1))
 
 
 def test_an_end_of_text_token_without_text_is_counted_with_its_time():
     done = Exchange(sent_ns=0, status=200, ended_ns=90 * MS)
     done.pieces = [(50 * MS, chunk("a")), (60 * MS, chunk("b")), (70 * MS, chunk("c")), (80 * MS, chunk("d"))]
     done.pieces.append((90 * MS, chunk(finish="stop", timings={"predicted_n": 5}) + DONE))
-    sample = sample_of(done, 0, 0)
-    assert sample.tokens == 5
-    assert sample.itl_ms == pytest.approx(10)
+    record, found = read(done)
+    assert (record.tokens, record.token_source) == (5, "timings")
+    assert found.itl_ms == pytest.approx(10)
 
 
 def test_a_stall_is_visible_as_a_gap():
     done = stream(8)
     done.pieces = [(at + (1500 * MS if n > 4 else 0), piece) for n, (at, piece) in enumerate(done.pieces)]
-    assert max(sample_of(done, 0, 0).gaps_ms) == pytest.approx(1510)
+    assert read(done)[1].stall_ms == pytest.approx(1510)
 
 
-def test_tokens_are_never_guessed_from_chunks():
+def test_chunks_that_nobody_counted_as_tokens_are_an_estimate_and_say_so():
     done = Exchange(sent_ns=0, status=200, ended_ns=70 * MS)
     done.pieces = [(50 * MS, chunk("a")), (60 * MS, chunk("b")), (70 * MS, chunk(finish="stop") + DONE)]
-    sample = sample_of(done, 0, 0)
-    assert sample.outcome is Outcome.OK
-    assert (sample.tokens, sample.itl_ms, sample.tokens_per_s) == (None, None, None)
+    record, _ = read(done)
+    assert record.outcome is Outcome.OK
+    assert (record.tokens, record.token_source) == (2, "chunks")
 
 
 def test_a_stream_read_at_once_has_a_speed_that_is_a_lower_bound():
     done = stream(24)
     at = done.sent_ns + 12 * MS
     done.pieces, done.ended_ns = [(at, b"".join(piece for _, piece in done.pieces))], at
-    sample = sample_of(done, 0, 0)
-    assert sample.itl_ms == 0
-    assert sample.tokens_per_s == pytest.approx(2000)
+    _, found = read(done)
+    assert found.itl_ms == 0
+    assert found.tokens_per_s == pytest.approx(2000, rel=0.001)
 
 
 def test_the_first_reasoning_counts_as_a_token_and_an_early_role_chunk_does_not():
@@ -100,8 +110,8 @@ def test_the_first_reasoning_counts_as_a_token_and_an_early_role_chunk_does_not(
 def test_what_is_not_whole_is_never_ok(change: Any, outcome: Outcome, error: str):
     done = stream(4)
     change(done)
-    sample = sample_of(done, 0, 0)
-    assert (sample.outcome, sample.error) == (outcome, error)
+    record, _ = read(done)
+    assert (record.outcome, record.error) == (outcome, error)
 
 
 PAYLOAD = (
@@ -122,4 +132,4 @@ def test_cuts_anywhere_give_the_same_events(cuts: list[int]):
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_garbage_is_parsed_without_an_exception_and_is_never_ok(pieces: list[bytes]):
     done = Exchange(sent_ns=0, ended_ns=1, status=200, pieces=list(enumerate(pieces)))
-    assert sample_of(done, 0, 0).outcome is not Outcome.OK
+    assert read(done)[0].outcome is not Outcome.OK

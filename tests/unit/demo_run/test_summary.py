@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.benchmark.measures import Outcome as RequestOutcome
+from tidegate.benchmark.record import Outcome as RequestOutcome
 from tidegate.benchmark.tally import Ended
 from tidegate.demo.scenario import ACTS, CASTS, Outcome, outcome_of
 from tidegate.demo.story import Counts, Kill, Story, failure_of

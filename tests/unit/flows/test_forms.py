@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from flows.forms import ReleaseForm, RollbackForm, TrainedForm, ValidateForm, reveal
+from flows.forms import LoadTestForm, ReleaseForm, RollbackForm, TrainedForm, ValidateForm, reveal
 from tidegate.domain import Secret
 
 TOKEN = "tg1.k1.claims-of-somebody.signature-of-somebody"
@@ -13,6 +13,7 @@ FORMS: list[tuple[type[BaseModel], dict[str, object]]] = [
     (RollbackForm, {"reason": "wrong prices"}),
     (TrainedForm, {"model": "pipit", "version": "v2", "path": "/x"}),
     (ValidateForm, {"paths": ["/x"]}),
+    (LoadTestForm, {"slo": "ttft=500"}),
 ]
 SIGNED = FORMS[:3]
 
@@ -62,3 +63,12 @@ def test_the_request_of_a_form_holds_no_token():
 
 def test_an_empty_token_is_none():
     assert reveal(ReleaseForm.model_validate({**SUPPORT, "model": "pipit"}).token) is None
+
+
+def test_limits_of_a_load_test_are_checked_in_the_form():
+    assert LoadTestForm.model_validate({**SUPPORT, "slo": " ttft=500 "}).to_load().slo == "ttft=500"
+    with pytest.raises(ValidationError) as caught:
+        LoadTestForm.model_validate({**SUPPORT, "slo": "quick"})
+    (problem,) = caught.value.errors()
+    assert problem["loc"] == ("slo",)
+    assert "NAME=MILLISECONDS" in problem["msg"]

@@ -1,9 +1,10 @@
 """The release machine, driven by the real controller in a world in memory."""
 
 import pytest
-from world import REF, Crash, World, world_with
+from world import POLICY, REF, Crash, World, world_with
 
-from tidegate.domain import Fenced, Gate, ReleaseState, SetState, Verdict
+from tidegate.domain import Fenced, Gate, Release, ReleaseState, SetState, Verdict
+from tidegate.domain.policy import QualityPolicy
 from tidegate.release.machine import JUDGING_GATES, VALIDATION_GATES, WARMING_GATES
 from tidegate.release.step import Enter, PutWeights
 
@@ -111,6 +112,37 @@ def test_quality_that_cannot_be_judged_holds_the_release_until_a_person_approves
     assert world.live() == {"v1": 100}
     world.append(held.id, held.epoch, "note", "approve", {"actor": "ada"})
     assert world.drive(held.id).state is State.DONE
+
+
+def undecided(when_not_judged: str, samples: int) -> tuple[World, Release]:
+    """A release whose quality its samples do not decide, under a policy that says so much about it."""
+    quality = QualityPolicy.model_validate({"when_not_judged": when_not_judged})
+    world = world_with("v1", "v2", policy=POLICY.model_copy(update={"quality": quality}), samples=samples)
+    world.release("v1")
+    world.verdicts = {Gate.QUALITY: [Verdict.NOT_JUDGED, Verdict.NOT_JUDGED]}
+    return world, world.release("v2")
+
+
+def test_a_policy_may_refuse_what_is_not_judged_and_nothing_is_proven_against_it() -> None:
+    world, over = undecided("fail", samples=10)
+    assert over.state is State.ROLLED_BACK
+    assert "not judged; the policy says fail" in over.reason
+    assert world.live() == {"v1": 100}
+    assert over.digest not in world.quarantined
+
+
+def test_a_policy_may_let_undecided_samples_through_and_the_journal_says_so() -> None:
+    world, over = undecided("pass", samples=10)
+    assert over.state is State.DONE
+    told = [entry.data.get("reason", "") for entry in world.journal[over.id] if entry.name == "shifting"]
+    assert "quality was not judged and the policy says pass" in told[0]
+
+
+def test_a_policy_cannot_let_through_what_was_never_measured() -> None:
+    world, over = undecided("pass", samples=0)
+    assert over.state is State.HOLD
+    assert "missing, which never passes" in over.reason
+    assert world.live() == {"v1": 100}
 
 
 def test_failing_live_requests_bring_the_old_set_back() -> None:

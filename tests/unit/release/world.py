@@ -78,6 +78,7 @@ class World:
     gateway_alive: bool = True
     crash_after: int | None = None
     steps: int = 0
+    samples: int = 0
 
     def __post_init__(self) -> None:
         self.releases: dict[str, Release] = {}
@@ -380,7 +381,13 @@ class World:
             script = self.verdicts.get(gate, [])
             verdict = script.pop(0) if script else Verdict.PASS
             rows.append(
-                Evidence(gate=gate, check="c", verdict=verdict, summary=f"{gate.value} says {verdict.value}")
+                Evidence(
+                    gate=gate,
+                    check="c",
+                    verdict=verdict,
+                    summary=f"{gate.value} says {verdict.value}",
+                    data={"samples": self.samples},
+                )
             )
         return rows
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.validation.plain import amount, markdown_block, markdown_text, plain, plain_lines, plural, size
+from tidegate.domain.plain import amount, markdown_block, markdown_text, plain, plain_lines, plural, size
 
 ANY_TEXT = st.text(st.characters(codec=None))
 

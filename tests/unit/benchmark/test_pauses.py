@@ -1,0 +1,30 @@
+"""While a run goes there is no full collection, and afterwards everything is as before."""
+
+import gc
+
+import pytest
+
+from tidegate.benchmark.pauses import no_long_pauses
+
+
+def test_no_full_collection_runs_and_the_collector_is_left_as_it_was():
+    before, full = gc.get_threshold(), 0
+
+    def count(phase: str, about: dict[str, int]) -> None:
+        nonlocal full
+        full += phase == "start" and about["generation"] == 2
+
+    with no_long_pauses():
+        gc.callbacks.append(count)
+        kept = [[number] for number in range(200_000)]
+        gc.callbacks.remove(count)
+    assert len(kept) == 200_000
+    assert full == 0
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+def test_the_collector_is_given_back_after_a_failure_too():
+    before = gc.get_threshold()
+    with pytest.raises(RuntimeError), no_long_pauses():
+        raise RuntimeError("x")
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)

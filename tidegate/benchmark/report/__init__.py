@@ -1,0 +1,1 @@
+"""Reports of load benchmarks: JSON, CSV, Markdown, one HTML page, PNG. Import from the modules: they load late."""
