@@ -11,7 +11,7 @@ from tidegate.validation.report import Profile
 
 SHORT_TOKENS = 48
 STOP_TOKENS = 256
-BANK_TOKENS = 64
+BANK_TOKENS, MOST_BANK_TOKENS = 64, 512
 REPEATED = 3
 DEEP_FACTOR = 2
 
@@ -75,7 +75,7 @@ def bank_query(question: Question, context_tokens: int, max_tokens: int = BANK_T
         question.id,
         tuple((turn.role, turn.content or "") for turn in question.turns),
         question.topic,
-        max(1, min(wanted, context_tokens // 2)),
+        max(1, min(wanted, MOST_BANK_TOKENS, context_tokens // 2)),
         top_logprobs=TOP_LOGPROBS if question.wants_logprobs else 0,
     )
 

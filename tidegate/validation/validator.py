@@ -134,7 +134,8 @@ class PreDeploymentValidator:
         self.context_tokens = context_tokens or given.validation.context_tokens
         self.parallel = parallel or given.validation.parallel
         self.is_on_gpu = is_on_gpu
-        self.bank = bank
+        # A validation asks no judge.
+        self.bank = None if bank is None else bank.without_judges()
         self.prompts = prompts
         self.signatures = tuple(signatures)
         self.trust = trust

@@ -93,6 +93,16 @@ def test_the_last_assistant_turn_is_the_target_of_a_chat(examples: Path):
     assert weather.tools[0]["function"]["name"] == "weather"
 
 
+def test_conversations_of_other_trainers_are_chats_as_well(tmp_path: Path):
+    path = tmp_path / "share.jsonl"
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello there"}]
+    rows = [{"conversations": turns}, {"prompt": "Hi", "completion": " Hello there"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bank = read_bank(path)
+    assert bank.format == "chat"
+    assert [(one.prompt, one.expect) for one in bank.questions] == [("Hi", "Hello there")] * 2
+
+
 def test_a_caller_may_name_the_scorer_of_references(examples: Path):
     options = BankOptions(scorer=ScorerSpec(name="contains", options={"all": True}))
     bank = read_bank(examples / "ragas" / "rows.jsonl", options)

@@ -126,6 +126,20 @@ def test_a_file_of_the_users_choice_may_lie_elsewhere(tmp_path: Path):
     assert bank.questions[0].specs[0].expect == "sea"
 
 
+def test_a_pattern_of_names_finds_files_in_their_order_and_never_outside(tmp_path: Path):
+    (tmp_path / "prompts").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "prompts" / f"{name}.txt").write_text(f"{name}: {{{{q}}}}")
+    path = tmp_path / "a.yaml"
+    test = "tests:\n  - vars: {q: x}\n    assert: [{type: contains, value: x}]\n"
+    path.write_text(f"prompts: ['file://prompts/*.txt']\n{test}")
+    assert [question.prompt for question in read_bank(path).questions] == ["a: x", "b: x"]
+    for pattern in ("../*.txt", "/etc/*", "none/*.txt"):
+        path.write_text(f"prompts: ['file://{pattern}']\n{test}")
+        with pytest.raises(InvalidInput, match="line 1: the pattern"):
+            read_bank(path)
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path):
     (tmp_path / "bank").mkdir()
     (tmp_path / "secret.txt").write_text("secret")
@@ -222,12 +236,18 @@ def test_a_comma_separated_value_is_parted_as_promptfoo_parts_it(text: str, want
         ("{{ list | join(', ') }}{# not shown #}", "x, y"),
         ("{{ b | dump }}", '{"c": ["x", "y"]}'),
         ("{{ 'text' }}{{ 3 }}", "text3"),
+        ("{{- a -}}!", "1!"),
+        ("{ {{ a }} {{ open", "{ 1 {{ open"),
         ("no tag", "no tag"),
     ],
 )
 def test_variables_and_simple_filters_are_filled_in(template: str, wanted: str):
     variables = {"a": 1, "b": {"c": ["x", "y"]}, "name": "Ada", "list": ["x", "y"]}
     assert render(template, variables) == wanted
+
+
+def test_openings_that_are_never_closed_take_no_time_to_speak_of():
+    assert render("{{" * 200_000 + "{%" * 200_000, {}).startswith("{{")
 
 
 @given(st.text(alphabet="{}%#|.()'\"ab 1", max_size=40))

@@ -120,6 +120,30 @@ def test_a_shortened_bank_still_covers_its_topics():
     assert sorted(query.purpose for query in asked) == sorted(["t0", "t1", "t2", "t3"] * 2)
 
 
+def test_a_question_is_asked_as_it_is_written_with_the_room_that_it_names():
+    turns = [
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "1"},
+        {"role": "user", "content": "Two?"},
+    ]
+    fields: dict[str, Any] = {"messages": turns, "choices": ["1", "2"], "expect": "2", "scorer": "choice"}
+    with_tools = {
+        "id": "t",
+        "prompt": "p",
+        "expect": {"name": "f"},
+        "scorer": "tool_call",
+        "tools": [{"name": "f"}],
+    }
+    questions = [
+        Question.model_validate({"id": "q", "max_tokens": 100, **fields}),
+        Question.model_validate(with_tools),
+    ]
+    (asked,) = bank_queries(Bank(name="b", digest="d", questions=tuple(questions)), 1000)
+    assert [role for role, _ in asked.messages] == ["user", "assistant", "user"]
+    assert "B) 2" in asked.messages[-1][1]
+    assert asked.max_tokens == 100
+
+
 def test_the_standard_bank_is_sound_and_large_enough():
     bank = read_bank(STANDARD_BANK)
     assert len(bank.questions) >= 20

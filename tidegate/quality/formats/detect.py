@@ -87,7 +87,7 @@ def _of_keys(keys: AbstractSet[str], reading: Reading) -> str:
             PROMPTFOO,
             {"vars", "assert", "prompts", "tests"} & keys or any(k.startswith("__expected") for k in keys),
         ),
-        (CHAT, "messages" in keys or {"prompt", "completion"} <= keys),
+        (CHAT, {"messages", "conversations"} & keys or {"prompt", "completion"} <= keys),
         (RAGAS, "user_input" in keys),
         (DEEPEVAL, {"expected_output", "expectedOutput", "actual_output", "actualOutput", "scenario"} & keys),
         (NATIVE, {"expect", "topic"} & keys),

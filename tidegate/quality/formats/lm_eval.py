@@ -317,9 +317,10 @@ def _index(target: Any, choices: list[str], place: Place) -> int:
         return choices.index(target)
     if isinstance(target, str) and target.strip().isdigit():
         target = int(target)
-    if isinstance(target, bool) or not isinstance(target, int) or not 0 <= target < len(choices):
+    if not isinstance(target, int) or not 0 <= target < len(choices):
         raise RowRefused(place, f"the target '{target}' is none of the {len(choices)} choices")
-    return target
+    # True and false are 1 and 0, as in lm-eval.
+    return int(target)
 
 
 def _generated(task: _Task, row: Row, shots: str) -> dict[str, Any]:

@@ -5,12 +5,13 @@ Everything that computes (`{% … %}`, calls, operators, custom filters) is refu
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
 
 MAX_RENDERED = 1_000_000
 
-_TAG = re.compile(r"\{\{-?(.*?)-?\}\}|(\{%.*?%\})|(\{#.*?#\})", re.DOTALL)
+_OPENING = re.compile(r"\{[{%#]")
+_CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _PART = re.compile(
     r"""\s*(?:
         (?P<name>[A-Za-z_$][\w$]*)
@@ -98,15 +99,15 @@ def render(template: str, variables: Mapping[str, Any]) -> str:
     """The text with its variables filled in. Raises: TemplateRefused."""
     found: list[str] = []
     size = at = 0
-    for match in _TAG.finditer(template):
-        found.append(template[at : match.start()])
-        at = match.end()
-        if match.group(2):
+    for tag in _tags(template):
+        found.append(template[at : tag.begin])
+        at = tag.end
+        if tag.kind == "{%":
             raise TemplateRefused(
-                f"'{match.group(2)[:40]}' computes; only variables and simple filters are read"
+                f"'{{%{tag.inside[:40]}%}}' computes; only variables and simple filters are read"
             )
-        if match.group(1) is not None:
-            found.append(_text(_Expression(match.group(1)).value(variables)))
+        if tag.kind == "{{":
+            found.append(_text(_Expression(tag.inside.strip("-")).value(variables)))
         size += len(found[-1])
         if size > MAX_RENDERED:
             raise TemplateRefused(f"it becomes longer than {MAX_RENDERED} characters")
@@ -117,11 +118,32 @@ def render(template: str, variables: Mapping[str, Any]) -> str:
 def names_in(template: str) -> set[str]:
     """The variables that a template uses."""
     found: set[str] = set()
-    for match in _TAG.finditer(template):
-        name = re.match(r"\s*([A-Za-z_$][\w$]*)", match.group(1) or "")
+    for tag in _tags(template):
+        name = re.match(r"-?\s*([A-Za-z_$][\w$]*)", tag.inside) if tag.kind == "{{" else None
         if name:
             found.add(name.group(1))
     return found
+
+
+class _Tag(NamedTuple):
+    kind: str
+    inside: str
+    begin: int
+    end: int
+
+
+def _tags(template: str) -> Iterator[_Tag]:
+    """Every tag that is closed, from left to right, in time linear in the text."""
+    unclosed: set[str] = set()
+    at = 0
+    while opening := _OPENING.search(template, at):
+        kind, at = opening.group(), opening.end()
+        end = -1 if kind in unclosed else template.find(_CLOSING[kind], at)
+        if end < 0:
+            unclosed.add(kind)
+            continue
+        yield _Tag(kind, template[at:end], opening.start(), end + 2)
+        at = end + 2
 
 
 class _Expression:

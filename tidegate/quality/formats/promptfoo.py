@@ -142,7 +142,13 @@ def _prompt(reading: Reading, entry: str, label: str, place: Place) -> Iterator[
         return
     if Path(name.partition(":")[0]).suffix.lower() in CODE_SUFFIXES:
         raise RowRefused(place, f"the prompt '{entry}' is code, which a bank may not run")
-    path = reading.local(name, reading.path, place)
+    for number, path in enumerate(reading.locals(name, reading.path, place), start=1):
+        yield from _prompts_of_file(reading, path, label if number == 1 else f"{label}-{number}")
+
+
+def _prompts_of_file(reading: Reading, path: Path, label: str) -> Iterator[_Prompt]:
+    if path.suffix.lower() in CODE_SUFFIXES:
+        raise RowRefused(Place(str(path), 1), "this prompt is code, which a bank may not run")
     if path.suffix.lower() in (".yaml", ".yml"):
         yield _Prompt(label, json.dumps(value_of(reading, path)), Place(str(path), 1))
         return
@@ -155,6 +161,8 @@ def _prompt(reading: Reading, entry: str, label: str, place: Place) -> Iterator[
 
 def _tests(reading: Reading, value: Any, place: Place) -> Iterator[_Test]:
     """Tests that stand in the configuration or in local files."""
+    if value is None:
+        return
     entries: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
     for at, entry in enumerate(entries):
         here = Place(place.file, value.line_at(at)) if isinstance(value, LinedList) else place
@@ -165,7 +173,8 @@ def _tests(reading: Reading, value: Any, place: Place) -> Iterator[_Test]:
                 name = entry.removeprefix("file://")
                 if Path(name.partition(":")[0]).suffix.lower() in CODE_SUFFIXES:
                     raise RowRefused(here, f"'{entry}' is code, which a bank may not run")
-                yield from _tests_of_file(reading, reading.local(name, reading.path, here))
+                for path in reading.locals(name, reading.path, here):
+                    yield from _tests_of_file(reading, path)
             elif isinstance(entry, dict):
                 yield _Test(cast("dict[str, Any]", entry), here, reading.path)
             else:
@@ -204,7 +213,7 @@ def _test_of_cells(row: Row) -> dict[str, Any]:
         elif name.startswith("__metadata:"):
             key = name.removeprefix("__metadata:")
             is_list = key.endswith("[]")
-            test["metadata"][key.removesuffix("[]")] = re.split(r"(?<!\\),", cell) if is_list else cell
+            test["metadata"][key.removesuffix("[]")] = _listed(cell) if is_list else cell
         elif name.startswith("__config:"):
             _configure(asserts, name.removeprefix("__config:"), cell)
         else:
@@ -214,6 +223,11 @@ def _test_of_cells(row: Row) -> dict[str, Any]:
         if test.get("metric"):
             assertion["metric"] = test["metric"]
     return test
+
+
+def _listed(cell: str) -> list[str]:
+    """Parted by commas, except those behind a backslash."""
+    return [part.replace("\\,", ",").strip() for part in re.split(r"(?<!\\),", cell)]
 
 
 def _configure(asserts: list[dict[str, Any]], name: str, cell: str) -> None:

@@ -16,6 +16,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_QUESTIONS = 100_000
 SHOWN_PROBLEMS = 20
 MAX_PROBLEMS = 10_000
+MAX_MATCHES = 1_000
+"""Files that one pattern of names may find."""
 
 
 class Place(NamedTuple):
@@ -100,8 +102,8 @@ class Reading:
         """A file that the bank names, inside its folder or one that the caller allows. Raises: RowRefused."""
         if "://" in name:
             raise RowRefused(place, f"'{name}' is an address; only local files are read")
-        if any(sign in name for sign in "*?[") or "\0" in name:
-            raise RowRefused(place, f"'{name}' is a pattern of names; name each file")
+        if "\0" in name:
+            raise RowRefused(place, "a name of a file holds a zero byte")
         found = (beside.parent / name).resolve()
         roots = [self.path.parent.resolve(), *(folder.resolve() for folder in self.options.folders)]
         if not any(found.is_relative_to(root) for root in roots):
@@ -109,6 +111,19 @@ class Reading:
         if not found.is_file():
             raise RowRefused(place, f"there is no file '{name}'")
         return found
+
+    def locals(self, name: str, beside: Path, place: Place) -> list[Path]:
+        """The file that the bank names, or every one that its pattern of names finds, in order. Raises: RowRefused."""
+        if "://" in name or not any(sign in name for sign in "*?["):
+            return [self.local(name, beside, place)]
+        pattern = Path(name)
+        if pattern.is_absolute() or ".." in pattern.parts:
+            raise RowRefused(place, f"the pattern '{name}' leaves the bank's folder")
+        found = sorted(path for path in beside.parent.glob(name) if path.is_file())[: MAX_MATCHES + 1]
+        if not found or len(found) > MAX_MATCHES:
+            how_many = f"more than {MAX_MATCHES} files" if found else "no file"
+            raise RowRefused(place, f"the pattern '{name}' finds {how_many}")
+        return [self.local(str(path.relative_to(beside.parent)), beside, place) for path in found]
 
     def stop(self, path: Path, line: int, reason: str) -> NoReturn:
         """The file as a whole cannot be read."""

@@ -51,7 +51,7 @@ def _chat(row: Row, number: int, reading: Reading) -> dict[str, Any]:
             {"role": "assistant", "content": text_of(data["completion"], "completion", place).strip()},
         ]
     else:
-        turns = messages_of(data.get("messages"), "messages", place)
+        turns = messages_of(data.get("messages", data.get("conversations")), "messages", place)
     if turns[-1]["role"] != "assistant":
         raise RowRefused(place, "the last message is not of the assistant, so there is no target")
     if len(turns) < 2:
