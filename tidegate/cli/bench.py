@@ -185,7 +185,12 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure one endpoint."""
+    """Measure one endpoint; `run` may be left out.
+
+    Examples:
+
+      tidegate bench run http://127.0.0.1:8080/v1
+    """
     # Before any other name: every option by its name.
     given: dict[str, Any] = dict(locals())
     from tidegate.cli import bench_options as options
