@@ -1,5 +1,6 @@
 """`tidegate policy`: what holds for a service, what is wrong in a file, and what a file would have changed."""
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -254,8 +255,8 @@ def _say_effect(effect: "Effect") -> None:
     for one in effect.releases:
         for change in one.changes if one.is_changed else ():
             say(f"{one.release_id}: {escape(change.summary)}")
-        for note in one.not_judged_again:
-            say(f"[dim]{one.release_id}: not judged again: {escape(note)}[/dim]")
+    for note, number in Counter(note for one in effect.releases for note in one.not_judged_again).items():
+        say(f"[dim]not judged again in {number} of {len(effect.releases)}: {escape(note)}[/dim]")
     say(escape(effect.summary))
 
 
