@@ -22,6 +22,7 @@ from tidegate.domain import (
     settle,
 )
 from tidegate.quality import BankResult, judge_quality
+from tidegate.quality.pairwise import JUDGE_CHECK
 from tidegate.steps.checks import REQUIRED
 from tidegate.steps.evaluation import QUALITY_RUNS
 from tidegate.steps.judging import judge_rounds
@@ -190,20 +191,26 @@ def _performance_again(past: Past, policy: Policy, own: list[Evidence], unknown:
 
 
 def _quality_again(past: Past, policy: Policy, own: list[Evidence], unknown: list[str]) -> list[Evidence]:
+    """What files and another model said is kept: neither is asked again."""
     drift = [row for row in own if row.check.startswith(DRIFT)]
+    opinion = [row for row in own if row.check == JUDGE_CHECK]
+    answers = [row for row in own if row not in drift and row not in opinion]
     if policy.drift != past.policy.drift:
         unknown.append("drift: it is measured on the files")
-        drift = [] if not policy.drift.is_declared else drift
+        drift = drift if policy.drift.is_declared else []
+    if policy.quality.judge != past.policy.quality.judge:
+        unknown.append("judge: it is not asked again")
+        opinion = opinion if policy.quality.judge is not None else []
     if past.policy.quality == policy.quality:
-        return [row for row in own if not row.check.startswith(DRIFT)] + drift
+        return answers + opinion + drift
     if past.candidate is None:
         unknown.append(f"quality: {NOT_KEPT}")
-        return own
+        return answers + opinion + drift
     if policy.quality.bank != past.policy.quality.bank:
         unknown.append(
             f"quality: bank {policy.quality.bank} was not asked; judged on {past.policy.quality.bank}"
         )
-    return judge_quality(past.candidate, past.live, policy.quality) + drift
+    return judge_quality(past.candidate, past.live, policy.quality) + opinion + drift
 
 
 def _verdict(rows: Iterable[Evidence], policy: Policy) -> Verdict:

@@ -1,10 +1,15 @@
 """Past releases under another policy: what would have ended otherwise, and what cannot be said."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.steps.measured_runs import NOW, noise, run
 from tidegate.domain import Evidence, Gate, Plan, Policy, Release, ReleaseRequest, ReleaseState, Verdict
 from tidegate.domain.policy import (
+    DriftLimits,
+    DriftPolicy,
+    JudgePolicy,
     LatencyMargin,
     LatencyMargins,
     LoadDesign,
@@ -13,6 +18,7 @@ from tidegate.domain.policy import (
     ValidationPolicy,
 )
 from tidegate.quality import BankResult, QuestionResult, judge_quality
+from tidegate.quality.pairwise import JUDGE_CHECK
 from tidegate.steps.checks import REQUIRED
 from tidegate.steps.judging import judge_rounds
 from tidegate.steps.replay import Effect, Past, replay
@@ -147,6 +153,25 @@ def test_a_part_that_needs_the_file_is_named():
     other = WIDE.model_copy(update={"validation": ValidationPolicy(profile="deep")})
 
     assert "the file itself" in replay(past(), other).not_judged_again[0]
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "said"),
+    [
+        ("drift.must_not_change", {"drift": DriftPolicy(must_not_change=DriftLimits(max_mean_kl=0.1))}, "drift: "),
+        (JUDGE_CHECK, {"quality": QualityPolicy(margin=0.1, judge=JudgePolicy(url="http://j/v1", model="j"))}, "judge: "),
+    ],
+)  # fmt: skip
+def test_what_files_or_another_model_said_is_kept_and_named(check: str, change: dict[str, object], said: str):
+    found = past()
+    opinion = Evidence(gate=Gate.QUALITY, check=check, verdict=Verdict.NOT_JUDGED, summary="an opinion")
+    told = replace(found, rows=(*found.rows, opinion))
+
+    again = replay(told, WIDE.model_copy(update=change))
+
+    assert again.now == "held"
+    assert again.not_judged_again[0].startswith(said)
+    assert replay(told, WIDE).now == "held", "as it was then"
 
 
 def test_the_effect_is_counted_in_one_sentence():
