@@ -191,7 +191,11 @@ def _source(nights: Sequence[Night]) -> "np.random.Generator":
 
 
 def night_verdict(rows: Sequence[Evidence]) -> Verdict:
-    """The worst of the rows: fail, error, not judged, pass. Rows that need earlier nights only count when they fail."""
+    """The worst of the rows: fail, error, not judged, pass.
+
+    A difference that was measured and is neither shown nor ruled out colours no night, and rows that need earlier
+    nights only count when they fail: nothing is promoted by a night. What could not be measured does.
+    """
     counted = [row for row in rows if row.verdict is not Verdict.NOT_JUDGED or not is_optional(row)]
     for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_JUDGED):
         if any(row.verdict is verdict for row in counted):
@@ -200,7 +204,7 @@ def night_verdict(rows: Sequence[Evidence]) -> Verdict:
 
 
 def is_optional(row: Evidence) -> bool:
-    return row.check.startswith(OPTIONAL_PREFIXES)
+    return row.check.startswith(OPTIONAL_PREFIXES) or bool(row.data.get("samples"))
 
 
 SPARKS = "▁▂▃▄▅▆▇█"

@@ -144,6 +144,14 @@ def test_a_night_is_as_bad_as_its_worst_row(rows: list[tuple[str, Verdict]], ver
     assert night_verdict([_row(check, one) for check, one in rows]) is verdict
 
 
+def test_a_difference_that_was_measured_and_not_decided_colours_no_night():
+    undecided = _row("quality.regression", Verdict.NOT_JUDGED).model_copy(update={"data": {"samples": 30}})
+    unmeasured = _row("quality.regression", Verdict.NOT_JUDGED)
+    score = _row("quality.score", Verdict.PASS)
+    assert night_verdict([score, undecided]) is Verdict.PASS
+    assert night_verdict([score, unmeasured]) is Verdict.NOT_JUDGED
+
+
 def test_a_sparkline_shows_the_course():
     assert sparkline([]) == ""
     assert sparkline([3, 3, 3]) == "▁▁▁"
