@@ -29,6 +29,7 @@ from tidegate.cli import (
     trying,
     validating,
 )
+from tidegate.cli.judging import JudgingCommand
 from tidegate.cli.output import INTERRUPTED, JSON_KEY, TRACEBACK_KEY, is_ours, render_error
 
 HELP = """A gate between training and users for GGUF language models.
@@ -75,11 +76,11 @@ for command in (
     validating.validate,
     inspecting.inspect,
     comparing.compare,
-    drifting.drift,
     releases.release,
     releases.rollback,
 ):
     app.command()(command)
+app.command(cls=JudgingCommand)(drifting.drift)
 app.command("registry-check")(registry_checking.registry_check)
 app.add_typer(bench.app, name="bench")
 app.add_typer(releases.app, name="releases")

@@ -4,17 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from tidegate.cli.bench_commands import join
-from tidegate.cli.output import FAILED, JSON_KEY, NEEDS_PERSON, JsonFlag, is_ours, render_error
+from tidegate.cli.judging import JudgingCommands
+from tidegate.cli.output import JsonFlag
 
 if TYPE_CHECKING:
     from tidegate.cli.bench_measuring import Job
     from tidegate.cli.bench_target import Target
 
-NOT_JUDGED = NEEDS_PERSON
-"""Exit code 3: something must be looked at, or measured again, before anything follows from it."""
 HELP = """Measure how an OpenAI-compatible endpoint answers under load, and compare runs with a verdict.
 
 Give a URL, or ORGANIZATION/SERVICE of this installation. With nothing else it is measured for 30 seconds with
@@ -44,7 +42,7 @@ Examples:
 DEFAULT = "run"
 
 
-class BenchCommands(TyperGroup):
+class BenchCommands(JudgingCommands):
     """`bench URL` runs; `bench compare`, `list`, `show` and `export` are sub-commands beside it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -59,19 +57,6 @@ class BenchCommands(TyperGroup):
         """The options of a run, then the other commands."""
         self.commands[DEFAULT].format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
-
-    def invoke(self, ctx: Any) -> Any:
-        """What kept us from measuring is no regression: it must not look like one to CI."""
-        try:
-            return super().invoke(ctx)
-        except (KeyboardInterrupt, BrokenPipeError):
-            raise
-        except Exception as error:
-            if type(error).__module__.startswith(("typer", "click")):
-                raise
-            as_json = bool(ctx.find_root().meta.get(JSON_KEY))
-            code = render_error(error, as_json=as_json)
-            raise typer.Exit(NOT_JUDGED if code == FAILED and is_ours(error) else code) from None
 
 
 app = typer.Typer(cls=BenchCommands, help=HELP, no_args_is_help=True)

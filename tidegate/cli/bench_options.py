@@ -9,7 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tidegate.domain import InvalidInput, Secret
+from tidegate.cli.endpoint_access import bad, read_key, readable_file
+from tidegate.domain import Secret
 
 if TYPE_CHECKING:
     from tidegate.benchmark.goodput import Slo
@@ -52,10 +53,6 @@ class Access:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def bad(option: str, message: str, remedy: str) -> InvalidInput:
-    return InvalidInput(message, remedy=remedy, field=option)
-
-
 def read_load(
     *,
     rate: str,
@@ -90,7 +87,7 @@ def read_load(
             "Give --rate with --arrivals, or leave it out.",
         )  # fmt: skip
     if trace is not None:
-        path = _readable(trace, "--trace")
+        path = readable_file(trace, "--trace")
         return Load("trace", trace=path, speed=_positive("--trace-speed", speed, 1.0), **length)
     if speed is not None:
         raise bad("--trace-speed", "Only a trace has a speed.", "Give it with --trace.")
@@ -193,7 +190,7 @@ def read_prompts(path: Path | None) -> tuple[str, ...]:
     """One prompt a line; a line that is JSON gives its `prompt`, or its first user message."""
     if path is None:
         return ()
-    path = _readable(path, "--prompts")
+    path = readable_file(path, "--prompts")
     if path.stat().st_size > MAX_PROMPT_BYTES:
         raise bad("--prompts", f"{path} is larger than 64 MiB.", "Use fewer prompts; they are asked in turn.")
     try:
@@ -231,56 +228,12 @@ def _messages(row: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     return [(one.get("role"), one.get("content")) for one in held]
 
 
-def _readable(path: Path, option: str) -> Path:
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise bad(option, f"{path} {what}.", "Name a file that can be read.")
-    try:
-        with path.open("rb"):
-            return path
-    except OSError as error:
-        raise bad(
-            option, f"{path} cannot be read: {error.strerror}.", "Name a file that can be read."
-        ) from None
-
-
 def read_access(
     headers: Sequence[str], key_env: str, key_file: Path | None, environ: Mapping[str, str] | None = None
 ) -> Access:
     """The key from a variable or a file; headers as `NAME: VALUE`, where `@NAME` reads the value from a variable."""
     env = os.environ if environ is None else environ
-    if key_env and key_file:
-        raise bad("--key-file", "--key-env and --key-file exclude each other.", "Give one of them.")
-    return Access(_key(key_env, key_file, env), _headers(headers, env))
-
-
-def _key(key_env: str, key_file: Path | None, env: Mapping[str, str]) -> Secret:
-    if key_env:
-        value = env.get(key_env, "")
-        if not value:
-            # Whoever writes the key itself here must not read it in the error, or in a log of it.
-            shown = (
-                f"The variable {key_env}"
-                if re.fullmatch(r"[A-Z][A-Z0-9_]{1,60}", key_env)
-                else "The variable"
-            )
-            raise bad("--key-env", f"{shown} is not set.", "Give the NAME of a variable that holds the key.")
-        return _checked_key(value, "--key-env")
-    if key_file is None:
-        return Secret("")
-    path = _readable(key_file, "--key-file")
-    if path.stat().st_size > 8192:
-        raise bad("--key-file", f"{path} is too large for a key.", "Name a file that holds the key alone.")
-    try:
-        return _checked_key(path.read_text(encoding="utf-8").strip(), "--key-file")
-    except UnicodeDecodeError:
-        raise bad("--key-file", f"{path} is no text.", "Name a file that holds the key alone.") from None
-
-
-def _checked_key(value: str, option: str) -> Secret:
-    if not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise bad(option, "What was read is no key.", "A key is one word of printable characters.")
-    return Secret(value)
+    return Access(read_key(key_env, key_file, env), _headers(headers, env))
 
 
 def _headers(headers: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:

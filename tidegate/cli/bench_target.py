@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tidegate.cli.bench_options import Access, bad
+from tidegate.cli.bench_options import Access
+from tidegate.cli.endpoint_access import bad, base_url, shown_url
 from tidegate.domain import InvalidInput, Refused, Secret, ServiceRef, Transient
 
 if TYPE_CHECKING:
     from tidegate.benchmark import Arm
     from tidegate.benchmark.exchange import Exchange
 
-KNOWN_ENDINGS = ("/chat/completions", "/completions", "/run", "/runsync")
 ASK_TIMEOUT_S = 5.0
 
 
@@ -42,42 +42,10 @@ def find_target(
         ref = ServiceRef.parse(text)
     except InvalidInput:
         raise bad(
-            option, f"'{_shown(text)}' is neither a URL nor a service nor a sub-command.",
+            option, f"'{shown_url(text)}' is neither a URL nor a service nor a sub-command.",
             "Write http://HOST:PORT/v1, or ORGANIZATION/SERVICE, or see: tidegate bench --help.",
         ) from None  # fmt: skip
     return _service(ref, access, model)
-
-
-def base_url(text: str, option: str = "URL", *, is_queue: bool = False) -> str:
-    """Ends where `/chat/completions` is appended. A bare host gets `/v1`."""
-    from urllib.parse import urlsplit
-
-    how = "Write it as http://HOST:PORT/v1."
-    try:
-        parts = urlsplit(text.strip())
-        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        raise bad(option, "This URL cannot be read.", how) from None
-    if not is_usable:
-        raise bad(option, f"'{_shown(text)}' is no URL of HTTP.", how)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise bad(
-            option, "The URL holds a user, a password or a query, which everyone who lists processes can see.",
-            "Leave them out; give a key with --key-env or --key-file.",
-        )  # fmt: skip
-    path = parts.path.rstrip("/")
-    ending = next((one for one in KNOWN_ENDINGS if path.endswith(one)), "")
-    path = path.removesuffix(ending)
-    if not path and not is_queue:
-        path = "/v1"
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def _shown(text: str) -> str:
-    """Of a mistyped URL nothing that may be a credential is repeated."""
-    from tidegate.benchmark.record import clean_url
-
-    return clean_url(text)[:120]
 
 
 def _service(ref: ServiceRef, access: Access, model: str) -> Target:

@@ -1,13 +1,12 @@
 """`tidegate drift`: how far a candidate's next tokens are from its baseline's. Touches nothing that runs."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.output import BAD_INPUT, JsonFlag, as_data, escape, print_json, say
+from tidegate.cli.output import JsonFlag, as_data, escape, print_json, say
 
 if TYPE_CHECKING:
     from tidegate.domain import Evidence, ServiceConfig, ServiceRef
@@ -71,8 +70,8 @@ def drift(
     models of different vocabularies are refused. Of two URLs only bounds can be given. Where there is an installation
     the result is kept in its ledger.
 
-    Exit codes: 0 all limits are kept, also with warnings; 2 one is not, or it could not be judged, or the input is
-    wrong; 1 an error of ours; 130 interrupted.
+    Exit codes: 0 all limits are kept, also with warnings; 1 one is shown to be broken, or the models cannot be
+    compared; 2 wrong input; 3 it could not be judged; 130 interrupted.
 
     Examples:
 
@@ -175,16 +174,14 @@ def _files(
 def _endpoints(
     base: str, candidate: str, texts: "TextSet", key_env: str, limits: "DriftPolicy | None", *, is_quiet: bool
 ) -> "tuple[BoundsReport, list[Evidence]]":
+    from tidegate.cli.endpoint_access import base_url, read_key
     from tidegate.cli.validation_run import watching
-    from tidegate.domain import InvalidInput, Secret
     from tidegate.drift.bounds_report import judge_bounds
     from tidegate.drift.endpoints import Endpoint, measure_bounds
     from tidegate.drift.judging import USUAL_LIMITS
 
-    value = os.environ.get(key_env, "") if key_env else ""
-    if key_env and not value:
-        raise InvalidInput(f"There is no environment variable {key_env}.", field="key_env")
-    key = Secret(value) if value else None
+    key = read_key(key_env, None) if key_env else None
+    base, candidate = base_url(base, "BASE"), base_url(candidate, "CANDIDATE")
     name = Path("endpoints")
     with (
         Endpoint(base, key) as one,
@@ -244,7 +241,8 @@ def _keep(
 def _tell(
     report: "DriftReport | BoundsReport", rows: "list[Evidence]", output_dir: Path | None, *, as_json: bool
 ) -> None:
-    """Raises: typer.Exit with 2 unless every row passes."""
+    """Raises: typer.Exit unless every row passes."""
+    from tidegate.cli.judging import exit_code
     from tidegate.domain import Verdict
     from tidegate.drift.markdown import headline, to_text, word_of
 
@@ -263,8 +261,8 @@ def _tell(
             say(escape(line))
         if written:
             say(f"[dim]Written: {escape(', '.join(map(str, written)))}[/dim]")
-    if not passed:
-        raise typer.Exit(BAD_INPUT)
+    if code := exit_code([row.verdict for row in rows] or [Verdict.NOT_JUDGED]):
+        raise typer.Exit(code)
 
 
 def _write(folder: Path, report: "DriftReport | BoundsReport", rows: "list[Evidence]") -> list[Path]:

@@ -4,11 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidegate.cli.judging import JudgingCommands, exit_code
 from tidegate.cli.output import (
     BAD_INPUT,
-    FAILED,
-    NEEDS_PERSON,
-    OK,
     JsonFlag,
     as_data,
     console,
@@ -19,10 +17,11 @@ from tidegate.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from tidegate.domain import Verdict
     from tidegate.steps.nightly import NightlyResult
 
-app = typer.Typer(help="Nightly runs: is what serves still as good as it was?", no_args_is_help=True)
+app = typer.Typer(
+    cls=JudgingCommands, help="Nightly runs: is what serves still as good as it was?", no_args_is_help=True
+)
 COLOURS = {"pass": "green", "fail": "red", "error": "red", "not_judged": "yellow"}
 
 
@@ -69,7 +68,7 @@ def run(
         say("Nothing is live. Release a version first: tidegate release ORG/SERVICE MODEL:VERSION")
     for result in () if as_json else results:
         _print(result)
-    raise typer.Exit(_exit_code([result.verdict for result in results]))
+    raise typer.Exit(exit_code(result.verdict for result in results))
 
 
 @app.command()
@@ -162,13 +161,6 @@ def _as_data(result: "NightlyResult") -> dict[str, Any]:
         "evidence": [as_data(row) for row in result.evidence],
         "nights": [as_data(night) for night in result.nights],
     }
-
-
-def _exit_code(verdicts: "list[Verdict]") -> int:
-    names = {verdict.value for verdict in verdicts}
-    if names & {"fail", "error"}:
-        return FAILED
-    return NEEDS_PERSON if "not_judged" in names else OK
 
 
 def _share(value: float | None) -> str:

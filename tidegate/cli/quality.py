@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.cli.judging import JudgingCommands
 from tidegate.cli.output import JsonFlag, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -15,10 +16,10 @@ HELP = """Put question banks to a model, and decide soundly between two models.
 
 A target is an OpenAI-compatible URL, ORGANIZATION/SERVICE of this installation, or a GGUF file.
 
-Exit codes: 0 it passes, or was only asked; 2 it fails, or the input is wrong; 3 not judged: answers are missing, or too
-few questions to decide; 1 an error of ours; 130 interrupted (the next run goes on where this one was).
+Exit codes: 0 it passes, or was only asked; 1 it fails; 2 wrong input; 3 not judged: nothing answers, answers are
+missing, or too few questions to decide; 130 interrupted (the next run goes on where this one was).
 """
-app = typer.Typer(help=HELP, no_args_is_help=True)
+app = typer.Typer(cls=JudgingCommands, help=HELP, no_args_is_help=True)
 
 Label = Annotated[str, typer.Option("--label", help="What to call this in reports.")]
 Concurrency = Annotated[
@@ -61,7 +62,7 @@ def run(
     limit: Limit = 0,
     tags: Tags = None,
     min_score: Annotated[
-        float, typer.Option("--min-score", min=0, max=1, help="Mean score below which the exit code is 2.")
+        float, typer.Option("--min-score", min=0, max=1, help="Mean score below which the exit code is 1.")
     ] = 0.0,
     seed: Seed = 0,
     max_tokens: MaxTokens = 64,
@@ -89,8 +90,9 @@ def run(
 
       tidegate quality run https://host/v1 bank.jsonl --key-env API_KEY --repeat 3 --min-score 0.8 --json
     """
+    from tidegate.cli.endpoint_access import read_key
     from tidegate.cli.quality_asking import run_banks
-    from tidegate.cli.quality_target import AskOptions, read_key
+    from tidegate.cli.quality_target import AskOptions
 
     options = AskOptions(max_tokens, seed, timeout, model, resume)
     limits = _limits(concurrency, limit, tags, seed, deadline, is_quiet=as_json)
@@ -180,9 +182,10 @@ def compare(
 
       tidegate quality compare quality-3f2a quality-9b1c --margin 0.03 --json
     """
+    from tidegate.cli.endpoint_access import read_key
     from tidegate.cli.quality_asking import Comparing, Side, compare_stored, compare_targets
     from tidegate.cli.quality_judging import JudgeOptions
-    from tidegate.cli.quality_target import AskOptions, read_key
+    from tidegate.cli.quality_target import AskOptions
 
     comparing = Comparing.of(
         margin, alpha, min_score, max_topic_drop, slices or (), early_stop, repeat, floor
@@ -191,7 +194,7 @@ def compare(
         report = compare_stored(baseline, candidate, comparing, label=label, is_stored=not no_store)
     else:
         key = read_key(key_env, key_file)
-        old_key = read_key(baseline_key_env, None, "--baseline-key-env") if baseline_key_env else key
+        old_key = read_key(baseline_key_env, None, option="--baseline-key-env") if baseline_key_env else key
         options = AskOptions(max_tokens, seed, timeout, model, resume)
         old = Side("BASELINE", baseline, old_key, replace(options, model=baseline_model or model))
         report = compare_targets(
@@ -257,7 +260,8 @@ def _limits(
 
 
 def _finish(reports: "list[Kept]", output_dir: Path | None, *, as_json: bool) -> None:
-    from tidegate.cli.quality_view import exit_code, print_report, write_reports
+    from tidegate.cli.judging import exit_code
+    from tidegate.cli.quality_view import print_report, write_reports
 
     written = write_reports(reports, output_dir) if output_dir is not None else []
     if as_json:
@@ -270,5 +274,5 @@ def _finish(reports: "list[Kept]", output_dir: Path | None, *, as_json: bool) ->
             print_report(kept)
         for path in written:
             say(f"[dim]Written: {path}[/dim]")
-    if code := exit_code([kept.report for kept in reports]):
+    if code := exit_code(kept.report.verdict for kept in reports if kept.report.rows):
         raise typer.Exit(code)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.cli.quality_target import base_url, read_key
+from tidegate.cli.endpoint_access import base_url, read_key
 from tidegate.domain import Evidence, InvalidInput, Secret
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class JudgeOptions:
                 remedy="Name model and version with --judge-model, so that it can be pinned.",
                 field="--judge-model",
             )
-        key = read_key(key_env, None, "--judge-key-env") if key_env else Secret("")
+        key = read_key(key_env, None, option="--judge-key-env")
         return cls(base_url(url, "--judge"), model, key)
 
 

@@ -1,14 +1,12 @@
 """Whom `tidegate quality` asks: an OpenAI-compatible URL, a service of this installation, or a model file."""
 
-import os
-import re
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from tidegate.cli.endpoint_access import base_url
 from tidegate.domain import InvalidInput, Refused, Secret, ServiceRef, Transient
 
 if TYPE_CHECKING:
@@ -16,9 +14,7 @@ if TYPE_CHECKING:
     from tidegate.quality.cache import AnswerStore
     from tidegate.quality.source import Served, Source
 
-KEY_BYTES = 8192
 KEY_REFUSED = ("HTTP 401", "HTTP 403")
-ENDING = "/chat/completions"
 NOT_KNOWN = (
     "{target} does not say which file it serves (a SHA-256 as model name) or by which engine, so nothing was taken from "
     "earlier runs and a stopped run cannot go on."
@@ -131,55 +127,6 @@ def _store(ref: ServiceRef | None, served: "Served") -> "AnswerStore":
 
     folder = load_settings().home / "answers"
     return AnswerStore(folder / ref.org / ref.service if ref else folder / "_local", served)
-
-
-def base_url(text: str, option: str = "TARGET") -> str:
-    """What `/chat/completions` is appended to. A bare host gets `/v1`.
-
-    Raises: InvalidInput, also for a URL that holds what every user of this machine could read in its process list.
-    """
-    how = "Write it as http://HOST:PORT/v1."
-    try:
-        parts = urlsplit(text.strip())
-        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        raise InvalidInput("This URL cannot be read.", remedy=how, field=option) from None
-    if not is_usable:
-        raise InvalidInput("This is no URL of HTTP.", remedy=how, field=option)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise InvalidInput(
-            "The URL holds a user, a password or a query, which everyone who lists processes can see.",
-            remedy="Leave them out; give a key with --key-env or --key-file.",
-            field=option,
-        )
-    path = parts.path.rstrip("/").removesuffix(ENDING)
-    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
-
-
-def read_key(key_env: str, key_file: Path | None, option: str = "--key-env") -> Secret:
-    """From a variable or a file, never from the command line. Raises: InvalidInput."""
-    if key_env and key_file is not None:
-        raise InvalidInput("A key is named twice.", remedy="Give a variable or a file.", field=option)
-    if key_env:
-        value = os.environ.get(key_env, "")
-        # Whoever writes the key itself here must not read it in the error, or in a log of it.
-        shown = key_env if re.fullmatch(r"[A-Z][A-Z0-9_]{1,60}", key_env) else "that is named"
-        why = f"The variable {shown} is not set."
-    elif key_file is not None:
-        try:
-            value = key_file.read_text(encoding="utf-8")[:KEY_BYTES].strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(
-                f"{key_file} cannot be read ({type(error).__name__}).",
-                remedy="Name a file that holds the key alone.",
-                field=option,
-            ) from error
-        why = f"{key_file} holds no key."
-    else:
-        return Secret("")
-    if not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise InvalidInput(why, remedy="A key is one word of printable characters.", field=option)
-    return Secret(value)
 
 
 def refuse_same(first: Target, second: Target) -> None:

@@ -1,10 +1,10 @@
-"""How results of `tidegate quality` are shown, written and turned into an exit code."""
+"""How results of `tidegate quality` are shown and written."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.cli.output import BAD_INPUT, NEEDS_PERSON, OK, escape, print_table, say
+from tidegate.cli.output import escape, print_table, say
 from tidegate.domain import InvalidInput, Measurement, Verdict
 
 if TYPE_CHECKING:
@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from tidegate.quality.report import QualityReport
 
 COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.NOT_JUDGED: "yellow", Verdict.ERROR: "red"}
-CODES = {
-    Verdict.PASS: OK,
-    Verdict.FAIL: BAD_INPUT,
-    Verdict.ERROR: NEEDS_PERSON,
-    Verdict.NOT_JUDGED: NEEDS_PERSON,
-}
 SHAPES = ("md", "html", "json")
 DIFFERENCES_SHOWN, ANSWER_CHARACTERS = 20, 60
 
@@ -84,12 +78,6 @@ def write_reports(reports: "Sequence[Kept]", folder: Path) -> list[Path]:
         for kept in reports
         for shape in SHAPES
     ]
-
-
-def exit_code(reports: "Sequence[QualityReport]") -> int:
-    """The worst: a fail before what is not judged before a pass."""
-    codes = {CODES[report.verdict] for report in reports if report.rows}
-    return next((code for code in (BAD_INPUT, NEEDS_PERSON) if code in codes), OK)
 
 
 def row_of(measured: Measurement) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from tidegate.cli import bench_options as options
 from tidegate.cli.bench_limits import read_limits
 from tidegate.cli.bench_plan import Asked, for_server, make_plan
-from tidegate.cli.bench_target import base_url
+from tidegate.cli.endpoint_access import base_url
 from tidegate.domain import InvalidInput
 
 URL = "http://127.0.0.1:9/v1"
