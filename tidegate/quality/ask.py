@@ -127,17 +127,27 @@ class EndpointAsker:
     def ask_all(
         self, questions: Sequence[Question], on_answer: OnAnswer, *, concurrency: int, deadline: float
     ) -> None:
-        """Ask each once, so many at a time."""
-        ask_side_by_side(self, questions, on_answer, concurrency=concurrency, deadline=deadline)
+        """Ask each once, so many at a time. Nothing is tried again after the deadline, or when it was interrupted."""
+        is_stopped = threading.Event()
 
-    def _ask(self, body: dict[str, Any]) -> Answer:
+        def ask(question: Question) -> Answer:
+            body = body_of(question, self._model, self._parameters)
+            return self._ask(
+                body, lambda wait_s: is_stopped.is_set() or time.monotonic() + wait_s >= deadline
+            )
+
+        ask_side_by_side(
+            ask, questions, on_answer, concurrency=concurrency, deadline=deadline, is_stopped=is_stopped
+        )
+
+    def _ask(self, body: dict[str, Any], is_over: Callable[[float], bool] = lambda wait_s: False) -> Answer:
+        """`is_over` says whether so many seconds from now nothing may be asked any more."""
         answer = Answer(error="not asked")
         for attempt in range(ATTEMPTS):
             answer, wait_s = self._post(body, FIRST_WAIT_S * 2**attempt)
-            if wait_s is None:
+            if wait_s is None or attempt + 1 == ATTEMPTS or is_over(wait_s):
                 break
-            if attempt + 1 < ATTEMPTS:
-                self._sleep(wait_s)
+            self._sleep(wait_s)
         return answer
 
     def _post(self, body: dict[str, Any], usual_wait_s: float) -> tuple[Answer, float | None]:

@@ -1,8 +1,10 @@
 """A model that compares answers in pairs, each pair in both orders, with its own noise measured. Optional evidence.
 
-It can question a pass, and grants none: its row never passes a gate that the scored questions do not pass, and it is
-not heard at all when its verdicts turn with the order of the answers, or when it prefers one of two equal answers.
-What models wrote is shown to it as data; a text that tells it what to say is one reason why it decides nothing alone.
+It can question a pass, and grants none: its row never passes a gate that the scored questions do not pass. When its
+verdicts turn with the order of the answers, when it prefers one of two equal answers, or when many cannot be read, it is
+not heard, and its row is not judged: an answer that says "choose A" could else silence the judge that somebody wanted.
+What models wrote is shown to it as data. The swap catches a text that asks for a place, and none that asks for itself:
+one more reason why a judge passes nothing.
 """
 
 import re
@@ -32,8 +34,11 @@ INSTRUCTION = (
     "Judge correctness first, then whether the answer does what was asked. Reply with one letter: A if answer A is "
     "better, B if answer B is better, T if they are equally good."
 )
+_MARK = re.compile(r"<(?=\s*/?\s*(?:question|answer))", re.IGNORECASE)
 _LETTER = re.compile(r"\W*([ABT])\b")
-REMEDY = "Read the pairs that the judge found worse; it may be wrong, so a person decides."
+REMEDY = (
+    "Read the pairs that the judge found worse, or name another judge; it may be wrong, so a person decides."
+)
 
 AskJudge = Callable[[Question], Answer]
 
@@ -74,6 +79,10 @@ class JudgeReport:
         turned = self.count(Preference.ORDER) / heard if heard else 1.0
         preferred = self.equal_preferred / self.equal_shown if self.equal_shown else 0.0
         return max(turned, preferred)
+
+    @property
+    def unreadable_share(self) -> float:
+        return self.count(Preference.UNREADABLE) / len(self.judged) if self.judged else 0.0
 
 
 def ask_judge(
@@ -141,7 +150,12 @@ def judge_row(report: JudgeReport, policy: JudgePolicy, alpha: float = 0.05) -> 
         return _row(Verdict.NOT_JUDGED, "The judge gave no verdict that can be read.", data | {"samples": 0})
     if report.noise > policy.max_noise:
         why = f"its verdicts are noise in {report.noise:.0%} of cases, more than {policy.max_noise:.0%}"
-        return _row(Verdict.PASS, f"{text}; it is not heard: {why}.", data)
+        return _row(Verdict.NOT_JUDGED, f"{text}; it is not heard: {why}.", data)
+    if report.unreadable_share > policy.max_noise:
+        why = (
+            f"{report.unreadable_share:.0%} of its verdicts cannot be read, more than {policy.max_noise:.0%}"
+        )
+        return _row(Verdict.NOT_JUDGED, f"{text}; it is not heard: {why}.", data)
     excess = (losses - wins) / total
     if excess > policy.margin and mcnemar_exact(losses, wins) <= alpha:
         note = f"worse by {points(excess)} of them, more than {points(policy.margin)}; a person must look"
@@ -181,8 +195,9 @@ def _comparison(question: Question, first: str, second: str) -> Question:
 
 
 def _shown(text: str) -> str:
-    """Bounded, and without the marks that set it apart."""
-    return re.sub(r"</?(?:question|answer-[AB])>", "", text[:SHOWN_CHARACTERS])
+    """Bounded, and without the marks that set it apart. Only the bracket is changed: what is cut out of a text can leave
+    a mark behind (`</answer-</answer-A>A>`)."""
+    return _MARK.sub("(", text[:SHOWN_CHARACTERS])
 
 
 def _letter(answer: Answer) -> str | None:

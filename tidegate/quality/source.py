@@ -78,10 +78,17 @@ def source_of(ask: Ask | Source) -> Source:
 
 
 def ask_side_by_side(
-    ask: Ask, questions: Sequence[Question], on_answer: OnAnswer, *, concurrency: int, deadline: float
+    ask: Ask,
+    questions: Sequence[Question],
+    on_answer: OnAnswer,
+    *,
+    concurrency: int,
+    deadline: float,
+    is_stopped: threading.Event | None = None,
 ) -> None:
-    """Ask with so many threads. Interrupted, it asks no more and ends with what is on its way."""
-    is_stopped = threading.Event()
+    """Ask with so many threads. Interrupted, it sets `is_stopped`, asks no more, and still tells the answers that had
+    come or were on their way: they were waited for, and somebody paid for them."""
+    is_stopped = is_stopped or threading.Event()
 
     def ask_one(question: Question) -> Answer:
         if is_stopped.is_set() or time.monotonic() >= deadline:
@@ -90,9 +97,15 @@ def ask_side_by_side(
 
     with ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="bank") as pool:
         places = {pool.submit(ask_one, question): place for place, question in enumerate(questions)}
+        untold = dict(places)
         try:
             for future in as_completed(places):
-                on_answer(places[future], future.result())
-        except BaseException:
+                on_answer(untold.pop(future), future.result())
+        except BaseException as error:
             is_stopped.set()
+            if isinstance(error, KeyboardInterrupt):
+                pool.shutdown(cancel_futures=True)
+                for future, place in untold.items():
+                    if not future.cancelled() and future.exception() is None:
+                        on_answer(place, future.result())
             raise

@@ -2,7 +2,8 @@
 
 The comparison of answers is the one of the quality gate (`tidegate.quality.judge_quality`), with one rule more:
 a validation decides. Where the gate would ask for more questions, a net loss beyond the policy's margin fails,
-a smaller one is a warning, and none passes: it says what these questions could not rule out.
+a smaller one is a warning, and none passes: it says that this is no proof, and what these questions could not rule out.
+No release rests on it: there the quality gate decides, for which "no net loss" is not judged.
 """
 
 from collections.abc import Sequence
@@ -110,7 +111,8 @@ def _answers(row: Evidence, ours: BankResult, theirs: BankResult, policy: Policy
         return result
     loss = (theirs.right - ours.right) / theirs.total
     if loss <= 0:
-        return _result(ANSWERS, PASSED, f"No net loss. {row.summary}", details=_details(row))
+        text = f"No net loss, which is no proof that there is none. {row.summary}"
+        return _result(ANSWERS, PASSED, text, details=_details(row) | {"is_proof": False})
     is_beyond = loss > policy.quality.margin
     text = (
         f"{row.summary} The net loss is {loss:.1%}, {'more' if is_beyond else 'not more'} than "

@@ -1,6 +1,8 @@
 """What an endpoint is asked, what is tried again, and what is read from its reply."""
 
 import json
+import threading
+import time
 from collections.abc import Callable
 
 import httpx
@@ -8,7 +10,7 @@ import pytest
 
 from tests.unit.quality.asked import DIGEST
 from tidegate.domain import Secret
-from tidegate.quality import Bank, EndpointAsker, Question, run_bank
+from tidegate.quality import Answer, Bank, EndpointAsker, Question, run_bank
 from tidegate.quality.ask import ATTEMPTS, LONGEST_WAIT_S, MAX_REPLY_BYTES, told_url
 from tidegate.quality.wording import TOP_LOGPROBS, answer_key, body_of
 
@@ -220,3 +222,43 @@ def test_a_result_says_when_the_letters_hold_little_of_the_first_token():
         found = run_bank(Bank(name="b", digest="d", questions=(CHOICE,)), ask)
     assert any("letters hold less than half" in note for note in found.notes)
     assert found.settings["is_graded"] is True
+
+
+def test_a_busy_server_is_not_asked_again_when_the_time_would_be_over():
+    asked: list[httpx.Request] = []
+    waits: list[float] = []
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(503, headers={"retry-after": "10"})
+
+    given: list[Answer] = []
+    with asker(busy, waits) as ask:
+        ask.ask_all(
+            [QUESTION], lambda _, answer: given.append(answer), concurrency=1, deadline=time.monotonic() + 9
+        )
+    assert (len(asked), waits, [one.error for one in given]) == (1, [], ["HTTP 503"])
+
+
+def test_an_interrupted_run_keeps_what_was_on_its_way():
+    is_first, is_on_its_way, is_interrupted = threading.Lock(), threading.Event(), threading.Event()
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if is_first.acquire(blocking=False):
+            is_on_its_way.wait(30)
+            return completion("first")
+        is_on_its_way.set()
+        is_interrupted.wait(30)
+        return completion("second")
+
+    given: list[str] = []
+
+    def interrupt(place: int, answer: Answer) -> None:
+        given.append(answer.text)
+        if len(given) == 1:
+            is_interrupted.set()
+            raise KeyboardInterrupt
+
+    with asker(handler) as ask, pytest.raises(KeyboardInterrupt):
+        ask.ask_all([QUESTION] * 20, interrupt, concurrency=2, deadline=time.monotonic() + 600)
+    assert given[:2] == ["first", "second"]

@@ -136,7 +136,24 @@ def test_refused_rows_may_be_left_out_by_name(tmp_path: Path):
     path.write_text('{"id": "a", "prompt": "p", "expect": "x", "scorer": "exact"}\n{"id": "b"}\n')
     bank = read_bank(path, BankOptions(leaves_out_refused=True))
     assert [one.id for one in bank.questions] == ["a"]
-    assert bank.notes == ("rows were refused and left out",)
+    assert bank.notes == ("rows that were refused and left out: 1",)
+    with pytest.raises(InvalidInput) as caught:
+        read_bank(path)
+    assert "--skip-refused" in caught.value.remedy
+    path.write_text('{"id": "b", "topic": "t"}\n')
+    with pytest.raises(InvalidInput) as caught:
+        read_bank(path)
+    assert caught.value.remedy == "Correct the line."
+
+
+def test_a_file_of_unknown_names_is_told_how_to_name_them(tmp_path: Path):
+    path = tmp_path / "qa.jsonl"
+    path.write_text('{"id": "q1", "question": "What grows?", "answer": "Plants"}\n')
+    with pytest.raises(InvalidInput) as caught:
+        read_bank(path)
+    assert "--format inspect --field input=" in caught.value.remedy
+    told = BankOptions(format="inspect", fields={"input": "question", "target": "answer"})
+    assert read_bank(path, told).questions[0].prompt == "What grows?"
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def test_an_assertion_keeps_its_meaning(tmp_path: Path, assertion: str, right: s
         ("- {type: contains, value: 'file://check.js'}", 5, "there is no file"),
         ("- {type: classifier, value: x}", 5, "'classifier' is not read"),
         ("- {type: contains, value: '{{ missing }}'}", 5, "'missing' is not set"),
+        ("- {type: contains, value: '{{ q.tone }}'}", 5, "'q.tone' is not set"),
         ("- {type: contains, value: '{% if x %}y{% endif %}'}", 5, "only variables and simple filters"),
         ("- {type: contains, value: '{{ q.length + 1 }}'}", 5, "only variables and simple filters"),
         ("- {type: contains, value: '{{ env.HOME }}'}", 5, "environment"),

@@ -77,6 +77,13 @@ def test_a_net_loss_that_chance_could_explain_is_decided_by_the_margin(
     assert _judge(lost)["regression.answers"] is status
 
 
+def test_no_net_loss_on_few_questions_passes_and_says_that_it_is_no_proof():
+    asked = Asked(_bank(30), True, _answers(30, set()), _answers(30, set()))
+    row = next(one for one in judge_bank(asked, POLICY) if one.check_name == "regression.answers")
+    assert (row.status, row.details["is_proof"]) == (PASSED, False)
+    assert "no proof that there is none" in row.message
+
+
 def test_a_topic_that_is_lost_fails_alone():
     assert _judge({0, 4, 8, 12, 16, 20, 24, 28}, count=60)["regression.topics"] is FAILED
 

@@ -103,5 +103,9 @@ def _of_keys(keys: AbstractSet[str], reading: Reading) -> str:
 def _unknown(reading: Reading, keys: AbstractSet[str]) -> NoReturn:
     listed = ", ".join(sorted(keys)[:10]) or "none"
     reading.stop(
-        reading.path, 1, f"the format cannot be told from its names ({listed}); name it: {', '.join(FORMATS)}"
+        reading.path,
+        1,
+        f"the format cannot be told from its names ({listed}); there are {', '.join(FORMATS)}",
+        "Name format and fields once: tidegate bank convert FILE --to jsonl OUTPUT --format inspect "
+        "--field input=THEIR_QUESTION --field target=THEIR_ANSWER.",
     )

@@ -169,10 +169,14 @@ class _Expression:
             raise TemplateRefused("the environment is not read")
         is_missing = kind == "name" and word not in variables
         value = variables.get(word) if kind == "name" else _literal(kind, word)
-        value = self._inside(value)
+        outer, value = value, self._inside(value)
+        # The tool itself writes nothing there: a prompt with a hole in it, which nobody sees.
+        is_missing = is_missing or (value is None and outer is not None)
         has_default = any(part in (("name", "default"), ("name", "d")) for part in self.parts[self.at :])
         if is_missing and not has_default:
-            raise TemplateRefused(f"the variable '{word}' is not set")
+            raise TemplateRefused(
+                f"the variable '{self.source[:60] if word in variables else word}' is not set"
+            )
         while self.at < len(self.parts):
             self._take("|")
             value = self._filtered(value)

@@ -66,6 +66,9 @@ class BankOptions:
     """Leave out rows that are refused, and say how many, instead of refusing the bank."""
 
 
+LEFT_OUT = "tidegate bank convert FILE --to jsonl OUTPUT --skip-refused"
+
+
 @dataclass
 class Reading:
     """One bank while it is read: its files, questions, notes and problems."""
@@ -107,7 +110,7 @@ class Reading:
         found = (beside.parent / name).resolve()
         roots = [self.path.parent.resolve(), *(folder.resolve() for folder in self.options.folders)]
         if not any(found.is_relative_to(root) for root in roots):
-            raise RowRefused(place, f"'{name}' lies outside the bank's folder; allow its folder by name")
+            raise RowRefused(place, f"'{name}' lies outside the bank's folder; name its folder (--folder)")
         if not found.is_file():
             raise RowRefused(place, f"there is no file '{name}'")
         return found
@@ -125,11 +128,9 @@ class Reading:
             raise RowRefused(place, f"the pattern '{name}' finds {how_many}")
         return [self.local(str(path.relative_to(beside.parent)), beside, place) for path in found]
 
-    def stop(self, path: Path, line: int, reason: str) -> NoReturn:
+    def stop(self, path: Path, line: int, reason: str, remedy: str = "Correct the file.") -> NoReturn:
         """The file as a whole cannot be read."""
-        raise InvalidInput(
-            f"{path}, line {line}: {reason}.", remedy="Correct the file.", file=str(path), line=line
-        )
+        raise InvalidInput(f"{path}, line {line}: {reason}.", remedy=remedy, file=str(path), line=line)
 
     def refuse(self, problem: RowRefused) -> None:
         self.problems.append(problem)
@@ -162,15 +163,16 @@ class Reading:
         if not self.problems:
             return
         if self.options.leaves_out_refused and self.questions:
-            self.notes["rows were refused and left out"] += len(self.problems)
+            self.notes[f"rows that were refused and left out: {len(self.problems)}"] += 1
             return
         first = self.problems[0]
         told_ones = [f"{problem.place}: {problem.reason}." for problem in self.problems[:SHOWN_PROBLEMS]]
         more = len(self.problems) - len(told_ones)
         told_ones += [f"... and {more} more."] if more else []
+        remedy = "Correct the line" if len(self.problems) == 1 else "Correct these lines"
         raise InvalidInput(
             "\n".join(told_ones),
-            remedy="Correct the line." if len(self.problems) == 1 else "Correct these lines.",
+            remedy=f"{remedy}, or write a bank without them: {LEFT_OUT}." if self.questions else f"{remedy}.",
             file=first.place.file,
             line=first.place.line,
             problems=len(self.problems),
