@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tidegate.cli.output import UNWATCHED_WIDTH, escape, say
+from tidegate.cli.output import escape, say, table_console
 
 if TYPE_CHECKING:
     from tidegate.benchmark.report.document import BenchmarkReport
@@ -38,7 +38,6 @@ def print_view(view: "View") -> None:
 
 
 def _print_section(section: "Section") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     for it in section.tables:
@@ -48,10 +47,7 @@ def _print_section(section: "Section") -> None:
             grid.add_column(_text(column), justify="left" if number == 0 else "right", overflow="fold")
         for row in it.rows:
             grid.add_row(*(_cell(cell, is_first=number == 0) for number, cell in enumerate(row)))
-        target = Console(highlight=False)
-        if not target.is_terminal:
-            target.width = max(target.width, UNWATCHED_WIDTH)
-        target.print(grid)
+        table_console().print(grid)
 
 
 def _cell(cell: "Cell", *, is_first: bool) -> str:

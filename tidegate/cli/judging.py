@@ -4,6 +4,8 @@
 undecided; what kept us from measuring (a server that does not answer) is no regression, and must not look like one.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -42,8 +44,10 @@ class JudgingCommands(TyperGroup):
 def _invoked(run: Callable[[], Any], ctx: Any) -> Any:
     try:
         return run()
-    except (KeyboardInterrupt, BrokenPipeError):
-        raise
+    except BrokenPipeError:
+        # A verdict that nobody read is none. Nothing may be flushed into the pipe at exit.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        raise typer.Exit(NOT_JUDGED) from None
     except Exception as error:
         if not is_ours(error):
             raise

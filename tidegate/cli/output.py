@@ -29,10 +29,29 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.
 
 def console(*, stderr: bool = False) -> "Console":
     """Where people read. No line is wrapped when a program reads instead."""
+    return _made(stderr=stderr, soft_wrap=True)
+
+
+def _made(**options: Any) -> "Console":
+    """A reader (`head`, a pager) that has seen enough changes no exit code: Rich would exit with 1, which says that
+    something was shown to be broken."""
+    import os
+
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return made
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+    return Patient(highlight=False, **options)
+
+
+def table_console() -> "Console":
+    """For tables: programs get whole lines."""
+    target = _made()
+    if not target.is_terminal:
+        target.width = max(target.width, UNWATCHED_WIDTH)
+    return target
 
 
 def say(text: str) -> None:
@@ -54,7 +73,6 @@ def print_json(data: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table. Long cells are folded, never cut; programs get whole lines."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -62,10 +80,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, str) else escape(cell) for cell in row))
-    target = Console(highlight=False)
-    if not target.is_terminal:
-        target.width = max(target.width, UNWATCHED_WIDTH)
-    target.print(table)
+    table_console().print(table)
 
 
 def ago(seconds_since_epoch: float, now: float | None = None) -> str:

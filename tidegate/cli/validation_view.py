@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidegate.cli.output import UNWATCHED_WIDTH, escape, print_table, say
+from tidegate.cli.output import escape, print_table, say, table_console
 from tidegate.cli.validation_run import Done, is_without_fault
 
 if TYPE_CHECKING:
@@ -213,9 +213,4 @@ def _row(done: Done, name: str) -> tuple[str, ...]:
 
 
 def _print(grid: "Table") -> None:
-    from rich.console import Console
-
-    target = Console(highlight=False)
-    if not target.is_terminal:
-        target.width = max(target.width, UNWATCHED_WIDTH)
-    target.print(grid)
+    table_console().print(grid)

@@ -2,8 +2,9 @@
 
 An endpoint tells log-probabilities of tokens that it generates, never of given ones. So the baseline answers greedily
 once; then, at some places of that answer, both are asked for one token behind the same beginning, and their lists of
-likeliest tokens are compared (`bounds`). That the baseline goes on with its own next token shows that the endpoint
-really continued the beginning: where it mostly does not, nothing is concluded.
+likeliest tokens are compared (`bounds`). That an endpoint goes on with its own next token shows that it really continued
+the beginning: where the baseline, or the candidate with an answer of its own, mostly does not, nothing is concluded. A
+server that begins a new turn instead would look like another model.
 """
 
 import hashlib
@@ -27,8 +28,8 @@ from tidegate.drift.texts import PinnedText, TextSet
 TOP_K = (200, 20, 5)
 """As many as an endpoint is willing to tell: llama-server any number, OpenAI 20, older completions 5."""
 ANSWER_TOKENS = 32
-PLACES_PER_TEXT = 4
-MOST_REQUESTS = 600
+PLACES_PER_TEXT, CANDIDATE_PLACES = 4, 1
+MOST_REQUESTS = 660
 RAW_PROMPT_SHARE = 0.5
 LEAST_CONTINUED = 0.8
 TIMEOUT_S = 60.0
@@ -176,6 +177,7 @@ class _Found:
     bounds: list[Bounds] = field(default_factory=list[Bounds])
     same_top: list[float] = field(default_factory=list[float])
     continued: list[float] = field(default_factory=list[float])
+    cand_continued: list[float] = field(default_factory=list[float])
     problems: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -194,7 +196,7 @@ def measure_bounds(
     """
     if not texts.texts:
         raise InvalidInput("There is no text to compare along.", field="texts")
-    each = 1 + 2 * PLACES_PER_TEXT
+    each = 2 + 2 * PLACES_PER_TEXT + CANDIDATE_PLACES
     chosen = sorted(texts.texts, key=lambda text: _chance(text.id))[: max(1, most_requests // each)]
     found = _Found()
     for number, text in enumerate(chosen, start=1):
@@ -210,7 +212,7 @@ def measure_bounds(
 def _compare(base: Endpoint, cand: Endpoint, text: PinnedText, found: _Found) -> None:
     """Raises: ValueError."""
     answer = base.go_on(text, "", ANSWER_TOKENS)
-    for place, written in _places(answer, text.id):
+    for place, written in _places(answer, text.id, PLACES_PER_TEXT):
         theirs = base.go_on(text, written, 1)
         ours = cand.go_on(text, written, 1)
         if not theirs or not ours:
@@ -219,12 +221,17 @@ def _compare(base: Endpoint, cand: Endpoint, text: PinnedText, found: _Found) ->
         found.texts.append(text.id)
         found.same_top.append(float(theirs[0].top == ours[0].top))
         found.continued.append(float(theirs[0].top == answer[place].top))
+    own = cand.go_on(text, "", ANSWER_TOKENS)
+    # At its very beginning an answer is no continuation of anything.
+    for place, written in _places(own, text.id, CANDIDATE_PLACES, first=1):
+        again = cand.go_on(text, written, 1)
+        found.cand_continued.append(float(bool(again) and again[0].top == own[place].top))
 
 
-def _places(answer: Sequence[_Position], name: str) -> list[tuple[int, str]]:
+def _places(answer: Sequence[_Position], name: str, most: int, *, first: int = 0) -> list[tuple[int, str]]:
     """Places of the answer by chance, with what was written before: only where that is whole characters."""
     usable: list[tuple[int, str]] = []
-    for place in range(len(answer)):
+    for place in range(first, len(answer)):
         try:
             written = b"".join(one.written for one in answer[:place]).decode()
         except UnicodeDecodeError:
@@ -233,7 +240,7 @@ def _places(answer: Sequence[_Position], name: str) -> list[tuple[int, str]]:
         if not place or written == written.rstrip():
             usable.append((place, written))
     usable.sort(key=lambda pair: _chance(f"{name} {pair[0]}"))
-    return sorted(usable[:PLACES_PER_TEXT])
+    return sorted(usable[:most])
 
 
 def _chance(name: str) -> str:
@@ -264,8 +271,16 @@ def _report(
         same_top=mean(found.same_top, 1.0),
         rest=math.fsum(one.rest for one in found.bounds) / len(found.bounds),
         continued=continued,
-        refusal=""
-        if continued >= LEAST_CONTINUED
-        else f"the baseline goes on with its own next token at {continued:.0%} of the places only: it does not "
-        "continue what it is given",
+        refusal=_refusal("baseline", found.continued) or _refusal("candidate", found.cand_continued),
+    )
+
+
+def _refusal(name: str, continued: Sequence[float]) -> str:
+    """Why nothing is concluded from an endpoint that went on so seldom with what it had written itself."""
+    share = math.fsum(continued) / len(continued) if continued else 1.0
+    if share >= LEAST_CONTINUED:
+        return ""
+    return (
+        f"the {name} goes on with its own next token at {share:.0%} of the places only: it does not continue what it "
+        "is given"
     )

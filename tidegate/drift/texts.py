@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -111,7 +112,7 @@ def read_texts(paths: Sequence[Path], name: str) -> TextSet:
             remedy="Take a sample of them.",
             field="texts",
         )
-    return TextSet(name=name, texts=tuple(_with_own_ids(texts)))
+    return TextSet(name=name, texts=tuple(with_own_ids(texts)))
 
 
 def texts_of_bank(bank: Bank) -> TextSet:
@@ -121,7 +122,7 @@ def texts_of_bank(bank: Bank) -> TextSet:
     measured: such questions are left out.
     """
     rows = (_of_question(question) for question in bank.questions)
-    return TextSet(name=bank.name, texts=tuple(_with_own_ids([row for row in rows if row is not None])))
+    return TextSet(name=bank.name, texts=tuple(with_own_ids([row for row in rows if row is not None])))
 
 
 def _of_question(question: Question) -> PinnedText | None:
@@ -251,13 +252,14 @@ def _passages(content: bytes, path: Path) -> list[PinnedText]:
     ]
 
 
-def _with_own_ids(texts: Sequence[PinnedText]) -> Iterable[PinnedText]:
+def with_own_ids(texts: Sequence[PinnedText]) -> Iterable[PinnedText]:
     """The text is what intervals count as independent: two of one id would be counted as one."""
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     for text in texts:
-        seen[text.id] += 1
-        count = seen[text.id]
-        yield text if count == 1 else text.model_copy(update={"id": f"{text.id}#{count}"})
+        numbered = (f"{text.id}#{number}" for number in count(2))
+        own = text.id if text.id not in taken else next(name for name in numbered if name not in taken)
+        taken.add(own)
+        yield text if own == text.id else text.model_copy(update={"id": own})
 
 
 def _bad(path: Path, number: int, reason: str) -> InvalidInput:

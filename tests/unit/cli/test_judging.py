@@ -1,5 +1,7 @@
 """Every command that judges ends with the same code for the same thing."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,3 +56,12 @@ def test_drift_takes_no_secret_from_the_command_line_and_repeats_none(
     done = run("drift", *arguments)
     assert (done.exit_code, said in done.stderr) == (2, True)
     assert "pw-canary" not in done.stdout + done.stderr
+
+
+def test_a_reader_that_has_seen_enough_changes_no_exit_code():
+    done = subprocess.run(
+        f"{sys.executable} -c 'from tidegate.cli.output import say; "
+        '[say("x" * 1000) for _ in range(200)]; raise SystemExit(7)\' | head -1 >&2; exit ${PIPESTATUS[0]}',
+        shell=True, executable="/bin/bash", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n"), "Traceback" in done.stderr) == (7, 1, False)

@@ -99,9 +99,11 @@ def test_lists_that_leave_too_much_out_are_not_judged():
     assert row.summary.startswith("Not judged: A bound, not a measurement")
 
 
-def test_an_endpoint_that_does_not_continue_proves_nothing():
-    report = measured(Server([0.9, 0.0999], continues=False), Server([0.9, 0.0999]))
-    assert "does not continue" in report.refusal
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_an_endpoint_that_does_not_continue_proves_nothing(side: str):
+    good, other = Server([0.9, 0.0999]), Server([0.9, 0.0999], continues=False)
+    report = measured(other, good) if side == "baseline" else measured(good, other)
+    assert report.refusal.startswith(f"the {side} goes on with its own next token at ")
     assert verdict(report) is Verdict.NOT_JUDGED
 
 

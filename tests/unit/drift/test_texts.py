@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.domain import InvalidInput, NotFound
 from tidegate.drift import general_texts, read_texts, texts_of_bank
-from tidegate.drift.texts import GENERAL_DIGEST, GENERAL_TEXTS
+from tidegate.drift.texts import GENERAL_DIGEST, GENERAL_TEXTS, PinnedText, with_own_ids
 from tidegate.quality import STANDARD_BANK, read_bank
 
 
@@ -97,6 +97,9 @@ def test_texts_of_one_id_stay_apart(tmp_path: Path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": "a", "text": "One."}\n' * 2)
     assert [text.id for text in read_texts([path, path], "x").texts] == ["a", "a#2", "a#3", "a#4"]
+    named = PinnedText(id="a#2", text="One.")
+    again = PinnedText(id="a", text="Two.")
+    assert [text.id for text in with_own_ids([again, named, again])] == ["a", "a#2", "a#3"]
 
 
 @pytest.mark.parametrize(
