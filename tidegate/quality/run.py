@@ -224,11 +224,15 @@ class BankRun:
 
 
 def scored_question(question: Question, answers: Sequence[Answer]) -> QuestionResult:
-    """All answers to one question as one result: the mean score, and what most answers are."""
+    """All answers to one question as one result: the mean score, and what most answers are.
+
+    One missing answer of several makes the question a missing one: what timed out may be what was wrong.
+    """
     first = answers[0] if answers else Answer(error=NOT_ASKED)
     marks = [_repeat(question, answer) for answer in answers]
     known = [mark for mark in marks if mark.value is not None]
-    value = sum(mark.value or 0.0 for mark in known) / len(known) if known and marks[0] in known else None
+    is_whole = bool(known) and len(known) == len(marks)
+    value = sum(mark.value or 0.0 for mark in known) / len(known) if is_whole else None
     parts: dict[str, Any] = {}
     if not first.error:
         parts = {name: part.model_dump(mode="json") for name, part in score(question, first).parts.items()}
@@ -238,7 +242,7 @@ def scored_question(question: Question, answers: Sequence[Answer]) -> QuestionRe
         is_right=None if value is None else 2 * sum(mark.is_right is True for mark in known) > len(known),
         value=value,
         answer=first.text,
-        error=marks[0].error if marks else first.error,
+        error=next((mark.error for mark in marks if mark.error), first.error),
         elapsed_ms=first.elapsed_ms,
         finish=first.finish,
         tool_calls=first.tool_calls,

@@ -16,6 +16,9 @@ STACK_BYTES = 512 * 1024
 ATTRIBUTES_BYTES = 256
 
 
+LATE = "late"
+
+
 @dataclass(slots=True)
 class Written:
     """One greedy continuation."""
@@ -185,7 +188,9 @@ class Engine:
             written.tokens.append(best)
             written.logprob_sum += logprob
             fed = [best]
-            if now > deadline:
+            if now > deadline and len(written.tokens) < max_tokens:
+                # Cut by us: that is no answer of the model.
+                written.finish = LATE
                 break
         written.decode_s = time.monotonic() - started - written.ttft_s
         return written

@@ -20,7 +20,7 @@ from tidegate.validation.confinement import (
     peak_memory_bytes,
     say,
 )
-from tidegate.validation.engine import Engine
+from tidegate.validation.engine import LATE, Engine
 from tidegate.validation.part_links import DESCRIPTORS
 
 LOADED = 1
@@ -129,10 +129,10 @@ def _question(engine: Engine, job: Message, deadline: float, tell: Callable[[], 
     problem = engine.prepare(job["contexts"][-1], job["threads"]) or engine.prepare_format()
     if problem:
         return {"problem": problem}
-    answers = [_answer(engine, query, deadline, tell) for query in job["queries"]]
-    repeated = [_answer(engine, query, deadline) for query in job["queries"] if query["is_repeated"]]
+    answers = [answer_to(engine, query, deadline, tell) for query in job["queries"]]
+    repeated = [answer_to(engine, query, deadline) for query in job["queries"] if query["is_repeated"]]
     speed, speed_problem = _speed(engine, job, deadline)
-    bank = [_answer(engine, query, deadline, tell) for query in job["bank"]]
+    bank = [answer_to(engine, query, deadline, tell) for query in job["bank"]]
     long_prompts: list[Message] = []
     if job["tries_long_prompts"]:
         rate = max((sample["prompt_tokens"] / (sample["ttft_ms"] / 1000) for sample in speed), default=0.0)
@@ -149,7 +149,7 @@ def _question(engine: Engine, job: Message, deadline: float, tell: Callable[[], 
     }
 
 
-def _answer(
+def answer_to(
     engine: Engine, query: Message, deadline: float, tell: Callable[[], None] = lambda: None
 ) -> Message:
     tell()
@@ -164,6 +164,8 @@ def _answer(
     written = engine.generate(
         tokens, query["max_tokens"], deadline=deadline, candidates=query["top_logprobs"]
     )
+    if written.finish == LATE:
+        return {"id": query["id"], "problem": OUT_OF_TIME}
     return {
         "id": query["id"],
         "text": engine.text(written.tokens),

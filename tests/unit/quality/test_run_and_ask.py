@@ -7,8 +7,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.unit.quality.asked import bank_of
 from tidegate.domain import Secret
 from tidegate.quality import Answer, Bank, EndpointAsker, Question, run_bank
+from tidegate.quality.run import scored_question
 
 BANK = Bank(
     name="b",
@@ -113,3 +115,9 @@ def test_a_network_failure_is_an_error_without_the_key():
         answer = ask(BANK.questions[0])
     assert "ConnectError" in answer.error
     assert "k-1" not in answer.error
+
+
+def test_one_missing_answer_of_several_makes_the_question_a_missing_one():
+    question = bank_of(1).questions[0]
+    found = scored_question(question, [Answer(text="0"), Answer(error="ReadTimeout"), Answer(text="0")])
+    assert (found.value, found.is_right, found.error) == (None, None, "ReadTimeout")
