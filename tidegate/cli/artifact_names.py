@@ -49,6 +49,20 @@ def named_artifact(name: str, *, org: str = "", service: str = "", model: str = 
     return Named(_stored(ports, found), found.version, found.digest)
 
 
+def parse_model(text: str) -> tuple[str, str]:
+    """`MODEL:VERSION` in two parts. Raises: InvalidInput when one of them is missing."""
+    from tidegate.domain import InvalidInput
+
+    name, _, version = text.partition(":")
+    if not name or not version:
+        raise InvalidInput(
+            f"'{text}' names no model version.",
+            remedy="Write MODEL:VERSION, for example pipit:v2.",
+            field="model",
+        )
+    return name, version
+
+
 def whole_artifacts(paths: Sequence[Path]) -> list[Path]:
     """Parts of one split model, named one by one or by their folder, are one artifact: its first part."""
     return list(dict.fromkeys(map(_whole, paths)))
@@ -68,7 +82,6 @@ def _whole(path: Path) -> Path:
 def _registered(
     ports: "Ports", owner: str, ref: "ServiceRef | None", name: str, model: str
 ) -> "ModelVersion":
-    from tidegate.cli.releases import parse_model
     from tidegate.domain import InvalidInput, NotFound
 
     if name not in ALIASES:

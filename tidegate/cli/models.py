@@ -105,7 +105,7 @@ def show(
       tidegate models show pipit:v2 --org swaggystacks
     """
     from tidegate import steps, wiring
-    from tidegate.cli.releases import parse_model
+    from tidegate.cli.artifact_names import parse_model
     from tidegate.domain import ServiceRef
 
     ports = wiring.load()
@@ -156,7 +156,7 @@ def attach(
       tidegate models attach swaggystacks pipit:v2 pipit-v2.gguf.sig
     """
     from tidegate import steps, wiring
-    from tidegate.cli.releases import parse_model
+    from tidegate.cli.artifact_names import parse_model
 
     ports = wiring.load()
     ports.organization(org)
@@ -183,7 +183,7 @@ def verify(
       tidegate models verify swaggystacks pipit:v2
     """
     from tidegate import steps, wiring
-    from tidegate.cli.releases import parse_model
+    from tidegate.cli.artifact_names import parse_model
 
     ports = wiring.load()
     ports.organization(org)
@@ -274,8 +274,8 @@ def set_alias(
       tidegate models alias set swaggystacks/support-chat previous pipit:v1 --reason "v2 was registered twice"
     """
     from tidegate import wiring
+    from tidegate.cli.artifact_names import parse_model
     from tidegate.cli.connect import current_user
-    from tidegate.cli.releases import parse_model
     from tidegate.domain import InvalidInput, Permission, Refused, ServiceRef
 
     if name not in ALIASES:

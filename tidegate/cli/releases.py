@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.cli.artifact_names import parse_model
 from tidegate.cli.output import OK, JsonFlag, as_data, escape, print_json, print_table, say
 from tidegate.cli.tokens import TokenOption, read_token
 
@@ -219,20 +220,6 @@ def _finish(
             say(line)
     code = OK if good is not None and last.state in good else exit_code(last)
     raise typer.Exit(code)
-
-
-def parse_model(text: str) -> tuple[str, str]:
-    """`MODEL:VERSION` in two parts. Raises: InvalidInput when one of them is missing."""
-    from tidegate.domain import InvalidInput
-
-    name, _, version = text.partition(":")
-    if not name or not version:
-        raise InvalidInput(
-            f"'{text}' names no model version.",
-            remedy="Write MODEL:VERSION, for example pipit:v2.",
-            field="model",
-        )
-    return name, version
 
 
 @app.command("list")

@@ -59,7 +59,7 @@ def issue(
       tidegate token issue swaggystacks/support-chat pipit:v3 --as service:training --trigger training --file out/pipit-v3.gguf
     """
     from tidegate import steps, wiring
-    from tidegate.cli.releases import parse_model
+    from tidegate.cli.artifact_names import parse_model
     from tidegate.domain import ReleaseRequest, ServiceRef
 
     ref = ServiceRef.parse(service)

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.domain import Evidence, Verdict
 from tidegate.domain.plain import plain, plural
 from tidegate.domain.policy import DRIFT_CHECKS, DriftPolicy
-from tidegate.drift.judging import USUAL_LIMITS, row
+from tidegate.drift.judging import USUAL_LIMITS
 from tidegate.drift.report import SCHEMA_VERSION, Estimate
+from tidegate.drift.rows import row
 from tidegate.statistics import judge_interval
 
 CHECK = DRIFT_CHECKS["must_not_change"]

@@ -15,7 +15,6 @@ from markupsafe import Markup, escape
 from tidegate.domain import Evidence
 from tidegate.domain.plain import plain, size
 from tidegate.drift.bounds_report import BoundsReport
-from tidegate.drift.judging import interval
 from tidegate.drift.markdown import (
     TITLES,
     headline,
@@ -27,6 +26,7 @@ from tidegate.drift.markdown import (
     word_of,
 )
 from tidegate.drift.report import DriftReport, Estimate, Histogram
+from tidegate.drift.rows import interval
 
 TEMPLATE = "report.html.j2"
 LOWEST_DRAWN, HIGHEST_DRAWN = 1e-5, 10.0

@@ -5,19 +5,18 @@ Pass only what is shown to be inside every limit, fail only what is shown to be 
 in the row, as everywhere. A set that the policy has no limit for gives no row: it is shown, not judged.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-from tidegate.domain import Evidence, Gate, Verdict
-from tidegate.domain.plain import plain, plural
+from tidegate.domain import Evidence, Verdict
+from tidegate.domain.plain import plain
 from tidegate.domain.policy import DRIFT_CHECKS, DriftLimits, DriftPolicy
+from tidegate.drift.judging_quantization import judge_quantization
 from tidegate.drift.quantization import costs
-from tidegate.drift.report import DriftReport, Estimate, SetDrift, SetName
+from tidegate.drift.report import DriftReport, SetDrift, SetName
+from tidegate.drift.rows import COMPARABLE, MORE, data_of, interval, nothing, row, sample, unjudged
 from tidegate.statistics import judge_interval
 
-COMPARABLE = "drift.comparable"
-SHOWN_NAME = 80
 WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_JUDGED, Verdict.PASS)
 
 USUAL_LIMITS = DriftPolicy(
@@ -37,7 +36,6 @@ def usual_limits(sets: Collection[SetName], *, is_quantization: bool = False) ->
     )
 
 
-_MORE = "Measure more texts: give more of them, or raise the limit on tokens."
 _LOOK = (
     "Look at the kinds and the worst tokens in the report; train with a lower rate, fewer epochs, or texts of the "
     "old behaviour mixed in."
@@ -62,8 +60,6 @@ def judge_drift(report: DriftReport, policy: DriftPolicy) -> list[Evidence]:
     A report that was refused or broken off gives rows that do not pass.
     """
     if report.is_quantization:
-        from tidegate.drift.judging_quantization import judge_quantization
-
         return [comparable(report), *judge_quantization(report, policy)]
     wanted: tuple[tuple[SetName, DriftLimits], ...] = (
         ("must_not_change", policy.must_not_change),
@@ -99,7 +95,7 @@ def _judged(name: SetName, limits: DriftLimits, report: DriftReport, policy: Dri
     text = f"{_told(name, found)}. {' '.join(finding.words for finding in findings)}"
     is_must_not = name == "must_not_change"
     level = policy.when_changed if is_must_not else policy.when_worse
-    remedy = {Verdict.FAIL: _LOOK if is_must_not else _WORSE, Verdict.NOT_JUDGED: _MORE}.get(verdict, "")
+    remedy = {Verdict.FAIL: _LOOK if is_must_not else _WORSE, Verdict.NOT_JUDGED: MORE}.get(verdict, "")
     return row(
         check,
         verdict,
@@ -154,83 +150,3 @@ def _at_most(what: str, low: float | None, high: float | None, limit: float) -> 
     if verdict is Verdict.FAIL:
         return Finding(verdict, f"{what} is beyond the {limit:g} allowed.")
     return Finding(verdict, f"{what} may be {low:.3g} to {high:.3g}, on both sides of the {limit:g} allowed.")
-
-
-def unjudged(check: str, found: SetDrift | None, min_texts: int) -> Evidence | None:
-    """Why there is no verdict on a set; None when there can be one."""
-    if found is None:
-        return nothing(check)
-    if found.unmeasured:
-        first = next(iter(found.unmeasured.items()))
-        text = (
-            f"Not judged: {plural(len(found.unmeasured), 'text')} of {len(found.unmeasured) + found.texts} could not "
-            f"be measured, the first is {plain(first[0], SHOWN_NAME)}: {plain(first[1])}."
-        )
-        return row(check, Verdict.NOT_JUDGED, text, "Correct or leave out these texts, or give more time.")
-    if found.texts < min_texts:
-        text = f"Not judged: {plural(found.texts, 'text')}; a verdict needs {min_texts}."
-        return row(check, Verdict.NOT_JUDGED, text, _MORE)
-    return None
-
-
-def nothing(check: str) -> Evidence:
-    return row(check, Verdict.NOT_JUDGED, "Not judged: nothing was measured.", f"See {COMPARABLE}.")
-
-
-def sample(found: SetDrift) -> str:
-    return f"{plural(found.texts, 'text')} ({found.tokens:,} tokens)"
-
-
-def interval(found: Estimate, unit: str, *, signed: bool = False) -> str:
-    """`0.031 nats (0.029 to 0.034)`."""
-    form = "+.3g" if signed else ".3g"
-    mean = f"{found.mean:{form}} {unit}".rstrip()
-    if found.low is None or found.high is None:
-        return f"{mean} (one text gives no bounds)"
-    return f"{mean} ({found.low:{form}} to {found.high:{form}})"
-
-
-def data_of(found: SetDrift, report: DriftReport, limits: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of a row; the whole report is kept elsewhere."""
-    floor = f"; against itself the baseline has {report.noise.kl_mean:.2g}" if report.noise else ""
-    return {
-        "limits": dict(limits),
-        "samples": found.tokens,
-        "texts": found.texts,
-        "numbers": f"mean KL {interval(found.kl, 'nats')}, same top token {found.same_top.mean:.4f}, change of NLL "
-        f"{interval(found.nll_change, 'nats', signed=True)}{floor}; bounds by resampling whole "
-        "texts, each errs in about 5 %",
-        "reach": f"{found.texts} texts show the mean divergence to about {_half_width(found.kl):.2g} nats",
-        "kl": found.kl.model_dump(),
-        "same_top": found.same_top.model_dump(),
-        "nll_change": found.nll_change.model_dump(),
-        "set": {"source": found.source, "digest": found.digest},
-        "noise_floor_kl": report.noise.kl_mean if report.noise else None,
-        "base_digest": report.base.digest,
-        "digest": report.candidate.digest,
-    }
-
-
-def _half_width(found: Estimate) -> float:
-    return 0.0 if found.high is None else found.high - found.mean
-
-
-def row(
-    check: str,
-    verdict: Verdict,
-    summary: str,
-    remedy: str = "",
-    *,
-    data: Mapping[str, Any] | None = None,
-    is_warning: bool = False,
-) -> Evidence:
-    """A warning passes with its text; `level` says so to whoever shows it."""
-    level = {"level": "warning"} if is_warning else {}
-    return Evidence(
-        gate=Gate.QUALITY,
-        check=check,
-        verdict=Verdict.PASS if is_warning else verdict,
-        summary=summary,
-        remedy=remedy,
-        data={**(data or {}), **level},
-    )

@@ -5,9 +5,9 @@ import math
 from tidegate.domain import Evidence, Verdict
 from tidegate.domain.plain import plain
 from tidegate.domain.policy import DriftPolicy
-from tidegate.drift.judging import data_of, interval, nothing, row, sample, unjudged
 from tidegate.drift.quantization import UNQUANTIZED, beside_usual, is_of_quantizing
 from tidegate.drift.report import DriftReport, SetDrift
+from tidegate.drift.rows import data_of, interval, nothing, row, sample, unjudged
 from tidegate.statistics import judge_interval
 
 QUANTIZATION, SAME_MODEL = "drift.quantization", "drift.same_model"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from tidegate.domain import Evidence, Verdict
 from tidegate.domain.plain import markdown_code, markdown_text, plain, plural, size
 from tidegate.drift.bounds_report import BoundsReport
-from tidegate.drift.judging import COMPARABLE, interval
 from tidegate.drift.judging_quantization import perplexity_ratio
 from tidegate.drift.report import DriftReport, Percentiles, SetDrift
+from tidegate.drift.rows import COMPARABLE, interval
 from tidegate.drift.said import Noise
 
 TITLES = {
