@@ -14,7 +14,7 @@ from tidegate.domain import Evidence, Release, TrafficCounts
 from tidegate.domain.policy import PerformancePolicy, Policy
 from tidegate.steps.artifacts import service_bank
 from tidegate.steps.clients import Clients, clients_of, disturbance
-from tidegate.steps.judging import Judged, judge_rounds
+from tidegate.steps.judging import Judged, judge_rounds, tolerated_lag_ms
 from tidegate.steps.looks import pairs_of_next_round
 from tidegate.steps.planned import planned_policy, seconds_of_budget
 from tidegate.steps.ports import Ports
@@ -182,7 +182,10 @@ def load_plan(
 
 def _judge(rounds: Sequence[Round], policy: PerformancePolicy, seconds: float) -> tuple[Judged, int]:
     """What the rounds show, and how many pairs come next."""
-    size = pairs_of_next_round(sum(one.pairs for one in rounds), policy)
+    lag_ms = tolerated_lag_ms(policy)
+    measured = sum(one.pairs for one in rounds)
+    usable = sum(one.pairs for one in rounds if one.is_usable(lag_ms))
+    size = pairs_of_next_round(usable, policy, measured - usable)
     is_spent = (
         size == 0
         or sum(one.seconds for one in rounds) >= seconds

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from tests.unit.steps.conftest import NOW, Office
 from tests.unit.steps.measured_runs import run
 from tidegate.access import PROBE_KEY
-from tidegate.benchmark import Arm, LoadPlan, RunRecord
+from tidegate.benchmark import Arm, ClientHonesty, LoadPlan, RunRecord
 from tidegate.benchmark.schedule import draw_schedule
 from tidegate.domain import Release, ReleaseState, SetSpec, TrafficCounts, Verdict
 from tidegate.domain.policy import LoadDesign, PerformancePolicy
@@ -39,6 +40,8 @@ class Sets:
     """Candidate over live model, of one pair after the other."""
     client_ms: float = 50.0
     busy_ms: float = 50.0
+    lags_ms: tuple[float, ...] = (0.1,)
+    """How late the client itself was, in one round after the other; the last one stays."""
     """Latency of clients while the sets are measured."""
     crash_after: int | None = None
     plans: list[LoadPlan] = field(default_factory=list[LoadPlan])
@@ -52,11 +55,13 @@ class Sets:
         pairs = range(plan.blocks)
         wobble = [1.0 + 0.01 * (pair % 3) for pair in pairs]
         slower = [self.ratios[pair % len(self.ratios)] for pair in pairs]
+        lag = self.lags_ms[min(len(self.plans), len(self.lags_ms)) - 1]
+        late: dict[str, Any] = {"verdict": "client-bound", "reasons": ("it woke late",)} if lag > 5 else {}
+        honesty = ClientHonesty.model_validate({"verdict": "honest", "loop_lag_p99_ms": lag, **late})
+        factors = [a * b for a, b in zip(wobble, slower, strict=True)]
         found = {
-            "candidate": run(
-                "candidate", [a * b for a, b in zip(wobble, slower, strict=True)], digest=digest
-            ),
-            "live": run("live", wobble, digest=digest),
+            "candidate": run("candidate", factors, digest=digest, honesty=honesty),
+            "live": run("live", wobble, digest=digest, honesty=honesty),
         }
         self.office.pass_time(seconds=10)
         assert plan.requests is not None
@@ -137,6 +142,24 @@ def test_asking_again_measures_nothing_and_says_the_same(sets: Sets):
 
     assert again == first
     assert len(sets.plans) == 3
+
+
+def test_a_client_that_was_busy_for_a_while_holds_no_sound_release(sets: Sets):
+    sets.lags_ms = (60.0,) * 5 + (0.1,)
+
+    rows = check(sets, judging(sets.office)).rows()
+
+    assert {row.verdict for row in rows} == {Verdict.PASS}
+    assert [plan.first_block for plan in sets.plans] == [0, 2, 4, 6, 8, 10, 12, 14]
+
+
+def test_a_client_that_only_measures_itself_ends_and_passes_nothing(sets: Sets):
+    sets.lags_ms = (60.0,)
+
+    rows = check(sets, judging(sets.office)).rows()
+
+    assert sum(plan.blocks for plan in sets.plans) == 24, "twice the budget of pairs"
+    assert Verdict.PASS not in {row.verdict for row in rows if row.check != "performance.errors"}
 
 
 def test_an_undecided_candidate_is_measured_to_the_end_of_the_budget(sets: Sets):
