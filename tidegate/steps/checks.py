@@ -8,7 +8,7 @@ from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, measure
 from tidegate.domain import Evidence, Gate, Release
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS
-from tidegate.steps.artifacts import check_structure, file_subject, service_bank
+from tidegate.steps.artifacts import check_structure, file_subject, prompts_of, service_bank
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
 from tidegate.steps.performance import PerformanceCheck
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
@@ -85,7 +85,7 @@ class ReleaseChecks:
         return probe_endpoint(probe_target(self._ports, release, release.plan.green_set, owner))
 
     def _prompts(self, release: Release) -> tuple[str, ...]:
-        return tuple(question.prompt for question in service_bank(self._ports, release.ref).questions)
+        return prompts_of(service_bank(self._ports, release.ref))
 
 
 def evidence_of(result: dict[str, Any]) -> list[Evidence]:

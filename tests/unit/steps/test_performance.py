@@ -11,9 +11,16 @@ from tests.unit.steps.measured_runs import run
 from tidegate.access import PROBE_KEY
 from tidegate.benchmark import Arm, ClientHonesty, LoadPlan, RunRecord
 from tidegate.benchmark.schedule import draw_schedule
-from tidegate.domain import Release, ReleaseState, SetSpec, TrafficCounts, Verdict
+from tidegate.domain import Fenced, Release, ReleaseState, ServiceRef, SetSpec, TrafficCounts, Verdict
 from tidegate.domain.policy import LoadDesign, PerformancePolicy
-from tidegate.steps.performance import PerformanceCheck, allowed_concurrency, load_plan
+from tidegate.steps.performance import (
+    PerformanceCheck,
+    allowed_concurrency,
+    kept_rounds,
+    load_plan,
+    rounds_key,
+)
+from tidegate.steps.rollback import stop_release
 
 POLICY = """
 performance:
@@ -68,6 +75,10 @@ class Sets:
         self.serve(plan.requests, 180.0)
         self.serve(20, self.busy_ms)
         return {arm.name: found[arm.name] for arm in arms}
+
+    @property
+    def policy(self) -> PerformancePolicy:
+        return self.office.ports.service(ServiceRef("acme", "chat")).policy.performance
 
     def serve(self, requests: int, each_ms: float) -> None:
         """What the gateway counts on the live set."""
@@ -132,6 +143,45 @@ def test_who_takes_over_after_a_crash_measures_only_what_is_missing(sets: Sets):
 
     assert {row.verdict for row in rows} == {Verdict.PASS}
     assert [plan.first_block for plan in sets.plans] == [0, 2, 4], "no round was measured twice"
+
+
+def test_an_owner_that_was_taken_over_sends_and_keeps_nothing_more(sets: Sets):
+    release = judging(sets.office)
+    measured = check(sets, release)
+
+    def taken_over(arms: Sequence[Arm], plan: LoadPlan) -> Mapping[str, RunRecord]:
+        sets.office.ledger.acquire_lock(release.ref, release.id)
+        return sets(arms, plan)
+
+    measured.measure = taken_over
+    with pytest.raises(Fenced):
+        measured.rows()
+
+    assert len(sets.plans) == 1
+    assert kept_rounds(sets.office.ports, rounds_key(release, sets.policy)) == []
+
+
+def test_a_person_who_stops_a_release_does_not_wait_for_its_budget(sets: Sets):
+    release = judging(sets.office)
+    stop_release(sets.office.ports, release.id, "ada", "wrong file")
+
+    rows = check(sets, release).rows()
+
+    assert sets.plans == []
+    assert rows == []
+
+
+def test_a_release_is_measured_with_the_bank_that_it_was_planned_with(sets: Sets):
+    release = judging(sets.office)
+    planned = sets.office.ports.service(release.ref).policy.model_dump(mode="json")
+    sets.office.ledger.append(release.id, release.epoch, "entered", "planned", {"policy": planned})
+    sets.office.set_policy("acme", f"{POLICY}quality: {{bank: another}}\n")
+    sets.office.ports = sets.office.load()
+
+    check(sets, sets.office.ledger.get_release(release.id)).rows()
+
+    assert set(sets.plans[0].prompts) == {"p0", "p1", "p2"}
+    assert sets.plans[0].prompt_tags["p0"] == ("t",)
 
 
 def test_asking_again_measures_nothing_and_says_the_same(sets: Sets):
