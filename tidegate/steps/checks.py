@@ -10,7 +10,7 @@ from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS
 from tidegate.steps.artifacts import check_structure, file_subject, prompts_of, service_bank
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
-from tidegate.steps.performance import PerformanceCheck
+from tidegate.steps.performance import PerformanceCheck, is_stopped
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 from tidegate.steps.targets import arm, probe_target
 from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS
@@ -41,7 +41,7 @@ class ReleaseChecks:
         benchmark and not the other."""
         rows = self._run_here(gates, release)
         for gate in gates:
-            if gate in GPU_GATES:
+            if gate in GPU_GATES and not is_stopped(self._ports, release):
                 rows += evidence_of(self._start(gate, release).wait())
         return [row for row in rows if row.gate in gates]
 

@@ -57,7 +57,9 @@ class PerformanceCheck:
         seconds = seconds_of_budget(self.ports, self.release, budget.max_seconds, budget.max_usd)
         usual = self._usual_clients()
         while True:
-            judged, size = _judge(rounds, policy.performance, seconds, is_stopped=self._is_stopped())
+            judged, size = _judge(
+                rounds, policy.performance, seconds, is_stopped=is_stopped(self.ports, self.release)
+            )
             if judged.is_over:
                 return self._told(judged, policy.performance, key, rounds)
             self._refuse_when_taken_over()
@@ -107,10 +109,6 @@ class PerformanceCheck:
         rows = judged.rows or _without_rounds(policy, rounds)
         return [row.model_copy(update={"data": {**row.data, **said}}) for row in rows]
 
-    def _is_stopped(self) -> bool:
-        """A person wants it to stop: nobody waits for the rest of the budget."""
-        return any(entry.kind == "abort" for entry in self.ports.ledger.entries(self.release.id))
-
     def _refuse_when_taken_over(self) -> None:
         epoch = self.ports.ledger.current_epoch(self.release.ref)
         if epoch != self.release.epoch:
@@ -154,6 +152,11 @@ class PerformanceCheck:
         if before is None or after is None or usual is None:
             return ""
         return disturbance(usual, clients_of(after.since(before), live), policy.shift)
+
+
+def is_stopped(ports: Ports, release: Release) -> bool:
+    """A person wants it to stop: nobody waits for the rest of the budget."""
+    return any(entry.kind == "abort" for entry in ports.ledger.entries(release.id))
 
 
 def rounds_key(release: Release, policy: PerformancePolicy) -> str:

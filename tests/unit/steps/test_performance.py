@@ -11,8 +11,9 @@ from tests.unit.steps.measured_runs import run
 from tidegate.access import PROBE_KEY
 from tidegate.benchmark import Arm, ClientHonesty, LoadPlan, RunRecord
 from tidegate.benchmark.schedule import draw_schedule
-from tidegate.domain import Fenced, Release, ReleaseState, ServiceRef, SetSpec, TrafficCounts, Verdict
+from tidegate.domain import Fenced, Gate, Release, ReleaseState, ServiceRef, SetSpec, TrafficCounts, Verdict
 from tidegate.domain.policy import LoadDesign, PerformancePolicy
+from tidegate.steps.checks import ReleaseChecks
 from tidegate.steps.performance import (
     PerformanceCheck,
     allowed_concurrency,
@@ -20,6 +21,7 @@ from tidegate.steps.performance import (
     load_plan,
     rounds_key,
 )
+from tidegate.steps.ports import GpuJob, GpuWork
 from tidegate.steps.rollback import stop_release
 
 POLICY = """
@@ -36,6 +38,13 @@ UNDECIDED = (1.0, 1.3)
 
 class Crash(BaseException):
     """The process is killed here."""
+
+
+class NoGpu:
+    """Nothing may be started."""
+
+    def start(self, work: GpuWork, subject: str, attempt: str = "0") -> GpuJob:
+        raise AssertionError(f"{work} of {subject} was started")
 
 
 @dataclass
@@ -169,6 +178,7 @@ def test_a_person_who_stops_a_release_does_not_wait_for_its_budget(sets: Sets):
 
     assert sets.plans == []
     assert rows == []
+    assert ReleaseChecks(sets.office.ports, NoGpu()).run([Gate.QUALITY], release) == []
 
 
 def test_a_release_is_measured_with_the_bank_that_it_was_planned_with(sets: Sets):
