@@ -46,13 +46,14 @@ class ReleaseChecks:
         return [row for row in rows if row.gate in gates]
 
     def _start(self, gate: Gate, release: Release) -> GpuJob:
-        """An owner that took over finds the work its predecessor began; a judged gate is asked anew."""
+        """An owner that took over finds the work its predecessor began; a judged gate is asked anew. The attempt
+        names the release: what an earlier one of the same file found was found under the policy of its time."""
         entries = self._ports.ledger.entries(release.id)
         attempt = sum(
             1 for entry in entries if entry.kind == "observed" and entry.name == f"gate:{gate.value}"
         )
         subject = release.id if gate is Gate.QUALITY else file_subject(release.ref, release.digest)
-        return self._gpu.start(GPU_GATES[gate], subject, str(attempt))
+        return self._gpu.start(GPU_GATES[gate], subject, f"{release.id}-{attempt}")
 
     def send_probes(self, release: Release, set_name: str, count: int) -> int:
         """Short streamed requests to one set; the gateway counts them as it counts clients."""

@@ -47,6 +47,20 @@ class NoGpu:
         raise AssertionError(f"{work} of {subject} was started")
 
 
+class RecordingGpu:
+    """Notes what is started, and finds nothing."""
+
+    def __init__(self):
+        self.started: list[tuple[str, str, str]] = []
+
+    def start(self, work: GpuWork, subject: str, attempt: str = "0") -> "RecordingGpu":
+        self.started.append((work, subject, attempt))
+        return self
+
+    def wait(self) -> dict[str, Any]:
+        return {}
+
+
 @dataclass
 class Sets:
     """Two sets that answer in known times, and count as a gateway does."""
@@ -192,6 +206,14 @@ def test_a_release_is_measured_with_the_bank_that_it_was_planned_with(sets: Sets
 
     assert set(sets.plans[0].prompts) == {"p0", "p1", "p2"}
     assert sets.plans[0].prompt_tags["p0"] == ("t",)
+
+
+def test_what_was_found_in_a_file_answers_for_no_later_release_of_it(sets: Sets):
+    gpu, release = RecordingGpu(), judging(sets.office)
+
+    ReleaseChecks(sets.office.ports, gpu).run([Gate.INFERENCE], release)
+
+    assert gpu.started == [("inference", f"acme/chat@{release.digest}", f"{release.id}-0")]
 
 
 def test_asking_again_measures_nothing_and_says_the_same(sets: Sets):
