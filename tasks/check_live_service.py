@@ -13,8 +13,10 @@ log = logging.getLogger("tidegate.nightly")
 
 
 @task(name="find live services", **SHORT)
-def find_live_services() -> list[str]:
-    return [str(ref) for ref in nightly.services_with_traffic(ports())]
+def find_live_services(named: list[str]) -> list[str]:
+    """Those that are named; else every one that is live."""
+    refs = nightly.parsed_services(ports(), named) if named else nightly.services_with_traffic(ports())
+    return [str(ref) for ref in refs]
 
 
 @task(name="check live service", task_run_name="check {service}", **LONG)

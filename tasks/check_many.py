@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from prefect import task
 from prefect.futures import PrefectFuture
 
-from tasks.policies import SHORT
+from tasks.policies import LONG, SHORT
 from tasks.runtime import ports
 from tidegate.domain import ServiceRef, TidegateError
 from tidegate.steps import batch
@@ -20,7 +20,7 @@ def find_artifacts(org: str, service: str, paths: list[str], versions: list[str]
     return batch.subjects(ports(), ServiceRef(org, service), paths, versions)
 
 
-@task(name="check artifact", task_run_name="check {subject.name}", **SHORT)
+@task(name="check artifact", task_run_name="check {subject.name}", **LONG)
 def check_artifact(org: str, service: str, subject: batch.Subject) -> FileResult:
     return batch.check_subject(ports(), ServiceRef(org, service), subject)
 

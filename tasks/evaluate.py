@@ -4,14 +4,14 @@ from asyncio import to_thread
 
 from prefect import task
 
-from tasks.policies import SHORT
+from tasks.policies import LONG
 from tasks.runtime import ports
 from tidegate import wiring
 from tidegate.steps import evaluation
 from tidegate.steps.ports import GpuWork
 
 
-@task(name="evaluate", task_run_name="{work}", **SHORT)
+@task(name="evaluate", task_run_name="{work}", **LONG)
 async def evaluate(work: GpuWork, subject: str, token: str) -> None:
     """Asynchronous only because an asynchronous Prefect flow ends a second sooner than a plain one."""
     wiring.gpu_slot()

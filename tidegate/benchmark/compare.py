@@ -30,6 +30,7 @@ from tidegate.statistics import (
     detectable_ratio,
     holm,
     judge_ratio,
+    paired_log_ratio,
     plan_latency,
     quantile_ratio,
 )
@@ -37,6 +38,8 @@ from tidegate.statistics.distributions import noncentral_t_tail
 
 MIN_PAIRS = 3
 FEWEST_FOR_BOOTSTRAP = 20
+LEAST_EXCESS = 0.25
+"""Share of the allowed latency as which everything below it counts where the floor decides."""
 BLOCK_PAIRS, PAIRS_APART, BOOTSTRAP = "block pairs", "block pairs, widened for drift", "block bootstrap"
 SHOWN_PER_SLICE = ("ttft_p50", "itl_p50")
 
@@ -230,7 +233,31 @@ def _by_pairs(metric: Metric, limit: Limit, sides: _Sides) -> MetricComparison:
     )
     requests = sum(side.ok_in(blocks) for side in (sides.base, sides.candidate))
     method = BLOCK_PAIRS if sides.is_side_by_side else PAIRS_APART
-    return _row(metric, limit, found, base_ms, requests, method=method, blocks=pairs)
+    row = _row(metric, limit, found, base_ms, requests, method=method, blocks=pairs)
+    return _by_floor(row, limit, levels, sides)
+
+
+def _by_floor(
+    row: MetricComparison, limit: Limit, levels: Sequence[Sequence[float]], sides: _Sides
+) -> MetricComparison:
+    """Where the floor allows more than the share, a pass is judged by each pair's latency over what it may be.
+
+    Ratios of latencies far below the floor are noise without end: 0.04 and 0.4 ms differ by a factor of ten, and
+    are both nothing beside 4 ms. So what is below a quarter of the allowed latency counts as a quarter, which
+    makes a pass rarer, never easier. A fail needs the interval of the ratio itself.
+    """
+    if row.verdict is Verdict.FAIL or row.allowed_ratio is None or row.allowed_ratio <= limit.max_ratio:
+        return row
+    excesses = [
+        max(LEAST_EXCESS, theirs / max(ours * limit.max_ratio, ours + limit.floor_ms))
+        for ours, theirs in zip(*levels, strict=True)
+    ]
+    found = paired_log_ratio(excesses, [1.0] * len(excesses), sides.alpha)
+    if not sides.is_side_by_side:
+        found = widened(found, persistence(np.log(excesses).tolist()))
+    is_inside = judge_ratio(found, 1.0) is Verdict.PASS
+    judged = row.model_copy(update={"verdict": Verdict.PASS if is_inside else Verdict.NOT_JUDGED})
+    return judged.model_copy(update={"summary": f"{ratio_sentence(judged)}; {reach_sentence(judged)}"})
 
 
 def _by_bootstrap(metric: Metric, limit: Limit, sides: _Sides) -> MetricComparison:

@@ -81,7 +81,21 @@ class _Arms:
             p_values = [row.p_beyond for row in compared if row.p_beyond is not None]
             if p_values:
                 found["p_value"] = min(p_values)
+        if slices := self.slices(check):
+            found["slices"] = slices
         return found
+
+    def slices(self, check: str) -> list[dict[str, Any]]:
+        """Topics and tags of the prompts, shown and never decisive."""
+        rows = self.comparison.slices if self.comparison is not None else ()
+        return [
+            {
+                key: round(value, 4) if isinstance(value, float) else value
+                for key, value in row.model_dump().items()
+            }
+            for row in rows
+            if CHECK_OF[metric_named(row.metric).figure] == check
+        ]
 
     def compared(self, check: str) -> list[MetricComparison]:
         rows = self.comparison.metrics if self.comparison is not None else ()

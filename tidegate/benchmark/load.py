@@ -165,6 +165,7 @@ class _Book:
             block=request.block,
             phase=request.phase,
             is_streamed=self.plan.stream,
+            tags=self.plan.prompt_tags.get(request.prompt, ()),
         )
         if times := queue_times(done):
             record = record.model_copy(update=times)

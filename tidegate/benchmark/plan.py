@@ -90,6 +90,8 @@ class LoadPlan:
 
     prompts: tuple[str, ...] = ()
     """Asked in shuffled passes. Without any, prompts of `prompt_words` words are made up, each one new."""
+    prompt_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Slices that a prompt belongs to; they are noted with its requests and change nothing that is sent."""
     prompt_words: int = 0
     warmup_prompts: tuple[str, ...] = ()
     """Without any, made-up ones of the same length: a prompt that is measured must not be in the cache."""
@@ -188,6 +190,9 @@ class LoadPlan:
         try:
             for name in ("prompts", "warmup_prompts"):
                 values[name] = tuple(values.get(name, ()))
+            values["prompt_tags"] = {
+                prompt: tuple(tags) for prompt, tags in dict(values.get("prompt_tags", {})).items()
+            }
             values["trace"] = tuple(
                 TraceRow(**(row | {"hash_ids": tuple(row.get("hash_ids", ()))}))
                 for row in values.get("trace", ())

@@ -46,13 +46,11 @@ def run(
     from datetime import UTC, datetime
 
     from tidegate import wiring
-    from tidegate.domain import ServiceRef, TidegateError
+    from tidegate.domain import TidegateError
     from tidegate.steps import nightly
 
     ports = wiring.load()
-    refs = [ServiceRef.parse(name) for name in services or ()] or nightly.services_with_traffic(ports)
-    for ref in refs:
-        ports.service(ref)
+    refs = nightly.parsed_services(ports, services or ()) or nightly.services_with_traffic(ports)
     night = f"by hand {datetime.now(UTC).isoformat(timespec='seconds')}"
     results: list[NightlyResult] = []
     for ref in refs:

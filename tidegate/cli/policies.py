@@ -169,10 +169,13 @@ def _advice(file: Path, service: str) -> "list[Advice]":
 
 def _bank(settings: "Settings", policy: "Policy") -> "Bank | None":
     """The bank that it names, where this installation has it."""
-    from tidegate.quality import read_bank
+    from tidegate.domain import NotFound
+    from tidegate.quality import find_bank, read_bank
 
-    path = settings.banks_dir / f"{policy.quality.bank}.jsonl"
-    return read_bank(path) if path.is_file() else None
+    try:
+        return read_bank(find_bank(settings.banks_dir, policy.quality.bank))
+    except NotFound:
+        return None
 
 
 def _known_service(settings: "Settings", ref: "ServiceRef") -> int:
@@ -202,11 +205,13 @@ def _since(text: str, now: datetime) -> datetime | None:
 
     if not text:
         return None
-    if text.removesuffix("d").isdigit():
-        return now - timedelta(days=int(text.removesuffix("d")))
+    days = text.removesuffix("d")
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
+        if days.isdigit():
+            return now - timedelta(days=int(days))
+        begin = datetime.fromisoformat(text)
+        return begin if begin.tzinfo is not None else begin.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise InvalidInput(
             f"'{text}' is neither a number of days nor a date.",
             remedy="For example --since 30, or --since 2026-11-01.",

@@ -1,5 +1,6 @@
 """Drives a release: looks, asks `machine.decide` for one step, makes it. Thin: no decision is here."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tidegate.domain import Fenced, Gate, Policy, Release, ReleaseState, ServiceConfig
+from tidegate.domain import Fenced, Gate, Policy, Release, ReleaseState, ServiceConfig, Transient
 from tidegate.release import step as do
 from tidegate.release.effects import Effects
 from tidegate.release.machine import decide
@@ -17,6 +18,7 @@ from tidegate.release.ports import Checks, Ledger, SetPlatform
 from tidegate.release.step import Step
 from tidegate.release.view import fold_view
 
+log = logging.getLogger("tidegate.release")
 HEARTBEAT_S = 2.0
 LOCK_WAIT_S = 0.5
 
@@ -91,7 +93,9 @@ class Controller:
             case do.Stop():
                 return
             case _:
-                effects = Effects(self.ledger, self.platform, self.checks, self.service)
+                view = fold_view(release, self.ledger.entries(release.id))
+                service = self.service.model_copy(update={"policy": self.policy_of(view)})
+                effects = Effects(self.ledger, self.platform, self.checks, service)
                 effects.make(release, self.epoch_of(release.id), step)
 
     def next_step(self, release: Release) -> Step:
@@ -128,7 +132,11 @@ class Controller:
 
         def beat() -> None:
             while not over.wait(HEARTBEAT_S):
-                self.ledger.heartbeat(release_id, self.owner)
+                try:
+                    self.ledger.heartbeat(release_id, self.owner)
+                except Transient as error:
+                    # One beat that did not get through is no death: the next one may, and silence would be.
+                    log.warning("heartbeat of %s: %s", release_id, error.message)
 
         self.ledger.heartbeat(release_id, self.owner)
         thread = threading.Thread(target=beat, name=f"heartbeat-{release_id}", daemon=True)

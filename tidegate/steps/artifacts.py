@@ -1,6 +1,6 @@
 """Checks of an artifact by digest, for a release or for `validate`: structure here, inference where GPUs are."""
 
-from tidegate.domain import InvalidInput, ServiceRef, Transient, Verdict
+from tidegate.domain import InvalidInput, Policy, ServiceRef, Transient, Verdict
 from tidegate.quality import Bank, find_bank, read_bank
 from tidegate.steps.ports import Ports
 from tidegate.validation import (
@@ -80,7 +80,26 @@ def _validator(ports: Ports, ref: ServiceRef, digest: str) -> PreDeploymentValid
 
 def service_bank(ports: Ports, ref: ServiceRef) -> Bank:
     """The question bank that the service's policy names. Raises: NotFound, InvalidInput."""
-    return read_bank(find_bank(ports.settings.banks_dir, ports.service(ref).policy.quality.bank))
+    return policy_bank(ports, ports.service(ref).policy)
+
+
+def policy_bank(ports: Ports, policy: Policy) -> Bank:
+    """The question bank that this policy names; for a release the one it was planned with. Raises: NotFound,
+    InvalidInput."""
+    return read_bank(find_bank(ports.settings.banks_dir, policy.quality.bank))
+
+
+def prompts_of(bank: Bank) -> tuple[str, ...]:
+    """What a load sends from a bank: each question's last turn."""
+    return tuple(question.prompt for question in bank.questions)
+
+
+def tags_of(bank: Bank) -> dict[str, tuple[str, ...]]:
+    """Topic and tags of each prompt, as slices of a load."""
+    found: dict[str, dict[str, None]] = {}
+    for question in bank.questions:
+        found.setdefault(question.prompt, {}).update(dict.fromkeys((question.topic, *question.tags)))
+    return {prompt: tuple(tags) for prompt, tags in found.items()}
 
 
 def _structure_key(ports: Ports, ref: ServiceRef, digest: str) -> str:

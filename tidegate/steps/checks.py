@@ -8,9 +8,9 @@ from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, measure
 from tidegate.domain import Evidence, Gate, Release
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS
-from tidegate.steps.artifacts import check_structure, file_subject, service_bank
+from tidegate.steps.artifacts import check_structure, file_subject, prompts_of, service_bank
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
-from tidegate.steps.performance import PerformanceCheck
+from tidegate.steps.performance import PerformanceCheck, is_stopped
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 from tidegate.steps.targets import arm, probe_target
 from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS
@@ -41,18 +41,19 @@ class ReleaseChecks:
         benchmark and not the other."""
         rows = self._run_here(gates, release)
         for gate in gates:
-            if gate in GPU_GATES:
+            if gate in GPU_GATES and not is_stopped(self._ports, release):
                 rows += evidence_of(self._start(gate, release).wait())
         return [row for row in rows if row.gate in gates]
 
     def _start(self, gate: Gate, release: Release) -> GpuJob:
-        """An owner that took over finds the work its predecessor began; a judged gate is asked anew."""
+        """An owner that took over finds the work its predecessor began; a judged gate is asked anew. The attempt
+        names the release: what an earlier one of the same file found was found under the policy of its time."""
         entries = self._ports.ledger.entries(release.id)
         attempt = sum(
             1 for entry in entries if entry.kind == "observed" and entry.name == f"gate:{gate.value}"
         )
         subject = release.id if gate is Gate.QUALITY else file_subject(release.ref, release.digest)
-        return self._gpu.start(GPU_GATES[gate], subject, str(attempt))
+        return self._gpu.start(GPU_GATES[gate], subject, f"{release.id}-{attempt}")
 
     def send_probes(self, release: Release, set_name: str, count: int) -> int:
         """Short streamed requests to one set; the gateway counts them as it counts clients."""
@@ -85,7 +86,7 @@ class ReleaseChecks:
         return probe_endpoint(probe_target(self._ports, release, release.plan.green_set, owner))
 
     def _prompts(self, release: Release) -> tuple[str, ...]:
-        return tuple(question.prompt for question in service_bank(self._ports, release.ref).questions)
+        return prompts_of(service_bank(self._ports, release.ref))
 
 
 def evidence_of(result: dict[str, Any]) -> list[Evidence]:

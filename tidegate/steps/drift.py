@@ -1,6 +1,6 @@
 """How far a candidate's next tokens are from its baseline's, for the files of a store: measured once per pair."""
 
-from tidegate.domain import Evidence, NotFound, ServiceRef
+from tidegate.domain import Evidence, InvalidInput, MeasurementKind, NotFound, Policy, ServiceRef
 from tidegate.drift import (
     DriftOptions,
     DriftReport,
@@ -14,7 +14,7 @@ from tidegate.drift import (
 from tidegate.drift.filing import measurement_id, measurement_of, report_of
 from tidegate.drift.report import SetName
 from tidegate.drift.running import Progress
-from tidegate.steps.artifacts import artifact_path, service_bank
+from tidegate.steps.artifacts import artifact_path, policy_bank
 from tidegate.steps.ports import Ports
 
 UNCHANGED_SUFFIX = "-must-not-change.jsonl"
@@ -26,24 +26,26 @@ def drift_of(
     candidate_digest: str,
     baseline_digest: str,
     *,
+    policy: Policy | None = None,
     options: DriftOptions | None = None,
     progress: Progress | None = None,
 ) -> DriftReport:
-    """Compare two stored files along the service's texts. A pair that was compared before is not compared again:
+    """Compare two stored files along the texts of a policy, else the service's. A pair that was compared before is not compared again:
     files of one digest do not change.
 
     Raises: Transient when a file is not in this host's store, Refused when structure refuses one, NotFound and
     InvalidInput for texts that cannot be read.
     """
     chosen = options or DriftOptions(context_tokens=ports.service(ref).context_tokens)
-    sets = service_texts(ports, ref)
+    sets = texts_of(ports, policy or ports.service(ref).policy)
     identity = measurement_id(
         baseline_digest,
         candidate_digest,
         {name: texts.digest for name, texts in sets.items()},
         chosen.deciding(),
     )
-    kept = _kept(ports, f"{identity}-{ref.org}")
+    identity = f"{identity}-{ref.org}"
+    kept = _kept(ports, identity)
     if kept is not None:
         return kept
     report = measure_drift(
@@ -57,7 +59,7 @@ def drift_of(
     )
     if not report.problem:
         # With the organization: what one had compared says nothing to another.
-        ports.ledger.record_measurement(measurement_of(f"{identity}-{ref.org}", report, ref))
+        ports.ledger.record_measurement(measurement_of(identity, report, ref))
     return report
 
 
@@ -74,16 +76,15 @@ def drift_evidence(
     return judge_drift(report, ports.service(ref).policy.drift)
 
 
-def service_texts(ports: Ports, ref: ServiceRef) -> dict[SetName, TextSet]:
-    """Texts of the service beside its question bank (`BANK-must-not-change.jsonl`), else the general ones; what is
+def texts_of(ports: Ports, policy: Policy) -> dict[SetName, TextSet]:
+    """Texts of a policy beside its question bank (`BANK-must-not-change.jsonl`), else the general ones; what is
     meant to change are the bank's questions with their answers.
 
     Raises: NotFound, InvalidInput.
     """
-    bank = ports.service(ref).policy.quality.bank
-    own = ports.settings.banks_dir / f"{bank}{UNCHANGED_SUFFIX}"
+    own = ports.settings.banks_dir / f"{policy.quality.bank}{UNCHANGED_SUFFIX}"
     unchanged = read_texts([own], own.stem) if own.is_file() else general_texts()
-    asked = texts_of_bank(service_bank(ports, ref))
+    asked = texts_of_bank(policy_bank(ports, policy))
     sets: dict[SetName, TextSet] = {"must_not_change": unchanged}
     if asked.texts:
         sets["meant_to_change"] = asked
@@ -91,7 +92,9 @@ def service_texts(ports: Ports, ref: ServiceRef) -> dict[SetName, TextSet]:
 
 
 def _kept(ports: Ports, identity: str) -> DriftReport | None:
+    """By its whole id: the beginning of an id would find what an organization with a longer name had compared."""
     try:
-        return report_of(ports.ledger.measurement(identity))
-    except NotFound:
+        found = ports.ledger.measurement(identity, kind=MeasurementKind.DRIFT)
+    except (NotFound, InvalidInput):
         return None
+    return report_of(found) if found.id == identity else None

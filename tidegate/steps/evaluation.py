@@ -17,7 +17,7 @@ from tidegate.domain import (
 from tidegate.domain.policy import DRIFT_CHECKS
 from tidegate.drift import judge_drift
 from tidegate.quality import Bank, BankResult, EndpointAsker, judge_quality, run_bank
-from tidegate.steps.artifacts import check_file_inference, parse_file_subject, service_bank
+from tidegate.steps.artifacts import check_file_inference, parse_file_subject, policy_bank, service_bank
 from tidegate.steps.asking import ask_release
 from tidegate.steps.drift import drift_of
 from tidegate.steps.judge_advice import judge_rows
@@ -81,7 +81,8 @@ def _quality(ports: Ports, release_id: str) -> list[Evidence]:
         raise NotFound(
             f"Release {release.id} has no plan yet.", remedy="Let it reach its judging step first."
         )
-    policy, bank = planned_policy(ports, release), service_bank(ports, release.ref)
+    policy = planned_policy(ports, release)
+    bank = policy_bank(ports, policy)
     asked = ask_release(ports, release, policy.quality, bank)
     live = asked.live.model_dump(mode="json") if asked.live else None
     answers = {"candidate": asked.candidate.model_dump(mode="json"), "live": live}
@@ -101,7 +102,7 @@ def _drift(ports: Ports, release: Release, policy: Policy) -> list[Evidence]:
             for check in checks
         ]
     try:
-        report = drift_of(ports, release.ref, release.digest, release.plan.blue_digest)
+        report = drift_of(ports, release.ref, release.digest, release.plan.blue_digest, policy=policy)
     except (InvalidInput, NotFound, Refused) as error:
         return [_drift_row(check, Verdict.NOT_JUDGED, error.message, error.remedy) for check in checks]
     return judge_drift(report, policy.drift)

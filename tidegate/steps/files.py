@@ -62,7 +62,9 @@ def check_stored(ports: Ports, ref: ServiceRef, name: str, digest: str) -> FileR
         )
     else:
         assert ports.gpu is not None, "wiring.load() always sets the GPU runner"
-        job = ports.gpu.start("inference", file_subject(ref, digest), "validate")
+        # With the policy: under another one the same file may be refused.
+        attempt = f"validate-{ports.service(ref).policy.digest[:12]}"
+        job = ports.gpu.start("inference", file_subject(ref, digest), attempt)
         part = EnginePart.model_validate(job.wait().get("part", {}))
     report = with_engine_part(structure, part)
     return FileResult(name, digest, report.recommendation, tuple(report.evidence))

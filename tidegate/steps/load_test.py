@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +21,7 @@ from tidegate.domain import (
     Verdict,
     pack_record,
 )
-from tidegate.steps.artifacts import service_bank
+from tidegate.steps.artifacts import prompts_of, service_bank, tags_of
 from tidegate.steps.evaluation import live_set
 from tidegate.steps.ports import Ports
 from tidegate.steps.targets import arm
@@ -76,8 +77,9 @@ def load_test(
     """
     slo = Slo.parse(asked.slo) if asked.slo else None
     spec = _set_of(ports, ref, asked.set_name)
-    prompts = tuple(question.prompt for question in service_bank(ports, ref).questions)
-    plan = plan_of(asked, prompts, _slots_for_tests(ports, ref, asked, spec))
+    bank = service_bank(ports, ref)
+    plan = plan_of(asked, prompts_of(bank), _slots_for_tests(ports, ref, asked, spec))
+    plan = replace(plan, prompt_tags=tags_of(bank))
     target = arm(ports, ref, spec.name, spec.digest, f"{ref}")
     run = (measure_with or _measure)(target, plan)
     report = BenchmarkReport.of_run(run, slo, asked.wanted_share)

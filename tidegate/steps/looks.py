@@ -59,11 +59,18 @@ def look_after(pairs: int, policy: PerformancePolicy, *, is_spent: bool) -> Look
     return Look("early", pairs, _exact(early * policy.alpha)) if early and pairs >= FEWEST_PAIRS else None
 
 
-def pairs_of_next_round(pairs: int, policy: PerformancePolicy) -> int:
-    """Pairs to measure next, so that a round ends exactly at the planned end; 0 when the budget is spent."""
+def pairs_of_next_round(pairs: int, policy: PerformancePolicy, wasted: int = 0) -> int:
+    """Pairs to measure next, so that a round ends exactly at the planned end; 0 when the budget is spent.
+
+    `pairs` may decide. `wasted` ones may not, because the client measured itself: they are made up for by as many as
+    the budget has, but a budget in requests pays for them.
+    """
     most, planned = most_pairs(policy), policy.design.block_pairs
     end = planned if pairs < planned <= most else most
-    return max(0, min(policy.budget.step_block_pairs, end - pairs))
+    left = 2 * most - pairs - wasted
+    if policy.budget.max_requests is not None:
+        left = min(left, most - pairs - wasted)
+    return max(0, min(policy.budget.step_block_pairs, end - pairs, left))
 
 
 def allowed_ms(live_ms: float, margin: LatencyMargin) -> float:

@@ -5,7 +5,7 @@ A platform that is short of capacity or away says nothing about a model: such a 
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tidegate.benchmark import LoadPlan, RunRecord, judge_performance, measure, summarise
@@ -16,13 +16,15 @@ from tidegate.domain import (
     Gate,
     NotFound,
     Permission,
+    Refused,
     ServiceRef,
     SetState,
     TidegateError,
     Verdict,
 )
+from tidegate.domain.policy import PerformancePolicy
 from tidegate.quality import BankResult, judge_quality
-from tidegate.steps.artifacts import service_bank
+from tidegate.steps.artifacts import prompts_of, service_bank
 from tidegate.steps.evaluation import live_set
 from tidegate.steps.night_figures import (
     Agreement,
@@ -34,6 +36,7 @@ from tidegate.steps.night_figures import (
     judge_trends,
     night_verdict,
 )
+from tidegate.steps.performance import allowed_concurrency
 from tidegate.steps.ports import Ports
 from tidegate.steps.targets import arm
 
@@ -92,6 +95,10 @@ def check_live_service(ports: Ports, ref: ServiceRef, night: str) -> NightlyResu
     job = ports.gpu.start("nightly", f"{ref}", attempt=night)
     measured = _measure(ports, ref, name, digest)
     bank = BankResult.model_validate(job.wait()["bank"])
+    if bank.model_digest not in (None, digest):
+        # Both looks ask the route what is live: a release between them would mix two versions in one night.
+        text = "not judged: another version went live during the look"
+        return NightlyResult(str(ref), digest, Verdict.NOT_JUDGED, text)
     if bank.missing == bank.total and not any(one.is_ok for one in measured.measured()):
         return _unanswered(ports, ref, name, digest, bank)
     return _compare(ports, ref, night, _Tonight(name, digest, bank, measured))
@@ -140,10 +147,19 @@ def broken(service: str, error: object) -> NightlyResult:
 
 
 def _measure(ports: Ports, ref: ServiceRef, name: str, digest: str) -> RunRecord:
-    policy = ports.service(ref).policy.performance
-    prompts = tuple(question.prompt for question in service_bank(ports, ref).questions)
-    load = LoadPlan.from_policy(policy, prompts)
+    service, bank = ports.service(ref), service_bank(ports, ref)
+    load = night_plan(service.policy.performance, prompts_of(bank), service.parallel)
     return asyncio.run(measure([arm(ports, ref, name, digest, "live")], load))["live"]
+
+
+def night_plan(policy: PerformancePolicy, prompts: Sequence[str], slots: int) -> LoadPlan:
+    """One arm of the service's planned comparison, within the share of a set's slots that its clients leave."""
+    plan = LoadPlan.from_policy(policy, prompts)
+    return replace(
+        plan,
+        concurrency=allowed_concurrency(policy, slots),
+        deadline_s=min(plan.limit_s, policy.budget.max_seconds),
+    )
 
 
 def _compare(ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight) -> NightlyResult:
@@ -237,13 +253,38 @@ def rollback_reason(ports: Ports, result: NightlyResult) -> str:
 
     Only for a proven regression of what is live still, only where the policy says so. The way back has its own
     guards: it takes a previous version that is ready and not quarantined.
+
+    Raises: Refused while a release is under way: the way back would stop that one, about which the night knows nothing.
     """
     ref = ServiceRef.parse(result.service)
     if not result.is_regression or not ports.service(ref).policy.nightly.roll_back:
         return ""
-    if live_set(ports, ref)[1] != result.digest:
+    try:
+        if live_set(ports, ref)[1] != result.digest:
+            return ""
+    except NotFound:
         return ""
+    active = ports.ledger.active_release(ref)
+    if active is not None and active.request.trigger != "rollback":
+        raise Refused(
+            f"release {active.id} of {ref} is under way",
+            remedy=f"Let it end; then, if the service is still worse: tidegate rollback {ref}.",
+        )
     return f"nightly regression: {result.summary}"[:500]
+
+
+def after_the_night(result: NightlyResult, told: str) -> NightlyResult:
+    """The same night, with what was done about it."""
+    return replace(result, summary=f"{result.summary}; {told}") if told else result
+
+
+def parsed_services(ports: Ports, names: Sequence[str]) -> list[ServiceRef]:
+    """The services that a form names, each once. Raises: InvalidInput, NotFound for one that there is not: before
+    anything is measured, not when the reports are to be written."""
+    refs = list(dict.fromkeys(ServiceRef.parse(name) for name in names))
+    for ref in refs:
+        ports.service(ref)
+    return refs
 
 
 def by_organization(results: Sequence[NightlyResult]) -> dict[str, list[NightlyResult]]:

@@ -5,16 +5,16 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from tidegate.benchmark import Arm, LoadPlan, RunRecord, judge_performance, measure
-from tidegate.domain import Evidence, Release, TrafficCounts
+from tidegate.domain import Evidence, Fenced, Release, TrafficCounts
 from tidegate.domain.policy import PerformancePolicy, Policy
-from tidegate.steps.artifacts import service_bank
+from tidegate.steps.artifacts import policy_bank, prompts_of, tags_of
 from tidegate.steps.clients import Clients, clients_of, disturbance
-from tidegate.steps.judging import Judged, judge_rounds
+from tidegate.steps.judging import Judged, judge_rounds, tolerated_lag_ms
 from tidegate.steps.looks import pairs_of_next_round
 from tidegate.steps.planned import planned_policy, seconds_of_budget
 from tidegate.steps.ports import Ports
@@ -37,7 +37,10 @@ def measure_now(arms: Sequence[Arm], plan: LoadPlan) -> Mapping[str, RunRecord]:
 
 @dataclass
 class PerformanceCheck:
-    """Measures one release until its policy is answered. What was measured before, by whomever, is not repeated."""
+    """Measures one release until its policy is answered. What was measured before, by whomever, is not repeated.
+
+    `rows` raises Fenced when a newer owner took the release over: two that load the sets at once measure each other.
+    """
 
     ports: Ports
     release: Release
@@ -54,10 +57,15 @@ class PerformanceCheck:
         seconds = seconds_of_budget(self.ports, self.release, budget.max_seconds, budget.max_usd)
         usual = self._usual_clients()
         while True:
-            judged, size = _judge(rounds, policy.performance, seconds)
+            judged, size = _judge(
+                rounds, policy.performance, seconds, is_stopped=is_stopped(self.ports, self.release)
+            )
             if judged.is_over:
                 return self._told(judged, policy.performance, key, rounds)
+            self._refuse_when_taken_over()
             made = self._measure_round(rounds, size, policy, seconds, usual)
+            # Whoever took over numbers the rounds now: this one must not replace one of theirs.
+            self._refuse_when_taken_over()
             rounds.append(made)
             # Kept before it is looked at: a round that was seen always counts.
             self.ports.ledger.record_result(ROUNDS, f"{key}:{len(rounds)}", made.as_data())
@@ -70,7 +78,9 @@ class PerformanceCheck:
         pairs = sum(one.pairs for one in rounds)
         concurrency = self._concurrency(rounds, policy.performance)
         left_s = max(1.0, seconds - sum(one.seconds for one in rounds))
-        plan = load_plan(policy.performance, self._prompts(), pairs, size, concurrency, left_s)
+        bank = policy_bank(self.ports, policy)
+        plan = load_plan(policy.performance, prompts_of(bank), pairs, size, concurrency, left_s)
+        plan = replace(plan, prompt_tags=tags_of(bank))
         before, began = self._live_counts(), self.monotonic()
         found = self.measure(self._arms(), plan)
         took = self.monotonic() - began
@@ -99,6 +109,15 @@ class PerformanceCheck:
         rows = judged.rows or _without_rounds(policy, rounds)
         return [row.model_copy(update={"data": {**row.data, **said}}) for row in rows]
 
+    def _refuse_when_taken_over(self) -> None:
+        epoch = self.ports.ledger.current_epoch(self.release.ref)
+        if epoch != self.release.epoch:
+            raise Fenced(
+                f"Release {self.release.id} was taken over (epoch {epoch} is newer than {self.release.epoch}).",
+                remedy="Nothing to do: the newer owner finishes it.",
+                release=self.release.id,
+            )
+
     def _concurrency(self, rounds: Sequence[Round], policy: PerformancePolicy) -> int:
         """Within the share of a set's slots; half as much after each round that disturbed clients."""
         allowed = allowed_concurrency(policy, self.ports.service(self.release.ref).parallel)
@@ -111,9 +130,6 @@ class PerformanceCheck:
         if plan.blue_set and plan.blue_digest:
             arms.append(arm(self.ports, ref, plan.blue_set, plan.blue_digest, LIVE))
         return arms
-
-    def _prompts(self) -> tuple[str, ...]:
-        return tuple(question.prompt for question in service_bank(self.ports, self.release.ref).questions)
 
     def _live_counts(self, ago_s: float = 0.0) -> TrafficCounts | None:
         blue = self.release.plan.blue_set if self.release.plan else None
@@ -136,6 +152,11 @@ class PerformanceCheck:
         if before is None or after is None or usual is None:
             return ""
         return disturbance(usual, clients_of(after.since(before), live), policy.shift)
+
+
+def is_stopped(ports: Ports, release: Release) -> bool:
+    """A person wants it to stop: nobody waits for the rest of the budget."""
+    return any(entry.kind == "abort" for entry in ports.ledger.entries(release.id))
 
 
 def rounds_key(release: Release, policy: PerformancePolicy) -> str:
@@ -180,11 +201,17 @@ def load_plan(
     )
 
 
-def _judge(rounds: Sequence[Round], policy: PerformancePolicy, seconds: float) -> tuple[Judged, int]:
+def _judge(
+    rounds: Sequence[Round], policy: PerformancePolicy, seconds: float, *, is_stopped: bool
+) -> tuple[Judged, int]:
     """What the rounds show, and how many pairs come next."""
-    size = pairs_of_next_round(sum(one.pairs for one in rounds), policy)
+    lag_ms = tolerated_lag_ms(policy)
+    measured = sum(one.pairs for one in rounds)
+    usable = sum(one.pairs for one in rounds if one.is_usable(lag_ms))
+    size = pairs_of_next_round(usable, policy, measured - usable)
     is_spent = (
         size == 0
+        or is_stopped
         or sum(one.seconds for one in rounds) >= seconds
         or sum(bool(one.disturbed) for one in rounds) >= MAX_DISTURBED
     )

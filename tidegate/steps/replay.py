@@ -4,7 +4,7 @@ Only what was measured can be judged again. A policy that wants more pairs or qu
 what there is; a gate whose measurements were not kept keeps its verdict, and both are said.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -39,6 +39,9 @@ OUTCOMES: dict[Verdict, Outcome] = {
     Verdict.ERROR: "stopped",
 }
 MOST_RELEASES = 1000
+LATE = "the client was later than this policy tolerates: the first verdict stays"
+PROMOTED = (ReleaseState.DONE, ReleaseState.RETIRING)
+STOPPED = (ReleaseState.ROLLED_BACK, ReleaseState.REJECTED, ReleaseState.ROLLING_BACK)
 HELD = (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL, ReleaseState.PARKED)
 DRIFT = "drift."
 NOT_KEPT = "its measurements were not kept"
@@ -133,16 +136,18 @@ def replay(past: Past, policy: Policy) -> Replayed:
     )
 
 
-def past_releases(ports: Ports, ref: ServiceRef | None = None, since: datetime | None = None) -> list[Past]:
-    """Releases that were judged beside a live model or alone, newest first."""
-    found: list[Past] = []
+def past_releases(
+    ports: Ports, ref: ServiceRef | None = None, since: datetime | None = None
+) -> Iterator[Past]:
+    """Releases that were judged beside a live model or alone, newest first. One at a time: each holds every request
+    that was measured. What is still under way has not ended in any way yet."""
     for release in ports.ledger.list_releases(ref=ref, limit=MOST_RELEASES):
-        if since is not None and release.created_at < since:
+        is_old = since is not None and release.created_at < since
+        if is_old or release.state not in (*PROMOTED, *STOPPED, *HELD):
             continue
         rows = tuple(ports.ledger.evidence(release.id))
         if any(row.gate in (Gate.PERFORMANCE, Gate.QUALITY) for row in rows):
-            found.append(_past(ports, release, rows))
-    return found
+            yield _past(ports, release, rows)
 
 
 def _past(ports: Ports, release: Release, rows: tuple[Evidence, ...]) -> Past:
@@ -187,7 +192,10 @@ def _performance_again(past: Past, policy: Policy, own: list[Evidence], unknown:
     measured, wanted = sum(one.pairs for one in past.rounds), policy.performance.design.block_pairs
     if measured < wanted:
         unknown.append(f"performance: judged on the {measured} block pairs there are, not {wanted}")
-    return list(judge_rounds(past.rounds, policy.performance, is_spent=True).rows) or own
+    rows = list(judge_rounds(past.rounds, policy.performance, is_spent=True).rows)
+    if not rows:
+        unknown.append(f"performance: {LATE}")
+    return rows or own
 
 
 def _quality_again(past: Past, policy: Policy, own: list[Evidence], unknown: list[str]) -> list[Evidence]:
@@ -228,10 +236,9 @@ def _verdict(rows: Iterable[Evidence], policy: Policy) -> Verdict:
 def _outcome(release: Release) -> Outcome:
     if release.state in HELD:
         return "held"
-    is_stopped = release.state in (ReleaseState.ROLLED_BACK, ReleaseState.REJECTED, ReleaseState.ROLLING_BACK)
-    return "stopped" if is_stopped else "promoted"
+    return "stopped" if release.state in STOPPED else "promoted"
 
 
-def effect_of(past: Sequence[Past], policy_of: Callable[[ServiceRef], Policy]) -> Effect:
+def effect_of(past: Iterable[Past], policy_of: Callable[[ServiceRef], Policy]) -> Effect:
     """All of them under the policy that each of their services would have."""
     return Effect(tuple(replay(one, policy_of(one.release.ref)) for one in past))

@@ -21,7 +21,7 @@ from tidegate.ledger import Ledger
 from tidegate.quality import read_bank
 from tidegate.settings import load_settings
 from tidegate.steps import Ports
-from tidegate.steps.drift import drift_evidence, drift_of
+from tidegate.steps.drift import _kept, drift_evidence, drift_of
 from tidegate.store import ArtifactStore
 
 DEMO = Path(__file__).parents[3] / "deployments" / "demo"
@@ -107,6 +107,8 @@ def test_a_pair_of_stored_files_is_measured_once_and_its_evidence_is_of_the_poli
     assert seen == []
     kept = ports.ledger.measurements(kind=MeasurementKind.DRIFT, org=REF.org, digest=candidate)
     assert len(kept) == 1
+    assert _kept(ports, kept[0].id) == first
+    assert _kept(ports, kept[0].id[:-1]) is None, "what an organization with a longer name had compared"
     rows = drift_evidence(ports, REF, candidate, base, options=options)
     assert [row.check for row in rows] == ["drift.comparable"]
 

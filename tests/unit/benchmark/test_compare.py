@@ -101,6 +101,27 @@ def test_a_difference_below_the_floor_is_allowed_whatever_the_ratio():
     assert "more than the 5 ms allowed" in beyond.summary
 
 
+def test_noise_far_below_the_floor_does_not_keep_an_equal_model_from_passing():
+    """As on a busy machine: chunks of one read are 0.02 ms apart or 3 ms, and 4 ms are allowed anyway."""
+    limits = CompareLimits({"ttft_p50": Limit(1.5, 4.0)})
+    base = arm("a", [[value] * 3 for value in (0.02, 0.04, 0.03, 0.02, 0.04, 2.0)])
+    noisy = arm("b", [[value] * 3 for value in (3.0, 0.02, 1.5, 0.04, 0.03, 0.04)])
+    assert only(compare_runs(base, noisy, limits)).verdict is Verdict.PASS
+
+    slow = arm("c", [[value] * 3 for value in (3.0, 9.0, 1.5, 9.0, 2.0, 12.0)])
+    assert only(compare_runs(base, slow, limits)).verdict is not Verdict.PASS
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0])
+def test_simulated_a_model_exactly_at_the_floor_seldom_passes(spread: float):
+    limits, draw, passed = CompareLimits({"ttft_p50": Limit(1.15, 40.0)}), np.random.default_rng(5), 0
+    for _ in range(200):
+        ours = 50 * np.exp(draw.normal(0, spread, 6))
+        base, slow = arm("a", [[10.0] * 2] * 6), arm("b", [[float(value)] * 2 for value in ours])
+        passed += only(compare_runs(base, slow, limits)).verdict is Verdict.PASS
+    assert passed <= 200 * 0.09  # 0.05 and 2.6 standard deviations of 200 draws
+
+
 Change = Callable[[RunRecord], RunRecord]
 
 

@@ -5,6 +5,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -60,6 +61,14 @@ def test_arms_alternate_and_turn_round_from_block_to_block():
     run(CLOSED, wire, "a", "b")
     order = [asked.url.split("/")[3] for asked in wire.asked]
     assert order == [name for name in "abbaabba" for _ in range(7)]
+
+
+def test_a_request_bears_the_tags_of_its_prompt_and_the_load_stays_the_same():
+    tagged = replace(CLOSED, prompt_tags={"a": ("capital",)})
+    record = run(tagged, FakeWire())["a"]
+    assert record.plan["digest"] == draw_schedule(CLOSED).digest
+    prompts = [request.prompt for request in draw_schedule(tagged).measured]
+    assert [one.tags for one in record.measured()] == [("capital",) if p == "a" else () for p in prompts]
 
 
 def test_a_closed_loop_has_as_many_requests_in_flight_as_workers_and_no_planned_times():

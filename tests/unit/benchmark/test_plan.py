@@ -54,12 +54,17 @@ def test_the_policy_gives_the_size_of_the_load():
 
 
 def test_a_stored_plan_is_plain_json_and_fields_of_others_are_left_alone():
-    plan = LoadPlan(prompts=("p",), extra={"stop": ["\n"]}, mode=Mode.GAMMA, rate=2.0, burstiness=0.5)
+    plan = LoadPlan(
+        prompts=("p",), prompt_tags={"p": ("capital", "short")}, extra={"stop": ["\n"]}, mode=Mode.GAMMA, rate=2.0,
+        burstiness=0.5,
+    )  # fmt: skip
     stored = json.loads(json.dumps(plan.as_dict() | {"digest": "d"}))
     assert LoadPlan.from_dict(stored) == plan
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "soon"}, {"trace": [{"at": 1}]}, {"prompts": 5}, {"trace": 7}])
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "soon"}, {"trace": [{"at": 1}]}, {"prompts": 5}, {"trace": 7}, {"prompt_tags": 5}]
+)
 def test_what_is_no_stored_plan_is_refused(wrong: dict[str, object]):
     with pytest.raises(InvalidInput):
         LoadPlan.from_dict(LoadPlan(prompts=("p",)).as_dict() | wrong)

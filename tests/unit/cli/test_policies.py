@@ -101,7 +101,7 @@ def test_check_advises_to_rewrite_the_flat_form(run: Any, tmp_path: Path):
     assert "flat form" in checked.stdout
 
 
-def released(home: Path, slowdown: float) -> str:
+def released(home: Path, slowdown: float, state: str = "done") -> str:
     """A release that was promoted on 6 block pairs of a candidate so many times as slow; returns its id."""
     from tidegate.access import read_policy
 
@@ -131,7 +131,7 @@ def released(home: Path, slowdown: float) -> str:
         for row in judge_rounds([made], policy.performance, is_spent=True).rows
     ]
     ledger.add_evidence(release.id, rows, digest="1" * 64, policy_digest=policy.digest)
-    ledger.append(release.id, epoch, "entered", "done", {"reason": "as told"})
+    ledger.append(release.id, epoch, "entered", state, {"reason": "as told"})
     ledger.close()
     return release.id
 
@@ -157,6 +157,14 @@ def test_replay_shows_which_release_would_have_ended_otherwise(
     assert data["releases"][0]["now"] == "stopped"
 
 
+def test_a_release_that_is_under_way_has_not_been_promoted(home: Path, request: pytest.FixtureRequest):
+    released(home, slowdown=1.3, state="judging")
+
+    replayed = request.getfixturevalue("run")("policy", "replay", str(FILE))
+
+    assert "nothing to compare" in replayed.stdout
+
+
 def test_replay_without_releases_says_so(run: Any):
     replayed = run("policy", "replay", str(FILE))
 
@@ -169,6 +177,7 @@ def test_replay_without_releases_says_so(run: Any):
     [
         (("missing.yaml",), "There is no policy file"),
         ((str(FILE), "--since", "soon"), "neither a number of days"),
+        ((str(FILE), "--since", "99999999999"), "neither a number of days"),
     ],
 )
 def test_replay_refuses_what_it_cannot_read(run: Any, arguments: tuple[str, ...], said: str):

@@ -1,10 +1,13 @@
 """The release machine, driven by the real controller in a world in memory."""
 
+import threading
+
 import pytest
 from world import POLICY, REF, Crash, World, world_with
 
-from tidegate.domain import Fenced, Gate, Release, ReleaseState, SetState, Verdict
+from tidegate.domain import Fenced, Gate, Release, ReleaseState, SetState, Transient, Verdict
 from tidegate.domain.policy import QualityPolicy
+from tidegate.release import controller
 from tidegate.release.machine import JUDGING_GATES, VALIDATION_GATES, WARMING_GATES
 from tidegate.release.step import Enter, PutWeights
 
@@ -302,6 +305,23 @@ def test_a_rollback_creates_the_set_again_when_it_is_gone() -> None:
         world.release(version)
     assert world.release("v1", trigger="rollback").state is State.DONE
     assert world.live() == {"v1": 100}
+
+
+def test_a_beat_that_does_not_get_through_is_not_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    beats, again = list[str](), threading.Event()
+
+    def busy(release_id: str, owner: str) -> None:
+        beats.append(release_id)
+        if len(beats) == 2:
+            raise Transient("the database is locked")
+        if len(beats) > 2:
+            again.set()
+
+    world = world_with("v1")
+    monkeypatch.setattr(world, "heartbeat", busy)
+    monkeypatch.setattr(controller, "HEARTBEAT_S", 0.001)
+    with world.controller()._heartbeat("r-1"):
+        assert again.wait(30)
 
 
 def test_an_owner_that_was_taken_over_cannot_write_any_more() -> None:

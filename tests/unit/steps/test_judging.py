@@ -182,6 +182,30 @@ def test_joined_rounds_are_one_sound_run_with_every_request_once():
     assert pairs.first(2).count == 2
 
 
+def test_topics_of_the_prompts_are_shown_beside_the_whole_and_decide_nothing():
+    def tagged(label: str, slow: float) -> RunRecord:
+        made = run(label, noise(2, 6, 1.0, 0.01))
+        slower = run(label, noise(2, 6, slow, 0.01))
+        pairs = zip(made.requests, slower.requests, strict=True)
+        requests = tuple(
+            (late if late.index % 4 == 0 else usual).model_copy(
+                update={"tags": ("long",) if late.index % 4 == 0 else ("short",)}
+            )
+            for usual, late in pairs
+        )
+        return made.model_copy(update={"requests": requests})
+
+    held = Round(0, 6, 1.0, 2, tagged(CANDIDATE, 2.0), tagged(LIVE, 1.0))
+    judged = judge_rounds([held], POLICY, is_spent=True)
+
+    assert verdict(judged) == "pass"
+    shown = {row.check: row.data.get("slices", []) for row in judged.rows}
+    ratios = {one["tag"]: one["ratio"] for one in shown["performance.ttft"]}
+    assert ratios["long"] == pytest.approx(2.0, rel=0.05)
+    assert ratios["short"] == pytest.approx(1.0, rel=0.05)
+    assert {one["metric"] for one in shown["performance.itl"]} == {"itl_p50"}
+
+
 @pytest.mark.parametrize(("ratio", "expected"), [(1.0, "pass"), (1.6, "fail")])
 def test_simulated_releases_end_as_they_should(ratio: float, expected: str):
     """20 releases each; with a spread of 8 % and 12 pairs nearly all must be right, and none wrong."""

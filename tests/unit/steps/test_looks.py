@@ -67,6 +67,16 @@ def test_rounds_end_exactly_at_the_planned_end_and_at_the_end_of_the_budget(pair
     assert ends[-1] == pairs + more
 
 
+def test_pairs_that_may_not_decide_are_made_up_for_by_as_many_as_the_budget_has():
+    chosen = policy(6, 12, step=2)
+
+    assert pairs_of_next_round(0, chosen, wasted=12) == 2
+    assert pairs_of_next_round(4, chosen, wasted=19) == 1
+    assert pairs_of_next_round(4, chosen, wasted=20) == 0
+    paid = chosen.model_copy(update={"budget": LoadBudget(max_block_pairs=12, max_requests=10_000)})
+    assert pairs_of_next_round(4, paid, wasted=8) == 0
+
+
 def test_a_budget_of_requests_is_a_budget_of_pairs():
     limited = policy().model_copy(update={"budget": LoadBudget(max_requests=250)})
 

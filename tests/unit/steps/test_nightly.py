@@ -9,6 +9,7 @@ from tests.unit.steps.measured import measured
 from tidegate.domain import (
     Evidence,
     Gate,
+    InvalidInput,
     Refused,
     Route,
     ServiceRef,
@@ -19,6 +20,7 @@ from tidegate.domain import (
     Verdict,
     set_name,
 )
+from tidegate.domain.policy import LoadBudget, LoadDesign, PerformancePolicy
 from tidegate.quality import BankResult, QuestionResult
 from tidegate.steps import nightly
 from tidegate.steps.nightly_report import nightly_markdown
@@ -35,6 +37,7 @@ class Night:
     ttft_ms: float = 100.0
     state: SetState = SetState.READY
     is_silent: bool = False
+    served: str = DIGEST
 
     def start(self, work: str, subject: str, attempt: str = "0") -> "Night":
         return self
@@ -47,7 +50,7 @@ class Night:
             )
             for n, text in enumerate(self.answers)
         )  # fmt: skip
-        bank = BankResult(bank="b", bank_digest="0" * 64, model_digest=DIGEST, results=rows)
+        bank = BankResult(bank="b", bank_digest="0" * 64, model_digest=self.served, results=rows)
         return {"bank": bank.model_dump(mode="json")}
 
 
@@ -160,6 +163,42 @@ def test_a_service_goes_back_only_where_the_policy_says_so_and_only_from_what_fa
         assert nightly.rollback_reason(office.ports, result) == ""
     replaced = nightly.NightlyResult(str(ACME), "9" * 64, Verdict.FAIL, "worse")
     assert nightly.rollback_reason(office.ports, replaced) == ""
+
+
+def test_a_night_does_not_stop_a_release_that_is_under_way(office, tonight: Night):
+    office.set_policy("acme", "nightly: {roll_back: true}")
+    office.ports = office.load()
+    office.release("acme")
+    failed = nightly.NightlyResult(str(ACME), DIGEST, Verdict.FAIL, "worse")
+    with pytest.raises(Refused, match="is under way"):
+        nightly.rollback_reason(office.ports, failed)
+
+
+def test_a_service_that_went_away_meanwhile_stays_away(office, tonight: Night):
+    office.set_policy("acme", "nightly: {roll_back: true}")
+    office.ports = office.load()
+    failed = nightly.NightlyResult("acme/acme-only", DIGEST, Verdict.FAIL, "worse")
+    assert nightly.rollback_reason(office.ports, failed) == ""
+
+
+def test_a_release_during_the_look_makes_no_baseline_of_two_versions(office, tonight: Night):
+    tonight.served = "9" * 64
+    found = look(office, "1")
+    assert found.verdict is Verdict.NOT_JUDGED
+    assert "another version went live" in found.summary
+    assert office.ledger.baseline(ACME, nightly.BASELINE) is None
+
+
+def test_a_mistyped_service_is_refused_before_anything_is_measured(office):
+    assert nightly.parsed_services(office.ports, ["acme/chat", "acme/chat"]) == [ACME]
+    with pytest.raises(InvalidInput):
+        nightly.parsed_services(office.ports, ["acme/chat", "chat"])
+
+
+def test_a_night_takes_no_more_than_the_policys_share_of_the_slots():
+    policy = PerformancePolicy(design=LoadDesign(concurrency=8), budget=LoadBudget(max_seconds=60))
+    plan = nightly.night_plan(policy, ("p",), slots=4)
+    assert (plan.concurrency, plan.deadline_s) == (2, 60)
 
 
 def test_each_organization_reads_of_its_own_services_only():

@@ -2,17 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from tests.unit.steps.conftest import NOW, Office
 from tests.unit.steps.measured_runs import run
 from tidegate.access import PROBE_KEY
-from tidegate.benchmark import Arm, LoadPlan, RunRecord
+from tidegate.benchmark import Arm, ClientHonesty, LoadPlan, RunRecord
 from tidegate.benchmark.schedule import draw_schedule
-from tidegate.domain import Release, ReleaseState, SetSpec, TrafficCounts, Verdict
+from tidegate.domain import Fenced, Gate, Release, ReleaseState, ServiceRef, SetSpec, TrafficCounts, Verdict
 from tidegate.domain.policy import LoadDesign, PerformancePolicy
-from tidegate.steps.performance import PerformanceCheck, allowed_concurrency, load_plan
+from tidegate.steps.checks import ReleaseChecks
+from tidegate.steps.performance import (
+    PerformanceCheck,
+    allowed_concurrency,
+    kept_rounds,
+    load_plan,
+    rounds_key,
+)
+from tidegate.steps.ports import GpuJob, GpuWork
+from tidegate.steps.rollback import stop_release
 
 POLICY = """
 performance:
@@ -30,6 +40,27 @@ class Crash(BaseException):
     """The process is killed here."""
 
 
+class NoGpu:
+    """Nothing may be started."""
+
+    def start(self, work: GpuWork, subject: str, attempt: str = "0") -> GpuJob:
+        raise AssertionError(f"{work} of {subject} was started")
+
+
+class RecordingGpu:
+    """Notes what is started, and finds nothing."""
+
+    def __init__(self):
+        self.started: list[tuple[str, str, str]] = []
+
+    def start(self, work: GpuWork, subject: str, attempt: str = "0") -> "RecordingGpu":
+        self.started.append((work, subject, attempt))
+        return self
+
+    def wait(self) -> dict[str, Any]:
+        return {}
+
+
 @dataclass
 class Sets:
     """Two sets that answer in known times, and count as a gateway does."""
@@ -39,6 +70,8 @@ class Sets:
     """Candidate over live model, of one pair after the other."""
     client_ms: float = 50.0
     busy_ms: float = 50.0
+    lags_ms: tuple[float, ...] = (0.1,)
+    """How late the client itself was, in one round after the other; the last one stays."""
     """Latency of clients while the sets are measured."""
     crash_after: int | None = None
     plans: list[LoadPlan] = field(default_factory=list[LoadPlan])
@@ -52,17 +85,23 @@ class Sets:
         pairs = range(plan.blocks)
         wobble = [1.0 + 0.01 * (pair % 3) for pair in pairs]
         slower = [self.ratios[pair % len(self.ratios)] for pair in pairs]
+        lag = self.lags_ms[min(len(self.plans), len(self.lags_ms)) - 1]
+        late: dict[str, Any] = {"verdict": "client-bound", "reasons": ("it woke late",)} if lag > 5 else {}
+        honesty = ClientHonesty.model_validate({"verdict": "honest", "loop_lag_p99_ms": lag, **late})
+        factors = [a * b for a, b in zip(wobble, slower, strict=True)]
         found = {
-            "candidate": run(
-                "candidate", [a * b for a, b in zip(wobble, slower, strict=True)], digest=digest
-            ),
-            "live": run("live", wobble, digest=digest),
+            "candidate": run("candidate", factors, digest=digest, honesty=honesty),
+            "live": run("live", wobble, digest=digest, honesty=honesty),
         }
         self.office.pass_time(seconds=10)
         assert plan.requests is not None
         self.serve(plan.requests, 180.0)
         self.serve(20, self.busy_ms)
         return {arm.name: found[arm.name] for arm in arms}
+
+    @property
+    def policy(self) -> PerformancePolicy:
+        return self.office.ports.service(ServiceRef("acme", "chat")).policy.performance
 
     def serve(self, requests: int, each_ms: float) -> None:
         """What the gateway counts on the live set."""
@@ -129,6 +168,54 @@ def test_who_takes_over_after_a_crash_measures_only_what_is_missing(sets: Sets):
     assert [plan.first_block for plan in sets.plans] == [0, 2, 4], "no round was measured twice"
 
 
+def test_an_owner_that_was_taken_over_sends_and_keeps_nothing_more(sets: Sets):
+    release = judging(sets.office)
+    measured = check(sets, release)
+
+    def taken_over(arms: Sequence[Arm], plan: LoadPlan) -> Mapping[str, RunRecord]:
+        sets.office.ledger.acquire_lock(release.ref, release.id)
+        return sets(arms, plan)
+
+    measured.measure = taken_over
+    with pytest.raises(Fenced):
+        measured.rows()
+
+    assert len(sets.plans) == 1
+    assert kept_rounds(sets.office.ports, rounds_key(release, sets.policy)) == []
+
+
+def test_a_person_who_stops_a_release_does_not_wait_for_its_budget(sets: Sets):
+    release = judging(sets.office)
+    stop_release(sets.office.ports, release.id, "ada", "wrong file")
+
+    rows = check(sets, release).rows()
+
+    assert sets.plans == []
+    assert rows == []
+    assert ReleaseChecks(sets.office.ports, NoGpu()).run([Gate.QUALITY], release) == []
+
+
+def test_a_release_is_measured_with_the_bank_that_it_was_planned_with(sets: Sets):
+    release = judging(sets.office)
+    planned = sets.office.ports.service(release.ref).policy.model_dump(mode="json")
+    sets.office.ledger.append(release.id, release.epoch, "entered", "planned", {"policy": planned})
+    sets.office.set_policy("acme", f"{POLICY}quality: {{bank: another}}\n")
+    sets.office.ports = sets.office.load()
+
+    check(sets, sets.office.ledger.get_release(release.id)).rows()
+
+    assert set(sets.plans[0].prompts) == {"p0", "p1", "p2"}
+    assert sets.plans[0].prompt_tags["p0"] == ("t",)
+
+
+def test_what_was_found_in_a_file_answers_for_no_later_release_of_it(sets: Sets):
+    gpu, release = RecordingGpu(), judging(sets.office)
+
+    ReleaseChecks(sets.office.ports, gpu).run([Gate.INFERENCE], release)
+
+    assert gpu.started == [("inference", f"acme/chat@{release.digest}", f"{release.id}-0")]
+
+
 def test_asking_again_measures_nothing_and_says_the_same(sets: Sets):
     release = judging(sets.office)
     first = check(sets, release).rows()
@@ -137,6 +224,24 @@ def test_asking_again_measures_nothing_and_says_the_same(sets: Sets):
 
     assert again == first
     assert len(sets.plans) == 3
+
+
+def test_a_client_that_was_busy_for_a_while_holds_no_sound_release(sets: Sets):
+    sets.lags_ms = (60.0,) * 5 + (0.1,)
+
+    rows = check(sets, judging(sets.office)).rows()
+
+    assert {row.verdict for row in rows} == {Verdict.PASS}
+    assert [plan.first_block for plan in sets.plans] == [0, 2, 4, 6, 8, 10, 12, 14]
+
+
+def test_a_client_that_only_measures_itself_ends_and_passes_nothing(sets: Sets):
+    sets.lags_ms = (60.0,)
+
+    rows = check(sets, judging(sets.office)).rows()
+
+    assert sum(plan.blocks for plan in sets.plans) == 24, "twice the budget of pairs"
+    assert Verdict.PASS not in {row.verdict for row in rows if row.check != "performance.errors"}
 
 
 def test_an_undecided_candidate_is_measured_to_the_end_of_the_budget(sets: Sets):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.steps.measured_runs import NOW, noise, run
+from tidegate.benchmark import ClientHonesty
 from tidegate.domain import Evidence, Gate, Plan, Policy, Release, ReleaseRequest, ReleaseState, Verdict
 from tidegate.domain.policy import (
     DriftLimits,
@@ -140,6 +141,23 @@ def test_what_was_not_kept_keeps_its_verdict_and_is_named():
 
     assert (found.then, found.now, found.changes) == ("promoted", "promoted", ())
     assert found.not_judged_again == ("performance: its measurements were not kept",)
+
+
+def test_a_client_that_was_too_late_for_the_other_policy_is_named():
+    late = ClientHonesty(loop_lag_p99_ms=8.0, verdict="client-bound", reasons=("it woke late",))
+    held = past()
+    rounds = tuple(
+        replace(
+            one,
+            candidate=one.candidate.model_copy(update={"honesty": late}),
+            live=run("live", [1.0] * 6, honesty=late),
+        )
+        for one in held.rounds
+    )
+    found = replay(replace(held, rounds=rounds), NARROW)
+
+    assert (found.now, len(found.not_judged_again)) == ("promoted", 1)
+    assert "later than this policy tolerates" in found.not_judged_again[0]
 
 
 def test_a_policy_that_wants_more_pairs_than_there_are_is_judged_on_those():
