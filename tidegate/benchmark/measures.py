@@ -78,10 +78,8 @@ def read_answer(done: Exchange, is_streamed: bool) -> tuple[Parsed, Outcome, str
 
 
 def _missing_of_stream(parsed: Parsed) -> str:
-    """Without finish reason and [DONE] a stream never succeeded."""
-    if parsed.is_whole:
-        return ""
-    return "ended without " + ("[DONE]" if parsed.finish_ns is not None else "a finish reason")
+    """Without a finish reason a stream never succeeded; with one, and ended in order by the rules of HTTP, it did."""
+    return "" if parsed.is_whole else "ended without a finish reason"
 
 
 def _missing_of_whole(parsed: Parsed) -> str:
