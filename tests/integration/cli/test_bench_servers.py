@@ -54,7 +54,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         elif not rest.startswith("v1/"):
             self._answer(404, "not found")
         elif refused := UNKNOWN.get(kind, set()) & body.keys():
-            told = f"unknown field {sorted(refused)[0]}, {self.headers.get('authorization')}"
+            told = f"unknown field {min(refused)}, {self.headers.get('authorization')}"
             self._answer(400, json.dumps({"error": {"message": told}}))
         else:
             self._answer(
