@@ -47,7 +47,7 @@ def _answered(plan: LoadPlan, request: PlannedRequest) -> dict[str, Any]:
     }
     if plan.temperature is not None:
         fields["temperature"] = plan.temperature
-    if plan.stream:
+    if plan.stream and plan.asks_usage:
         fields["stream_options"] = {"include_usage": True}
     if plan.ignore_eos:
         fields["ignore_eos"] = True

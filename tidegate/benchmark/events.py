@@ -28,7 +28,14 @@ class EventSplitter:
 
     def events(self, piece: bytes) -> list[Event]:
         """The events that this piece completed."""
-        if self._is_whole_event(piece):
+        # The common case, which costs a fifth: one read, one event of one line, nothing left from before.
+        if (
+            piece[:6] == b"data: "
+            and piece.find(b"\n") == len(piece) - 2
+            and piece[-1:] == b"\n"
+            and b"\r" not in piece
+            and not (self._rest or self._data or self._name)
+        ):
             return [(b"", piece[6:-2])]
         text = self._rest + piece
         if self._is_first:
@@ -49,18 +56,6 @@ class EventSplitter:
         waiting = [*self._data, value.strip()] if name == b"data" else self._data
         is_done = len(waiting) == 1 and waiting[0].strip() == DONE
         return [(self._name, DONE)] if is_done else []
-
-    def _is_whole_event(self, piece: bytes) -> bool:
-        """The common case, which costs a fifth: one read, one event of one line, nothing left from before."""
-        return (
-            not self._rest
-            and not self._data
-            and not self._name
-            and piece.startswith(b"data: ")
-            and piece.find(b"\n") == len(piece) - 2
-            and piece.endswith(b"\n\n")
-            and b"\r" not in piece
-        )
 
     def _line(self, line: bytes) -> Event | None:
         if line:

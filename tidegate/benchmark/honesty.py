@@ -19,7 +19,7 @@ from tidegate.benchmark.connection import ReadLags
 from tidegate.benchmark.record import ClientHonesty
 from tidegate.benchmark.timerfd import open_timer, times_due
 
-TICK_NS = 10_000_000
+TICK_NS = 20_000_000
 MAX_LOOP_LAG_MS = 5.0
 MAX_LATE_MS = 5.0
 MAX_LATE_SHARE_OF_TTFT = 0.05
@@ -180,7 +180,7 @@ class ClientWatch:
             self._timer = self._loop.call_at(self._due_ns / 1e9, self._ring)
 
     def _tick(self) -> None:
-        """Note every tick that is due. A loop that was blocked for a second missed a hundred of them, and the
+        """Note every tick that is due. A loop that was blocked for a second missed fifty of them, and the
         lag of each counts: one entry for the whole second would hide it."""
         now_ns = self._clock_ns()
         while self._due_ns <= now_ns:

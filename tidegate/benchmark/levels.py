@@ -116,13 +116,15 @@ async def find_highest(
     wire: Wire | None = None,
     on_event: OnEvent | None = None,
     on_probe: Callable[[Probe, RunRecord], None] | None = None,
+    on_unjudged: Callable[[float, RunRecord], None] | None = None,
     stop: asyncio.Event | None = None,
     trusts_client: bool = False,
     wrap: WrapWire | None = None,
 ) -> HighestLoad:
     """Search with real load; from `limit_s` on no probe begins. `count_good` is mostly `good_under(slo)`.
 
-    A client that measured itself ends the search, unless `trusts_client`: its probes would judge the client.
+    A client that measured itself ends the search, unless `trusts_client`: its probes would judge the client. That run
+    is given to `on_unjudged`.
     """
     search, number = LevelSearch(search_plan), 0
     until = time.monotonic() + limit_s
@@ -140,6 +142,8 @@ async def find_highest(
             break
         if not trusts_client and run.honesty is not None and run.honesty.verdict == "client-bound":
             search.end(f"at {level:g} this client measured itself: {run.honesty.reasons[0]}")
+            if on_unjudged is not None:
+                on_unjudged(level, run)
             break
         probe = search.tell(level, *count_good(run))
         if on_probe is not None:

@@ -271,6 +271,12 @@ class _Book:
             )
         if any(end.ran_out for end in self.ends):
             yield "a block sent every request that was drawn for it before its time was over"
+        short = sum(one.is_ok and one.finish_reason == "stop" for one in self.records)
+        if self.plan.ignore_eos and short:
+            yield (
+                f"{short} answers ended before their planned length although `ignore_eos` was sent: "
+                "the server does not know it, and answers differ in length"
+            )
         for number, end in enumerate(self.ends):
             if end.warmup:
                 yield f"block {number}: {end.warmup}"

@@ -134,6 +134,8 @@ class LoadPlan:
     temperature: float | None = 0.0
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Further fields of every body."""
+    asks_usage: bool = True
+    """Ask streams for their token counts (`stream_options`)."""
     keep_alive: bool = False
 
     def __post_init__(self) -> None:

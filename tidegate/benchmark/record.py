@@ -49,7 +49,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """Refused, reset, timed out, or an error status or error event."""
     TRUNCATED = "truncated"
-    """Ended in order but without a finish reason or [DONE]."""
+    """Ended in order but without a finish reason."""
     NOT_SENT = "not_sent"
     """Planned, but the run ended before its turn. A miss like any other."""
 

@@ -7,6 +7,7 @@ descriptor wakes epoll at its time. Python 3.11 has no name for these calls, so 
 import ctypes
 import os
 import sys
+from functools import cache
 
 CLOCK_MONOTONIC = 1
 ABSOLUTE = 1
@@ -30,10 +31,9 @@ def open_timer(due_ns: int, interval_ns: int = 0) -> int | None:
     """
     if sys.platform != "linux":
         return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "timerfd_create"):
+    if not hasattr(_libc(), "timerfd_create"):
         return None
-    descriptor = int(libc.timerfd_create(CLOCK_MONOTONIC, NONBLOCK_CLOEXEC))
+    descriptor = int(_libc().timerfd_create(CLOCK_MONOTONIC, NONBLOCK_CLOEXEC))
     if descriptor < 0:
         return None
     if not set_timer(descriptor, due_ns, interval_ns):
@@ -45,10 +45,14 @@ def open_timer(due_ns: int, interval_ns: int = 0) -> int | None:
 def set_timer(descriptor: int, due_ns: int, interval_ns: int = 0) -> bool:
     """Set an open timer anew. A time in the past is due at once; zero would switch the timer off."""
     setting = _Setting(_Timespec(*divmod(interval_ns, NS)), _Timespec(*divmod(max(1, due_ns), NS)))
-    done = ctypes.CDLL(None, use_errno=True).timerfd_settime(
-        descriptor, ABSOLUTE, ctypes.byref(setting), None
-    )
+    done = _libc().timerfd_settime(descriptor, ABSOLUTE, ctypes.byref(setting), None)
     return int(done) == 0
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Opened once: each opening leaves 4 KB in a cycle, which nothing frees while a run is measured."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def times_due(descriptor: int) -> int:

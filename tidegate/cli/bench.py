@@ -7,7 +7,11 @@ import typer
 
 from tidegate.cli.bench_commands import join
 from tidegate.cli.judging import JudgingCommands
-from tidegate.cli.output import JsonFlag
+from tidegate.cli.output import (
+    JsonFlag,
+    console,
+    escape,
+)
 
 if TYPE_CHECKING:
     from tidegate.cli.bench_measuring import Job
@@ -193,16 +197,21 @@ def run(
     wanted = Wanted(output_dir, is_stored=not no_store, as_json=as_json, is_quiet=quiet)
     wanted.check()
     job, base = _job(given)
+    if not as_json:
+        for note in job.notes:
+            console(stderr=True).print(f"[yellow]{escape(note)}[/yellow]")
     report = measure_job(job, screen_for(is_wanted=not (quiet or as_json)))
     raise typer.Exit(finish(report, job, base, wanted))
 
 
 def _job(given: dict[str, Any]) -> tuple["Job", Any]:
     """Check everything before anything is sent, then ask the server who it is."""
+    from tidegate.benchmark.plan import Endpoint
     from tidegate.cli import bench_options as options
     from tidegate.cli.bench_limits import read_limits
     from tidegate.cli.bench_measuring import Job
-    from tidegate.cli.bench_plan import for_server, make_plan, plan_like
+    from tidegate.cli.bench_plan import for_server, for_way, make_plan, plan_like
+    from tidegate.cli.bench_rehearsal import LEFT_OUT, rehearse
     from tidegate.cli.bench_store import find_run
     from tidegate.cli.bench_target import find_target
 
@@ -236,10 +245,19 @@ def _job(given: dict[str, Any]) -> tuple["Job", Any]:
     target, owner = _introduced(target, is_queue=is_queue)
     if other is not None:
         other, _ = _introduced(other, is_queue=is_queue)
+    demanded = frozenset(LEFT_OUT)
     if base is None:
-        plan = for_server(plan, asked, owner)
+        plan = for_way(for_server(plan, asked, owner), [one.base_url for one in (target, other) if one])
+        demanded = frozenset(name for name in LEFT_OUT if given.get(name) is not None)
+    notes: tuple[str, ...] = ()
+    if plan.endpoint is not Endpoint.QUEUE:
+        # Both arms are asked alike: what the one does not take is left out for the other, too.
+        if other is not None:
+            other, plan, notes = rehearse(other, plan, demanded=demanded)
+        target, plan, more = rehearse(target, plan, demanded=demanded)
+        notes += more
     label = given["label"] or ""
-    return Job(target, plan, load, label, other, slo, wanted, limits), base
+    return Job(target, plan, load, label, other, slo, wanted, limits, notes), base
 
 
 def options_asked(given: dict[str, Any]) -> Any:
@@ -268,11 +286,12 @@ def _introduced(target: "Target", *, is_queue: bool) -> tuple["Target", str]:
     """With the model that the server offers, where none was named, and who made it."""
     from dataclasses import replace
 
+    from tidegate.cli.bench_rehearsal import other_base
     from tidegate.cli.bench_target import ask_models
 
     if is_queue:
         return target, ""
-    offered = ask_models(target)
+    offered = ask_models(target) or ask_models(replace(target, base_url=other_base(target.base_url)))
     if not offered:
         return target, ""
     first = next((one for one in offered if one.name == target.model), offered[0])

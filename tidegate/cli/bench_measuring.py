@@ -36,6 +36,8 @@ class Job:
     slo: "Slo | None" = None
     wanted_share: float = 0.95
     limits: "CompareLimits | None" = None
+    notes: tuple[str, ...] = ()
+    """What was found out before the run and belongs into its record."""
 
     @property
     def unit(self) -> str:
@@ -73,7 +75,7 @@ async def _single(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchma
     # Not earlier: what reports need is not to take the load's memory, or its time.
     from tidegate.benchmark.report.document import BenchmarkReport
 
-    run = _named(runs[arm.name], job.label)
+    run = _named(runs[arm.name], job)
     return BenchmarkReport.of_run(run, job.slo, job.wanted_share)
 
 
@@ -138,6 +140,9 @@ async def _search(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchma
         )
         gathered.begin_again(f"searching; {probe.level:g} {job.unit} {probe.verdict}")
 
+    def on_unjudged(level: float, run: "RunRecord") -> None:
+        runs.append(_told(run, job, load=level, overload="client-bound"))
+
     gathered.stage = "searching"
     found = await find_highest(
         arm,
@@ -146,13 +151,14 @@ async def _search(job: Job, gathered: Gathered, stop: asyncio.Event) -> "Benchma
         count_good,
         on_event=gathered.take,
         on_probe=on_probe,
+        on_unjudged=on_unjudged,
         stop=stop,
         wrap=gathered.counting,
     )
     if not runs:
         raise Transient(
             f"The search ended before a load was judged: {found.why}.",
-            remedy="Use a quieter or a faster machine, or let it run for longer.",
+            remedy="Let it run for longer.",
         )
     levels = tuple(
         SearchLevel(
@@ -184,12 +190,14 @@ def _told(run: "RunRecord", job: Job, *, load: float | None = None, overload: st
     from tidegate.benchmark.report.document import MeasuredRun
     from tidegate.benchmark.summary import summarise
 
-    named = run if job.against is not None else _named(run, job.label)
+    named = _named(run, job)
     return MeasuredRun(load=load, overload=overload, run=named, summary=summarise(named, job.slo))
 
 
-def _named(run: "RunRecord", label: str) -> "RunRecord":
-    return run.model_copy(update={"label": label})
+def _named(run: "RunRecord", job: Job) -> "RunRecord":
+    """Two arms keep their names."""
+    label = run.label if job.against is not None else job.label
+    return run.model_copy(update={"label": label, "notes": (*job.notes, *run.notes)})
 
 
 def _document(job: Job, what: str, runs: "list[MeasuredRun]", **more: Any) -> "BenchmarkReport":

@@ -82,6 +82,12 @@ def for_server(plan: "LoadPlan", asked: Asked, owner: str) -> "LoadPlan":
     return replace(plan, ignore_eos=ignore_eos, cache_prompt=_cache_prompt(asked, owner))
 
 
+def for_way(plan: "LoadPlan", urls: Sequence[str]) -> "LoadPlan":
+    """Connections are kept where making one takes a handshake of several round trips: that time would be lateness of this
+    client, and a far endpoint would look as if the client were the limit."""
+    return replace(plan, keep_alive=any(url.startswith("https:") for url in urls))
+
+
 def plan_like(run: "RunRecord", timeout_s: float | None = None) -> "LoadPlan":
     """The same load as a run had: the same requests at the same times.
 

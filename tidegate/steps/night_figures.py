@@ -203,6 +203,18 @@ def night_verdict(rows: Sequence[Evidence]) -> Verdict:
     return Verdict.PASS if counted else Verdict.NOT_JUDGED
 
 
+def night_summary(rows: Sequence[Evidence], verdict: Verdict) -> str:
+    """What made the night what it is: the first two reasons, and how many more there are."""
+    if verdict is Verdict.PASS:
+        return "no regression"
+    counted = [
+        row for row in rows if row.verdict is verdict and (verdict is Verdict.FAIL or not is_optional(row))
+    ]
+    reasons = list(dict.fromkeys(row.summary.rstrip(".") for row in counted))
+    more = f" ({len(reasons) - 2} more)" if len(reasons) > 2 else ""
+    return "; ".join(reasons[:2]) + more
+
+
 def is_optional(row: Evidence) -> bool:
     return row.check.startswith(OPTIONAL_PREFIXES) or bool(row.data.get("samples"))
 

@@ -34,6 +34,7 @@ from tidegate.steps.night_figures import (
     agreement,
     judge_drift,
     judge_trends,
+    night_summary,
     night_verdict,
 )
 from tidegate.steps.performance import allowed_concurrency
@@ -185,9 +186,9 @@ def _compare(ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight) -> Ni
         *judge_trends(nights, policy.nightly),
     ]
     verdict = night_verdict(rows)
-    worst = [row.summary for row in rows if row.verdict is verdict]
-    summary = "no regression" if verdict is Verdict.PASS else "; ".join(worst)
-    return NightlyResult(str(ref), tonight.digest, verdict, summary, tuple(rows), tuple(nights))
+    return NightlyResult(
+        str(ref), tonight.digest, verdict, night_summary(rows, verdict), tuple(rows), tuple(nights)
+    )
 
 
 def figures(

@@ -1,9 +1,12 @@
 """While a run goes there is no full collection, and afterwards everything is as before."""
 
+import asyncio
 import gc
+import time
 
 import pytest
 
+from tidegate.benchmark.pacing import Pacer
 from tidegate.benchmark.pauses import no_long_pauses
 
 
@@ -28,3 +31,19 @@ def test_the_collector_is_given_back_after_a_failure_too():
     with pytest.raises(RuntimeError), no_long_pauses():
         raise RuntimeError("x")
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+def test_pacing_leaves_nothing_that_only_a_full_collection_frees():
+    async def wait() -> int:
+        async with Pacer() as pacer:
+            await pacer.until(time.monotonic_ns() + 1_000_000)
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(20):
+                    await pacer.until(time.monotonic_ns() + 100_000)
+                return gc.collect()
+            finally:
+                gc.enable()
+
+    assert asyncio.run(wait()) == 0

@@ -163,3 +163,15 @@ def test_stamps_that_the_loop_took_in_another_order_make_a_record_all_the_same(
     assert record.end_ns is not None
     assert record.sent_ns <= min(record.headers_ns, *record.chunk_ns)
     assert record.end_ns >= record.chunk_ns[-1]
+
+
+def test_records_of_a_run_share_the_names_of_their_fields():
+    """10,000 requests of 64 chunks must not need more memory than their stamps."""
+    first, second = (
+        record_of(Exchange(sent_ns=5, ended_ns=9, status=503), index=n, start_ns=0) for n in (0, 1)
+    )
+    assert first.model_fields_set is second.model_fields_set
+    assert first.model_fields_set == set(RequestRecord.model_fields)
+    changed = first.model_copy(update={"tokens": 1, "token_source": "usage"})
+    assert (changed.tokens, first.tokens) == (1, None)
+    assert RequestRecord.model_validate_json(first.model_dump_json()) == first

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.benchmark import stream as stream_module
 from tidegate.benchmark.chunks import chunking_of
 from tidegate.benchmark.latencies import Latencies, latencies
 from tidegate.benchmark.measures import record_of
@@ -101,7 +102,8 @@ def test_the_first_reasoning_counts_as_a_token_and_an_early_role_chunk_does_not(
         (lambda done: setattr(done, "status", 503), Outcome.FAILED, "HTTP 503"),
         (lambda done: setattr(done, "error", "reset: gone"), Outcome.FAILED, "reset: gone"),
         (lambda done: done.pieces.pop(), Outcome.TRUNCATED, "ended without a finish reason"),
-        (lambda done: done.pieces.pop() and done.pieces.append((9, chunk(finish="stop"))), Outcome.TRUNCATED, "ended without [DONE]"),
+        (lambda done: setattr(done, "error", "reset: the connection closed in the middle"), Outcome.FAILED, "reset: the connection closed in the middle"),
+        (lambda done: done.pieces.insert(2, (5, b"data: " + b"[" * 200_000 + b"\n\n")), Outcome.FAILED, "a chunk is not a JSON object"),
         (lambda done: done.pieces.insert(2, (5, b'data: {"error": {"code": 500}}\n\n')), Outcome.FAILED, "an error event"),
         (lambda done: done.pieces.insert(2, (5, b"data: <html>\n\n")), Outcome.FAILED, "a chunk is not a JSON object"),
         (lambda done: done.pieces.clear(), Outcome.TRUNCATED, "ended without a finish reason"),
@@ -112,6 +114,48 @@ def test_what_is_not_whole_is_never_ok(change: Any, outcome: Outcome, error: str
     change(done)
     record, _ = read(done)
     assert (record.outcome, record.error) == (outcome, error)
+
+
+def test_a_stream_that_ended_in_order_is_whole_without_done():
+    done = stream(4)
+    done.pieces[-1] = (done.pieces[-1][0], chunk(finish="stop"))
+    record, _ = read(done)
+    assert (record.outcome, record.error, len(record.chunk_ns)) == (Outcome.OK, "", 4)
+
+
+def test_half_of_a_surrogate_pair_is_text():
+    piece = rb'data: {"model":"m","choices":[{"delta":{"content":"\ud83d"}}]}' + b"\n\n"
+    assert parse_stream([(1, piece), (2, piece)]).content_ns == [1, 2]
+
+
+PLAIN = {"model": "m", "choices": [{"delta": {"content": "a"}, "finish_reason": None}]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"usage": None, "error": None},
+        {"error": {"message": "gone"}},
+        {"object": "error", "message": "gone"},
+        {"usage": {"completion_tokens": 2}},
+        {"timings": {"predicted_n": 2}},
+        {"choices": []},
+        {"choices": [{"delta": {"content": ""}}]},
+        {"choices": [{"delta": {"reasoning_content": "a"}}]},
+        {"choices": [{"delta": {"content": "a", "reasoning": "b"}}]},
+        {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]},
+        {"choices": [{"delta": {"content": "a"}, "logprobs": {"content": [{}, {}]}}]},
+        {"choices": [{"delta": {"content": "a", "logprobs": {"content": [{}, {}]}}}]},
+        {"choices": [{"text": "a"}]},
+    ],
+)
+def test_the_short_way_through_common_chunks_says_the_same(change: dict[str, Any], monkeypatch: Any):
+    events = [PLAIN, PLAIN | change, PLAIN]
+    pieces = [(at, b"data: " + json.dumps(event).encode() + b"\n\n") for at, event in enumerate(events)]
+    short = parse_stream(pieces)
+    monkeypatch.setattr(stream_module, "_take_plain_text", lambda *_: False)
+    assert parse_stream(pieces) == short
 
 
 PAYLOAD = (

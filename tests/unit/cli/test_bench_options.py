@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.cli import bench_options as options
 from tidegate.cli.bench_limits import read_limits
-from tidegate.cli.bench_plan import Asked, for_server, make_plan
+from tidegate.cli.bench_plan import Asked, for_server, for_way, make_plan
 from tidegate.cli.endpoint_access import base_url
 from tidegate.domain import InvalidInput
 
@@ -48,6 +48,12 @@ def test_fields_beyond_openai_are_sent_only_to_servers_that_know_them():
     assert (llama.ignore_eos, llama.cache_prompt) == (True, False)
     assert (vllm.ignore_eos, vllm.cache_prompt) == (True, None)
     assert for_server(plan, Asked(cache_prompt=True), "openai").cache_prompt is True
+
+
+def test_connections_are_kept_where_making_one_takes_a_handshake():
+    plan = make_plan(load(), Asked())
+    ways = [["http://a/v1"], ["https://a/v1"], ["http://a/v1", "https://b/v1"]]
+    assert [for_way(plan, urls).keep_alive for urls in ways] == [False, True, True]
 
 
 def test_runs_are_cut_into_blocks_that_can_be_compared():

@@ -17,6 +17,7 @@ from tidegate.steps.night_figures import (
     agreement,
     judge_drift,
     judge_trends,
+    night_summary,
     night_verdict,
     sparkline,
 )
@@ -150,6 +151,19 @@ def test_a_difference_that_was_measured_and_not_decided_colours_no_night():
     score = _row("quality.score", Verdict.PASS)
     assert night_verdict([score, undecided]) is Verdict.PASS
     assert night_verdict([score, unmeasured]) is Verdict.NOT_JUDGED
+
+
+def test_the_summary_of_a_night_names_what_made_it_so_and_nothing_else():
+    rows = [
+        _row("performance.ttft", Verdict.NOT_JUDGED).model_copy(update={"summary": "the client was late."}),
+        _row("performance.itl", Verdict.NOT_JUDGED).model_copy(update={"summary": "the client was late."}),
+        _row("trend.ttft", Verdict.NOT_JUDGED).model_copy(update={"summary": "night 2."}),
+        _row("quality.score", Verdict.PASS),
+    ]
+    assert night_summary(rows, Verdict.NOT_JUDGED) == "the client was late"
+    failed = [_row(f"x.{n}", Verdict.FAIL).model_copy(update={"summary": f"{n}."}) for n in range(4)]
+    assert night_summary(failed, Verdict.FAIL) == "0; 1 (2 more)"
+    assert night_summary(rows[3:], Verdict.PASS) == "no regression"
 
 
 def test_a_sparkline_shows_the_course():

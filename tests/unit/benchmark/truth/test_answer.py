@@ -89,7 +89,7 @@ def test_each_fault_is_seen_as_what_it_is(kind: FaultKind, fault: str, is_finish
     writes = answer(Shape(faults=(Fault(kind=kind, after=3),))).writes()
     parsed = parse_stream([(number, write.data) for number, write in enumerate(writes)])
     assert (parsed.fault, parsed.finish_ns is not None, parsed.done_ns) == (fault, is_finished, None)
-    assert not parsed.is_whole
+    assert parsed.is_whole == is_finished
     assert len(parsed.content_ns) == (12 if kind is FaultKind.NO_DONE else 3)
 
 
