@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidegate.benchmark.arrivals import Mode
-    from tidegate.benchmark.compare import Comparison, compare_runs
+    from tidegate.benchmark.compare import compare_runs
+    from tidegate.benchmark.compared import Comparison
     from tidegate.benchmark.definitions import Definition, definitions
     from tidegate.benchmark.goodput import Slo
     from tidegate.benchmark.judge import PERFORMANCE_CHECKS, judge_performance
@@ -66,7 +67,8 @@ __all__ = [
 
 _HOMES = {
     "arrivals": ("Mode",),
-    "compare": ("Comparison", "compare_runs"),
+    "compare": ("compare_runs",),
+    "compared": ("Comparison",),
     "definitions": ("Definition", "definitions"),
     "goodput": ("Slo",),
     "judge": ("PERFORMANCE_CHECKS", "judge_performance"),

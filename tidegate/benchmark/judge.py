@@ -15,7 +15,8 @@ from typing import Any
 
 from tidegate.benchmark.chunks import chunking_of
 from tidegate.benchmark.comparable import MIN_OK_SHARE, incomplete
-from tidegate.benchmark.compare import Comparison, MetricComparison, compare_runs
+from tidegate.benchmark.compare import compare_runs
+from tidegate.benchmark.compared import Comparison, MetricComparison
 from tidegate.benchmark.goodput import Slo, attainment
 from tidegate.benchmark.latencies import Latencies, judged_figure, latencies
 from tidegate.benchmark.metrics import CompareLimits, Limit, metric_named

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.unit.benchmark.queue_server import two_arms
 from tests.unit.benchmark.runs import PLAN, TAKEN_AT, failed, not_sent, request, run
 from tidegate.benchmark.apart import persistence, widened
-from tidegate.benchmark.compare import Comparison, MetricComparison, compare_runs, p_beyond
+from tidegate.benchmark.compare import compare_runs, p_beyond
+from tidegate.benchmark.compared import Comparison, MetricComparison
 from tidegate.benchmark.metrics import CompareLimits, Limit, metric_named
 from tidegate.benchmark.record import ClientHonesty, RequestRecord, RunRecord
 from tidegate.benchmark.wording import change, change_range

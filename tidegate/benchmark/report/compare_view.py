@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from tidegate.benchmark.compare import BOOTSTRAP, Comparison, MetricComparison
+from tidegate.benchmark.compare import BOOTSTRAP
+from tidegate.benchmark.compared import Comparison, MetricComparison
 from tidegate.benchmark.definitions import definitions
 from tidegate.benchmark.record import RunRecord
 from tidegate.benchmark.report.axes import Axis, linear_axis, log_axis, number, percent

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from tidegate.benchmark.compare import Comparison
+from tidegate.benchmark.compared import Comparison
 from tidegate.benchmark.goodput import Slo
 from tidegate.benchmark.record import RunRecord
 from tidegate.benchmark.summary import RunSummary, summarise

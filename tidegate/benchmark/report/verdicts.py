@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from tidegate.benchmark.compare import Comparison
+from tidegate.benchmark.compared import Comparison
 from tidegate.benchmark.report.axes import percent
 from tidegate.benchmark.report.document import WANTED_SHARE, BenchmarkReport
 from tidegate.benchmark.summary import RunSummary
