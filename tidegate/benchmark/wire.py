@@ -24,11 +24,18 @@ __all__ = ["Exchange", "ReadLags", "Wire", "open_wire"]
 
 MAX_IDLE_NS = 4 * 10**9
 """Common servers close idle connections after 5 s or more; sending in that moment would be a reset."""
+MAX_IDLE_TLS_NS = 15 * 10**9
+"""Where a new connection costs several round trips an old one is worth more. Most such servers wait for a minute, and
+one that closed is known before the next request, but for what is still on its way."""
+LEAST_SPARES = 2
+"""Connections over TLS that stand ready, or a quarter of those in use: to a far endpoint a handshake takes tens of
+milliseconds, and a request that has to wait for it is sent late."""
 REST_NS = 3_000_000
 """A connection is used again when its server has had this long to close it after all."""
 BROKEN_PROMISE_NS = 200_000_000
 """A server that closes so soon after an answer does so after each: connections to it are not kept."""
 RESOLVE_AGAIN_NS = 60 * 10**9
+SPARE_S = 10.0
 NEXT_ADDRESS_S = 2.0
 """An address that does not answer is given up for the next one: a name often has an IPv6 one that leads nowhere."""
 
@@ -128,6 +135,8 @@ class _SocketWire:
             async with asyncio.timeout(timeout_s):
                 connection = pool.take() or await pool.connect()
                 result.connected_ns = time.monotonic_ns()
+                if self._keep_alive and target.is_tls:
+                    pool.keep_spares()
                 keeps = await connection.exchange(result, request)
         except TimeoutError:
             phase = "end" if connection is not None else "connection"
@@ -161,6 +170,27 @@ class _Pool:
         self._addresses: list[Address] = []
         self._resolved_ns = 0
         self._breaks_promises = False
+        self._max_idle_ns = MAX_IDLE_TLS_NS if target.is_tls else MAX_IDLE_NS
+        self._opening: set[asyncio.Task[None]] = set()
+
+    def keep_spares(self) -> None:
+        """Open connections beforehand, until some are idle."""
+        wanted = 0 if self._breaks_promises else max(LEAST_SPARES, len(self._busy) // 4)
+        for _ in range(wanted - len(self._idle) - len(self._opening)):
+            task = asyncio.create_task(self._open_spare())
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open_spare(self) -> None:
+        try:
+            async with asyncio.timeout(SPARE_S):
+                connection = await self.connect()
+        except OSError:
+            # The next request that finds none tries by itself, and tells what is wrong.
+            return
+        self._busy.discard(connection)
+        connection.idle_since_ns = time.monotonic_ns()
+        self._idle.append(connection)
 
     def take(self) -> Connection | None:
         """A kept connection that is safe to use, the newest first; those that are of no use are dropped."""
@@ -170,7 +200,7 @@ class _Pool:
             if connection.is_open and idle_ns < REST_NS:
                 continue
             self._idle.remove(connection)
-            if idle_ns < MAX_IDLE_NS and connection.is_fresh():
+            if idle_ns < self._max_idle_ns and connection.is_fresh():
                 self._busy.add(connection)
                 return connection
             self._drop(connection)
@@ -224,6 +254,8 @@ class _Pool:
         return list(self._addresses)
 
     def close(self) -> None:
+        for task in self._opening:
+            task.cancel()
         for connection in [*self._idle, *self._busy]:
             connection.close()
         self._idle.clear()

@@ -319,3 +319,24 @@ def test_a_server_with_a_trusted_certificate_is_asked_over_tls_and_any_other_is_
     assert (trusted.status, trusted.body, trusted.error) == (200, b"ab", "")
     assert trusted.connected_ns is not None
     assert trusted.connected_ns <= trusted.sent_ns
+
+
+def test_connections_over_tls_stand_ready_before_they_are_needed(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+):
+    """A request that has to wait for a handshake is sent late, and that looks like a slow client."""
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(*certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+
+    async def ask(server: Scripted) -> list[Exchange]:
+        async with open_wire(keep_alive=True) as wire:
+            first = await wire.post(server.url, {}, b"{}", DEADLINE_S)
+            await until(lambda: server.connections == 3)
+            return [first, await wire.post(server.url, {}, b"{}", DEADLINE_S)]
+
+    with scripted(says(ENDLESS + b"0\r\n\r\n"), server_side) as server:
+        answers = asyncio.run(ask(server))
+        wait_for(lambda: server.open_connections == 0)
+        assert len(server.requests) == 2
+    assert [(one.status, one.error) for one in answers] == [(200, ""), (200, "")]
