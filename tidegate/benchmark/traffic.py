@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.benchmark.measures import read_answer
+from tidegate.benchmark.record import Outcome
 from tidegate.benchmark.stream import RELEASE_HEADER, REQUEST_ID_HEADER, SET_HEADER
 from tidegate.benchmark.tally import Counts, Ended, Tally, TrafficSnapshot
 from tidegate.benchmark.wire import Exchange, Wire, open_wire
@@ -116,7 +117,7 @@ class TrafficClient:
             except asyncio.CancelledError:
                 self._tally.aborted()
                 raise
-            self._tally.ended(_judge(done, is_stream))
+            self._tally.ended(judged(done, is_stream))
             number += len(self._workers)
 
     async def _turn(self) -> bool:
@@ -146,9 +147,12 @@ def _bodies(prompts: Sequence[str], model: str, max_tokens: int, is_stream: bool
     return made
 
 
-def _judge(done: Exchange, is_stream: bool) -> Ended:
+def judged(done: Exchange, is_stream: bool) -> Ended:
     """Count nothing as ok that did not end with everything an answer needs."""
     parsed, outcome, error = read_answer(done, is_stream)
+    if is_stream and outcome is Outcome.OK and parsed.done_ns is None:
+        # Others leave it out. The engines behind our gateway never do: here something cut it off.
+        outcome, error = Outcome.TRUNCATED, "ended without [DONE]"
     ttft_ns = parsed.content_ns[0] - done.sent_ns if is_stream and parsed.content_ns else None
     return Ended(
         at=datetime.now(UTC),

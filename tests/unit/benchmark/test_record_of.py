@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tidegate.benchmark.measures import record_of
 from tidegate.benchmark.record import Outcome, Phase, RequestRecord
+from tidegate.benchmark.traffic import judged
 from tidegate.benchmark.wire import Exchange
 
 MS = 1_000_000
@@ -175,3 +176,13 @@ def test_records_of_a_run_share_the_names_of_their_fields():
     changed = first.model_copy(update={"tokens": 1, "token_source": "usage"})
     assert (changed.tokens, first.tokens) == (1, None)
     assert RequestRecord.model_validate_json(first.model_dump_json()) == first
+
+
+def test_client_traffic_through_our_gateway_wants_the_end_mark_that_others_may_leave_out():
+    whole = streamed(told(), told(None, "stop"))
+    unmarked = streamed(told(), told(None, "stop"))
+    unmarked.pieces.pop()
+    assert read(unmarked).outcome is Outcome.OK
+    assert judged(whole, is_stream=True).outcome is Outcome.OK
+    cut = judged(unmarked, is_stream=True)
+    assert (cut.outcome, cut.error) == (Outcome.TRUNCATED, "ended without [DONE]")
