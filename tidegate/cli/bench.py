@@ -157,7 +157,9 @@ def run(
     ] = None,
     blocks: Annotated[
         int | None,
-        typer.Option(help="Blocks of a run; runs with the same blocks compare better (one for 5 s)."),
+        typer.Option(
+            help="Blocks of a run (1; 10 with --against). Two runs are judged by blocks that they share."
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Of prompts and times; the same seed sends the same requests.")

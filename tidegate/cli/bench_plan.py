@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from tidegate.benchmark import LoadPlan
     from tidegate.benchmark.record import RunRecord
 
-BLOCK_S = 5.0
-MOST_BLOCKS = 10
-REQUESTS_PER_BLOCK = 20
 ABBA_BLOCKS = 10
 LEAST_WARMUP, BLOCK_WARMUP = 20, 8
 MOST_WARMUP_FACTOR = 4
@@ -114,7 +111,10 @@ def _trace(load: Load) -> Sequence[Any]:
 
 
 def _blocks(load: Load, asked: Asked, *, has_two: bool, rows: int) -> int:
-    """Blocks make two runs comparable; each needs a few seconds, or requests enough for a p95."""
+    """A run by itself is one window: each block more is another edge, where answers are still on their way.
+
+    Two runs are judged by blocks that they share, so who wants to compare later asks for them.
+    """
     most = load.requests or rows or 0
     if asked.blocks is not None:
         if most and asked.blocks > most:
@@ -122,10 +122,7 @@ def _blocks(load: Load, asked: Asked, *, has_two: bool, rows: int) -> int:
         return asked.blocks
     if has_two:
         return min(ABBA_BLOCKS, most) if most else ABBA_BLOCKS
-    if load.mode == "trace":
-        return 1
-    wanted = most // REQUESTS_PER_BLOCK if most else int((load.duration_s or 0) / BLOCK_S)
-    return max(1, min(MOST_BLOCKS, wanted))
+    return 1
 
 
 def _cache_prompt(asked: Asked, owner: str) -> bool | None:

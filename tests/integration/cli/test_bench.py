@@ -52,7 +52,18 @@ def _told(done: Any, code: int) -> dict[str, Any]:
 def ran(bench, server, home) -> dict[str, Any]:
     """One run that every other command then looks at."""
     folder = home.parent / "out"
-    options = ("--rate", "40", "--arrivals", "constant", "--requests", "60", "--label", "fast one")
+    options = (
+        "--rate",
+        "40",
+        "--arrivals",
+        "constant",
+        "--requests",
+        "60",
+        "--blocks",
+        "3",
+        "--label",
+        "fast one",
+    )
     access = ("--key-env", "BENCH_KEY", "--header", "x-extra: @BENCH_KEY")
     limits = ("--slo", "ttft=60000,itl=60000", "--good", "0.9")
     done = bench(server.url, *options, *access, *limits, *OPTIONS, "--output-dir", str(folder))

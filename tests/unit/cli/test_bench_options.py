@@ -27,7 +27,7 @@ def load(**given: Any) -> options.Load:
 def test_without_options_four_requests_are_kept_going_for_thirty_seconds():
     assert load() == options.Load("closed", concurrency=4, duration_s=30)
     plan = make_plan(load(), Asked())
-    assert (plan.concurrency, plan.duration_s, plan.blocks, plan.stream) == (4, 30, 6, True)
+    assert (plan.concurrency, plan.duration_s, plan.blocks, plan.stream) == (4, 30, 1, True)
 
 
 def test_a_rate_means_poisson_arrivals_unless_said_otherwise():
@@ -56,12 +56,12 @@ def test_connections_are_kept_where_making_one_takes_a_handshake():
     assert [for_way(plan, urls).keep_alive for urls in ways] == [False, True, True]
 
 
-def test_runs_are_cut_into_blocks_that_can_be_compared():
-    assert make_plan(load(requests=100), Asked()).blocks == 5
-    assert make_plan(load(duration="2m"), Asked()).blocks == 10
+def test_a_run_is_one_window_unless_it_is_to_be_compared():
+    assert make_plan(load(requests=100), Asked()).blocks == 1
+    assert make_plan(load(duration="2m"), Asked()).blocks == 1
+    assert make_plan(load(duration="2m"), Asked(blocks=10)).blocks == 10
     assert make_plan(load(), Asked(), has_two=True).blocks == 10
     assert make_plan(load(requests=4), Asked(), has_two=True).blocks == 4
-    assert make_plan(load(duration="4s"), Asked()).blocks == 1
 
 
 @pytest.mark.parametrize(
