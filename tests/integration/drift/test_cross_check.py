@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,29 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Told:
+    """What llama.cpp's tool said after its last windows that reached its output.
+
+    It ends without waiting for the thread that writes its log: on a busy machine the summary, and now and then the
+    last windows, are lost. Each line is of all windows up to it, so the last one that is there is enough.
+    """
+
+    base_windows: int
+    base_ppl: float
+    windows: int
+    ppl: float
+    kl: float
+    same_top: float
+
+
+WINDOW = re.compile(
+    r"^ *(\d+) +([\d.]+) ± +[\d.]+ +[-\d.]+ ± +[\d.]+ +([\d.]+) ± .* ([\d.]+) ± +[\d.]+ %$", re.MULTILINE
+)
+
+
 @pytest.fixture(scope="module")
-def told_by_llama_cpp(
-    text: str, quantized: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, float]:
+def told_by_llama_cpp(text: str, quantized: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """It scores the second half of every whole window, and stores the baseline's log-probabilities in 16 bits."""
     try:
         tool = find_binary("llama-perplexity")
@@ -46,44 +66,29 @@ def told_by_llama_cpp(
         pytest.skip("llama-perplexity is not installed")
     folder = tmp_path_factory.mktemp("perplexity")
     (folder / "text.txt").write_text(text)
-    usual = (
-        "-t",
-        1,
-        "-c",
-        CONTEXT,
-        "-b",
-        CONTEXT,
-        "-ub",
-        CONTEXT,
-        "--kl-divergence-base",
-        folder / "base.kld",
-    )
-    base = run(tool, "-m", BASE, "-f", folder / "text.txt", *usual)
-    told = run(tool, "-m", quantized, "--kl-divergence", *usual)
-    found = {
-        "base_ppl": float(re.findall(r"\[\d+\]([\d.]+)", base)[-1]),
-        "cand_ppl": float(re.findall(r"Mean PPL\(Q\)\s*:\s*([\d.]+)", told)[0]),
-    }
-    for name in ("Mean    KLD", "Maximum KLD", "95.0%   KLD", "Same top p"):
-        found[name] = float(re.findall(re.escape(name) + r":\s*([\d.]+)", told)[0])
-    return found
+    usual = ("-t", 1, "-c", CONTEXT, "-b", CONTEXT, "-ub", CONTEXT)
+    usual += ("--kl-divergence-base", folder / "base.kld")
+    base = re.findall(r"\[(\d+)\]([\d.]+),", run(tool, "-m", BASE, "-f", folder / "text.txt", *usual))[-1]
+    windows, ppl, kl, same_top = WINDOW.findall(run(tool, "-m", quantized, "--kl-divergence", *usual))[-1]
+    return Told(int(base[0]), float(base[1]), int(windows), float(ppl), float(kl), float(same_top))
 
 
-def test_our_figures_are_those_of_llama_cpp(text: str, quantized: Path, told_by_llama_cpp: dict[str, float]):
+def test_our_figures_are_those_of_llama_cpp(text: str, quantized: Path, told_by_llama_cpp: Told):
     sets = TextSet(name="one", texts=(PinnedText(id="one", text=text),))
     options = DriftOptions(context_tokens=CONTEXT, limit_tokens=100_000, noise_tokens=1)
     (found,) = measure_tokens(BASE, quantized, {"must_not_change": sets}, options)
-    rows: list[int] = []
+    halves: list[range] = []
     at = 0
     for scored in found.windows:
         if scored == CONTEXT - 1:
-            rows += range(at + CONTEXT // 2, at + CONTEXT - 1)
+            halves.append(range(at + CONTEXT // 2, at + CONTEXT - 1))
         at += scored
-    kl = found.kl[rows]
+    told = told_by_llama_cpp
+    assert min(told.base_windows, told.windows) >= 8, "enough of its output arrived to compare with"
+    base = [row for half in halves[: told.base_windows] for row in half]
+    rows = [row for half in halves[: told.windows] for row in half]
     # What is left is its 16 bits, and sums over batches of other shapes.
-    assert kl.mean() == pytest.approx(told_by_llama_cpp["Mean    KLD"], rel=0.02)
-    assert kl.max() == pytest.approx(told_by_llama_cpp["Maximum KLD"], rel=0.1)
-    assert np.quantile(kl, 0.95) == pytest.approx(told_by_llama_cpp["95.0%   KLD"], rel=0.05)
-    assert 100 * found.same_top[rows].mean() == pytest.approx(told_by_llama_cpp["Same top p"], abs=1)
-    assert np.exp(found.base_nll[rows].mean()) == pytest.approx(told_by_llama_cpp["base_ppl"], rel=0.005)
-    assert np.exp(found.cand_nll[rows].mean()) == pytest.approx(told_by_llama_cpp["cand_ppl"], rel=0.005)
+    assert found.kl[rows].mean() == pytest.approx(told.kl, rel=0.02)
+    assert 100 * found.same_top[rows].mean() == pytest.approx(told.same_top, abs=1)
+    assert np.exp(found.base_nll[base].mean()) == pytest.approx(told.base_ppl, rel=0.005)
+    assert np.exp(found.cand_nll[rows].mean()) == pytest.approx(told.ppl, rel=0.005)
