@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Transient,
     )
     from tidegate.domain.evidence import Evidence, Gate, GateResult, Verdict, fold, fold_gates, settle
+    from tidegate.domain.live import Histogram, LiveBatch
     from tidegate.domain.measurement import Measurement, MeasurementKind, pack_record, unpack_record
     from tidegate.domain.names import ServiceRef, owner_of_set, set_name
     from tidegate.domain.organization import NIGHTLY, TRAINING, Limits, ModelRule, Organization, ServiceConfig
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     )
     from tidegate.domain.request_proof import Action, RequestProof, parameters_digest
     from tidegate.domain.roles import Permission, Role, role_for
-    from tidegate.domain.route import GatewayStatus, Route, TrafficCounts, Upstream
+    from tidegate.domain.route import GatewayStatus, Mirror, Route, TrafficCounts, Upstream
     from tidegate.domain.runpod import RunPodServiceConfig
     from tidegate.domain.secret import Secret
     from tidegate.domain.secret_reference import Place, SecretReference
@@ -63,11 +64,14 @@ __all__ = [
     "Gate",
     "GateResult",
     "GatewayStatus",
+    "Histogram",
     "InvalidInput",
     "JournalEntry",
     "Limits",
+    "LiveBatch",
     "Measurement",
     "MeasurementKind",
+    "Mirror",
     "ModelRule",
     "ModelVersion",
     "NeedsOperator",
@@ -150,6 +154,7 @@ _HOMES = {
         "fold_gates",
         "settle",
     ),
+    "live": ("Histogram", "LiveBatch"),
     "measurement": (
         "Measurement",
         "MeasurementKind",
@@ -196,6 +201,7 @@ _HOMES = {
     ),
     "route": (
         "GatewayStatus",
+        "Mirror",
         "Route",
         "TrafficCounts",
         "Upstream",

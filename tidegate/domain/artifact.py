@@ -19,6 +19,10 @@ class ModelVersion(BaseModel):
     size_bytes: int = Field(ge=0)
     path: str = Field(description="Where the content-addressed store keeps the file.")
     provenance: dict[str, str] = Field(default_factory=dict)
+    tensor_digest: str | None = Field(
+        default=None,
+        description="SHA-256 over names, shapes, types and data of the tensors: equal for copies with other metadata.",
+    )
     registered_at: datetime
 
     @property

@@ -35,6 +35,10 @@ class Gate(StrEnum):
     PROBES = "probes"
     PERFORMANCE = "performance"
     QUALITY = "quality"
+    REPLAY = "replay"
+    SHADOW = "shadow"
+    LIVE = "live"
+    REHEARSAL = "rehearsal"
 
 
 class Evidence(BaseModel):

@@ -24,6 +24,14 @@ from tidegate.domain.quality_policy import (
     QuestionBudget,
     SlicePolicy,
 )
+from tidegate.domain.shift_policy import (
+    ApprovalPolicy,
+    BudgetPolicy,
+    DeadlinePolicy,
+    Rung,
+    ShiftPolicy,
+    Strategy,
+)
 
 __all__ = [
     "ALWAYS_CHECKED",
@@ -50,9 +58,11 @@ __all__ = [
     "QualityPolicy",
     "QuestionBudget",
     "ResponsePolicy",
+    "Rung",
     "ShiftPolicy",
     "SlicePolicy",
     "Slo",
+    "Strategy",
     "ValidationPolicy",
     "WhenNotJudged",
 ]
@@ -73,76 +83,6 @@ class ArtifactPolicy(_Part):
     max_bytes: int = Field(default=100 * 1024**3, ge=1, description="A larger file is refused.")
     max_memory_bytes: int = Field(
         default=80 * 1024**3, ge=1, description="Largest memory estimate that may be deployed."
-    )
-
-
-class ShiftPolicy(_Part):
-    """How live traffic moves."""
-
-    ladder: tuple[int, ...] = Field(
-        default=(10, 50, 100), description="Percent of traffic on the new set, rising to 100."
-    )
-    look_s: float = Field(default=30.0, ge=0, description="Shortest look at a step before it can pass.")
-    min_requests: int = Field(
-        default=50, ge=0, description="Live requests on the new set needed to judge a step."
-    )
-    thin_traffic: Literal["probe", "hold"] = Field(
-        default="probe",
-        description="When clients send too little: send probe requests to the new set, or wait and hold.",
-    )
-    step_deadline_s: float = Field(
-        default=600.0, gt=0, description="A step not judged by then is held for a person."
-    )
-    bake_s: float = Field(default=60.0, ge=0)
-    max_error_share: float = Field(default=0.02, ge=0, le=1)
-    max_latency_ratio: float = Field(default=3.0, gt=0)
-    latency_floor_ms: float = Field(default=50.0, ge=0)
-    drain_s: float = Field(
-        default=30.0, ge=0, description="Longest wait for streams in flight before a set is removed."
-    )
-    keep_previous: int = Field(
-        default=1, ge=0, description="Sets of earlier versions kept warm for rollback."
-    )
-
-    @model_validator(mode="after")
-    def _ladder_rises(self) -> Self:
-        steps = self.ladder
-        if not steps or steps[-1] != 100 or list(steps) != sorted(set(steps)) or steps[0] < 1:
-            raise ValueError(
-                "shift.ladder must rise strictly from 1 or more to 100, for example [10, 50, 100]"
-            )
-        return self
-
-
-class BudgetPolicy(_Part):
-    max_release_usd: float = Field(default=25.0, ge=0)
-    max_sets: int = Field(default=6, ge=1, description="Sets the organization may have at once.")
-    release_hours: float = Field(
-        default=1.0, gt=0, description="Hours of the new set that a release is priced with."
-    )
-
-
-class DeadlinePolicy(_Part):
-    provision_s: float = Field(default=900.0, gt=0)
-    warm_s: float = Field(default=300.0, gt=0)
-    park_s: float = Field(default=3600.0, gt=0, description="A release parked longer than this is given up.")
-    rollback_wait_s: float = Field(
-        default=120.0, gt=0, description="Wait for a ready rollback target before a person is asked."
-    )
-
-
-class ApprovalPolicy(_Part):
-    """When a named person must say yes. A timer never does: without an answer the old set gets its traffic back."""
-
-    before_commit: bool = Field(
-        default=False,
-        description="Wait at 100 percent, with the old set still warm, until a person approves.",
-    )
-    approvers: tuple[str, ...] = Field(
-        default=(), description="Who may approve; empty means everybody with the role approver or higher."
-    )
-    wait_s: float = Field(
-        default=86400.0, gt=0, description="Without an approval by then the release is rolled back."
     )
 
 

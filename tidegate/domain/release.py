@@ -29,9 +29,13 @@ class ReleaseState(StrEnum):
     DONE = "done"
     ROLLED_BACK = "rolled_back"
     REJECTED = "rejected"
+    EVALUATED = "evaluated"
+    """Shadow only: judged beside live traffic, and removed again as planned."""
 
 
-TERMINAL = frozenset({ReleaseState.DONE, ReleaseState.ROLLED_BACK, ReleaseState.REJECTED})
+TERMINAL = frozenset(
+    {ReleaseState.DONE, ReleaseState.ROLLED_BACK, ReleaseState.REJECTED, ReleaseState.EVALUATED}
+)
 
 
 class ReleaseRequest(BaseModel):
@@ -83,10 +87,21 @@ class Plan(BaseModel):
     previous_version: str | None = Field(
         default=None, description="`name:version` behind the previous alias now."
     )
-    ladder: tuple[int, ...]
+    strategy: str = "canary"
+    ladder: tuple[int, ...] = Field(
+        description="Percent of live traffic at each step; empty for a shadow only."
+    )
+    approvals: tuple[str, ...] = Field(
+        default=(), description="Where a person must say yes: `start`, `increase:STEP`, `commit`."
+    )
     gates: tuple[str, ...]
     policy_digest: str
     estimated_usd: float = 0.0
+    max_usd: float | None = Field(default=None, description="What its sets may cost before it goes back.")
+    expected: dict[str, float] = Field(
+        default_factory=dict,
+        description="Expected samples and seconds of each part, as told before the start.",
+    )
 
     @property
     def digest(self) -> str:

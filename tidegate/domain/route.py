@@ -1,7 +1,7 @@
 """Traffic of a service: wanted weights with a rising generation, and what gateways observed."""
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -30,6 +30,15 @@ class Upstream(BaseModel):
         return self.tls or bool(self.path_prefix) or self.credential is not None
 
 
+class Mirror(BaseModel):
+    """Copies of live requests go to a set that carries none of them; its answers are thrown away."""
+
+    model_config = ConfigDict(frozen=True)
+
+    set_name: str
+    percent: int = Field(ge=1, le=100)
+
+
 class Route(BaseModel):
     """Wanted traffic of one service: integer percent per set; 0 keeps a set reachable for pinned probes.
 
@@ -46,6 +55,9 @@ class Route(BaseModel):
     upstreams: tuple[Upstream, ...] = ()
     weights: dict[str, int] = Field(default_factory=dict)
     newest: str | None = None
+    mirror: Mirror | None = Field(
+        default=None, description="Shadow traffic; its set must be routed at weight 0."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -55,6 +67,8 @@ class Route(BaseModel):
         total = sum(self.weights.values())
         if any(weight < 0 for weight in self.weights.values()) or total not in (0, 100):
             raise ValueError(f"weights must be non-negative and sum to 100 (or all be 0), not {total}")
+        if self.mirror is not None and self.weights.get(self.mirror.set_name) != 0:
+            raise ValueError("a mirror copies to a routed set that has no weight of its own")
         return self
 
 
@@ -71,6 +85,18 @@ class GatewayStatus(BaseModel):
     )
     active_requests: dict[str, int] = Field(default_factory=dict, description="Requests in flight by set.")
     error: str = ""
+    state: Literal["serving", "stopped"] = Field(
+        default="serving", description="`stopped`: it said goodbye, and no Envoy of it runs any more."
+    )
+    boot: str = Field(default="", description="Changes whenever the agent starts anew.")
+    observed: dict[str, int] = Field(
+        default_factory=dict,
+        description="`org/service` -> generation of the route that this Envoy really has.",
+    )
+    routed_sets: tuple[str, ...] = Field(
+        default=(),
+        description="Every set that this Envoy may still send a request to, draining ones included.",
+    )
 
 
 class TrafficCounts(BaseModel):

@@ -170,17 +170,29 @@ class JournalPart(Part):
             return [_entry(row) for row in session.scalars(wanted)]
 
     def add_evidence(
-        self, release_id: str | None, rows: Sequence[Evidence], *, digest: str, policy_digest: str
+        self,
+        release_id: str | None,
+        rows: Sequence[Evidence],
+        *,
+        digest: str,
+        policy_digest: str,
+        epoch: int | None = None,
     ) -> None:
-        """Store rows; a row of the same release, gate and check replaces the former in later reads."""
+        """Store rows; a row of the same release, gate and check replaces the former in later reads.
+
+        Raises: Fenced when `epoch` is given and is not the one that owns the release: what an owner measured that
+        was replaced meanwhile must not stand in the place of the new owner's rows."""
         at = self._clock()
         with self._database.write() as session:
             if release_id is not None:
-                _get(session, release_id)
+                release, service = _lock_release(session, release_id)
+                if epoch is not None:
+                    _check_owner(service, release, epoch, "observed", "evidence")
             for row in rows:
                 session.add(
                     EvidenceRow(
                         release_id=release_id,
+                        epoch=epoch,
                         digest=digest,
                         policy_digest=policy_digest,
                         gate=row.gate.value,

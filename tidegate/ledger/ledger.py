@@ -4,9 +4,11 @@ from types import TracebackType
 from typing import Self
 
 from tidegate.ledger.api_keys import ApiKeysPart
+from tidegate.ledger.captured import CapturedPart
 from tidegate.ledger.engine import Database
 from tidegate.ledger.identity import new_release_id, utc_now
 from tidegate.ledger.journal import JournalPart
+from tidegate.ledger.live import LivePart
 from tidegate.ledger.measurements import MeasurementsPart
 from tidegate.ledger.part import Clock, NewId
 from tidegate.ledger.proofs import ProofsPart
@@ -14,6 +16,7 @@ from tidegate.ledger.recorded import RecordedPart
 from tidegate.ledger.registry import RegistryPart
 from tidegate.ledger.routes import RoutesPart
 from tidegate.ledger.sets import SetsPart
+from tidegate.ledger.standing import StandingPart
 
 
 class Ledger(
@@ -25,6 +28,9 @@ class Ledger(
     MeasurementsPart,
     ApiKeysPart,
     ProofsPart,
+    LivePart,
+    StandingPart,
+    CapturedPart,
 ):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 

@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tidegate.domain import Fenced, Refused, ServiceRef, owner_of_set
+from tidegate.ledger.columns import Rows
 from tidegate.ledger.engine import Database
-from tidegate.ledger.tables import OrganizationRow, Rows, ServiceRow, SetRow
+from tidegate.ledger.tables import OrganizationRow, ServiceRow, SetRow
 
 Clock = Callable[[], datetime]
 NewId = Callable[[], str]

@@ -1,4 +1,4 @@
-"""Model versions, the aliases of services, and quarantine."""
+"""Model versions and the aliases of services."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from tidegate.domain import InvalidInput, ModelVersion, NotFound, Refused, ServiceRef
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import Part, ensure_organization, lock_fenced, upsert
-from tidegate.ledger.tables import AliasMoveRow, AliasRow, QuarantineRow, VersionRow
+from tidegate.ledger.tables import AliasMoveRow, AliasRow, VersionRow
 
 LATEST = "latest"
 
@@ -125,21 +125,6 @@ class RegistryPart(Part):
         with self._database.read() as session:
             return [_move(row) for row in session.scalars(wanted)]
 
-    def quarantine(self, org: str, digest: str, *, reason: str, release_id: str) -> None:
-        """Forbid the digest to the organization; again for the same digest, the newest reason stands."""
-        at = self._clock()
-        values = {"org": org, "digest": digest, "reason": reason, "release_id": release_id, "at": at}
-        with self._database.write() as session:
-            ensure_organization(session, org, at)
-            upsert(
-                session, QuarantineRow, values, ("org", "digest"), overwrite=("reason", "release_id", "at")
-            )
-
-    def quarantine_reason(self, org: str, digest: str) -> str | None:
-        with self._database.read() as session:
-            row = session.get(QuarantineRow, (org, digest))
-        return row.reason if row else None
-
 
 def _stored(session: Session, version: ModelVersion) -> VersionRow:
     wanted = select(VersionRow).where(
@@ -197,6 +182,7 @@ def _version(row: VersionRow) -> ModelVersion:
         size_bytes=row.size_bytes,
         path=row.path,
         provenance=row.provenance,
+        tensor_digest=row.tensor_digest,
         registered_at=row.registered_at,
     )
 

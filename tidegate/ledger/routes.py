@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from tidegate.domain import GatewayStatus, Route, ServiceRef, TrafficCounts, Upstream
+from tidegate.domain import GatewayStatus, Mirror, Route, ServiceRef, TrafficCounts, Upstream
 from tidegate.ledger.part import Part, lock_fenced, refuse_foreign_set, upsert
 from tidegate.ledger.tables import CounterRow, GatewayRow, RouteRow, SampleRow
 
@@ -47,6 +47,7 @@ class RoutesPart(Part):
             row.upstreams = [upstream.model_dump(mode="json") for upstream in route.upstreams]
             row.weights = dict(route.weights)
             row.newest = route.newest
+            row.mirror = route.mirror.model_dump(mode="json") if route.mirror else None
             row.updated_at = at
             session.add(row)
             return row.generation
@@ -63,7 +64,8 @@ class RoutesPart(Part):
             return session.scalar(select(CounterRow.value).where(CounterRow.name == GENERATION)) or 0
 
     def report_gateway(self, status: GatewayStatus) -> None:
-        values = status.model_dump(exclude={"gateway"}) | {"healthy_sets": list(status.healthy_sets)}
+        lists = {"healthy_sets": list(status.healthy_sets), "routed_sets": list(status.routed_sets)}
+        values = status.model_dump(exclude={"gateway"}) | lists
         with self._database.write() as session:
             upsert(
                 session,
@@ -72,6 +74,14 @@ class RoutesPart(Part):
                 ("gateway",),
                 overwrite=tuple(values),
             )
+
+    def forget_gateway(self, gateway: str) -> bool:
+        """Nobody waits for it any more; False when it was not known. One that comes back is known again."""
+        with self._database.write() as session:
+            gone = session.scalars(
+                delete(GatewayRow).where(GatewayRow.gateway == gateway).returning(GatewayRow.gateway)
+            ).one_or_none()
+        return gone is not None
 
     def gateways(self) -> list[GatewayStatus]:
         """By name."""
@@ -129,8 +139,9 @@ def _delete_old_samples(session: Session, now: datetime) -> None:
     session.execute(delete(SampleRow).where(is_old & (has_newer | is_forgotten)))
 
 
-def _content(route: Route) -> tuple[dict[str, Upstream], dict[str, int], str | None]:
-    return {upstream.set_name: upstream for upstream in route.upstreams}, route.weights, route.newest
+def _content(route: Route) -> tuple[dict[str, Upstream], dict[str, int], str | None, Mirror | None]:
+    upstreams = {upstream.set_name: upstream for upstream in route.upstreams}
+    return upstreams, route.weights, route.newest, route.mirror
 
 
 def _route(row: RouteRow) -> Route:
@@ -142,6 +153,7 @@ def _route(row: RouteRow) -> Route:
         upstreams=tuple(Upstream.model_validate(upstream) for upstream in row.upstreams),
         weights=row.weights,
         newest=row.newest,
+        mirror=Mirror.model_validate(row.mirror) if row.mirror else None,
     )
 
 
@@ -153,6 +165,10 @@ def _gateway(row: GatewayRow) -> GatewayStatus:
         healthy_sets=tuple(row.healthy_sets),
         active_requests=row.active_requests,
         error=row.error,
+        state="stopped" if row.state == "stopped" else "serving",
+        boot=row.boot or "",
+        observed=row.observed or {},
+        routed_sets=tuple(row.routed_sets or ()),
     )
 
 

@@ -1,93 +1,12 @@
-"""Tables of the ledger. A change here needs a migration; a test compares the two.
+"""Tables of the ledger. A change here needs a migration; a test compares the two."""
 
-Times are UTC and aware on both databases. Texts lose NUL characters and lone surrogates, which a model's
-output may hold and PostgreSQL refuses.
-"""
+from datetime import datetime
+from typing import Any
 
-from datetime import UTC, datetime
-from typing import Any, ClassVar
+from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Double,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
-from sqlalchemy.exc import DontWrapMixin
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-from tidegate.domain import InvalidInput
-
-# SQLite gives out row numbers only to a column that is called INTEGER.
-Number = BigInteger().with_variant(Integer(), "sqlite")
-
-
-class NaiveTime(InvalidInput, DontWrapMixin):
-    """A time without a zone was about to be stored; the mix-in lets it through SQLAlchemy as it is."""
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware time. SQLite keeps no zone: it gets UTC and gives UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise NaiveTime(
-                f"The time {value} has no time zone.", remedy="Pass an aware datetime.", field="at"
-            )
-        in_utc = value.astimezone(UTC)
-        return in_utc.replace(tzinfo=None) if dialect.name == "sqlite" else in_utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class CleanText(TypeDecorator[str]):
-    """Text that both databases take."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
-
-
-class Rows(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "pk": "pk_%(table_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_name)s",
-            "ix": "ix_%(table_name)s_%(column_0_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        datetime: UtcTime(),
-        str: CleanText(),
-        int: Number,
-        float: Double(),
-        bytes: LargeBinary(),
-        dict[str, Any]: JSON(none_as_null=True),
-        list[Any]: JSON(none_as_null=True),
-    }
+from tidegate.ledger.columns import Rows
 
 
 def _of_service(table: str) -> ForeignKeyConstraint:
@@ -144,6 +63,7 @@ class VersionRow(Rows):
     size_bytes: Mapped[int]
     path: Mapped[str]
     provenance: Mapped[dict[str, Any]]
+    tensor_digest: Mapped[str | None] = mapped_column(index=True)
     registered_at: Mapped[datetime]
 
 
@@ -180,9 +100,31 @@ class QuarantineRow(Rows):
 
     org: Mapped[str] = mapped_column(ForeignKey("organizations.name"), primary_key=True)
     digest: Mapped[str] = mapped_column(primary_key=True)
+    tensor_digest: Mapped[str | None]
     reason: Mapped[str]
     release_id: Mapped[str]
     at: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None]
+    lift_reason: Mapped[str | None]
+
+
+class HoldRow(Rows):
+    """While one is not lifted, nothing is released to the service by itself."""
+
+    __tablename__ = "holds"
+    __table_args__ = (_of_service("holds"), Index(None, "org", "service"))
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    org: Mapped[str]
+    service: Mapped[str]
+    reason: Mapped[str]
+    actor: Mapped[str]
+    release_id: Mapped[str | None]
+    at: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None]
+    lift_reason: Mapped[str | None]
 
 
 class ReleaseRow(Rows):
@@ -243,6 +185,7 @@ class EvidenceRow(Rows):
 
     number: Mapped[int] = mapped_column(primary_key=True)
     release_id: Mapped[str | None] = mapped_column(ForeignKey("releases.id"))
+    epoch: Mapped[int | None]
     digest: Mapped[str]
     policy_digest: Mapped[str]
     gate: Mapped[str]
@@ -283,6 +226,7 @@ class RouteRow(Rows):
     upstreams: Mapped[list[Any]]
     weights: Mapped[dict[str, Any]]
     newest: Mapped[str | None]
+    mirror: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     updated_at: Mapped[datetime]
 
 
@@ -302,6 +246,10 @@ class GatewayRow(Rows):
     healthy_sets: Mapped[list[Any]]
     active_requests: Mapped[dict[str, Any]]
     error: Mapped[str]
+    state: Mapped[str | None]
+    boot: Mapped[str | None]
+    observed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    routed_sets: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class SampleRow(Rows):
@@ -318,6 +266,56 @@ class SampleRow(Rows):
     attempts_failed: Mapped[int]
     latency_ms_sum: Mapped[float]
     latency_count: Mapped[int]
+
+
+class LiveBatchRow(Rows):
+    """What clients got from one set at one gateway within one interval."""
+
+    __tablename__ = "live_batches"
+    __table_args__ = (Index(None, "ended_at"),)
+
+    set_name: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(primary_key=True)
+    gateway: Mapped[str] = mapped_column(primary_key=True)
+    slice: Mapped[str] = mapped_column(primary_key=True)
+    is_probe: Mapped[bool] = mapped_column(primary_key=True)
+    ended_at: Mapped[datetime]
+    data: Mapped[dict[str, Any]]
+
+
+class CapturedRow(Rows):
+    """A client's request, redacted and sealed with the organization's key, until it expires."""
+
+    __tablename__ = "captured_requests"
+    __table_args__ = (
+        _of_service("captured_requests"),
+        Index(None, "org", "service", "at"),
+        Index(None, "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    org: Mapped[str]
+    service: Mapped[str]
+    at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    sealed: Mapped[bytes]
+
+
+class FindingRow(Rows):
+    """Something that is not as it should be, from when to when."""
+
+    __tablename__ = "findings"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    org: Mapped[str | None]
+    service: Mapped[str | None]
+    summary: Mapped[str]
+    remedy: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
 
 
 class BaselineRow(Rows):

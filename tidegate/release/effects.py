@@ -120,7 +120,11 @@ class Effects:
         rows = self.checks.run(gates, release)
         assert release.plan is not None
         self.ledger.add_evidence(
-            release.id, rows, digest=release.digest, policy_digest=release.plan.policy_digest
+            release.id,
+            rows,
+            digest=release.digest,
+            policy_digest=release.plan.policy_digest,
+            epoch=epoch,
         )
         for gate in gates:
             required = self.checks.required.get(gate, frozenset()) | self.service.policy.declared_checks(gate)

@@ -37,7 +37,7 @@ def make_plan(
         blue_digest=blue_digest,
         blue_version=champion.label if champion and blue else None,
         previous_version=previous.label if previous else None,
-        ladder=(100,) if is_rollback else policy.shift.ladder,
+        ladder=(100,) if is_rollback else tuple(rung.weight for rung in policy.shift.rungs),
         gates=("identity",) if is_rollback else tuple(gate.value for gate in ALL_GATES),
         policy_digest=policy.digest,
     )

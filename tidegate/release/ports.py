@@ -12,6 +12,7 @@ from tidegate.domain import (
     Gate,
     GatewayStatus,
     JournalEntry,
+    LiveBatch,
     ModelVersion,
     Plan,
     Release,
@@ -25,6 +26,7 @@ from tidegate.domain import (
     TrafficCounts,
 )
 from tidegate.domain.release import EntryKind
+from tidegate.domain.standing import Hold
 
 
 class Registry(Protocol):
@@ -62,9 +64,17 @@ class Registry(Protocol):
 
     def alias_history(self, ref: ServiceRef) -> list[dict[str, Any]]: ...
 
-    def quarantine(self, org: str, digest: str, *, reason: str, release_id: str) -> None: ...
+    def quarantine(
+        self, org: str, digest: str, *, reason: str, release_id: str, tensor_digest: str | None = None
+    ) -> None: ...
 
     def quarantine_reason(self, org: str, digest: str) -> str | None: ...
+
+    def hold_service(
+        self, ref: ServiceRef, *, reason: str, actor: str, release_id: str | None = None
+    ) -> Hold:
+        """Let nothing be released to it by itself. One that stands already is returned."""
+        ...
 
 
 class Journal(Protocol):
@@ -117,9 +127,16 @@ class Journal(Protocol):
     def entries(self, release_id: str) -> list[JournalEntry]: ...
 
     def add_evidence(
-        self, release_id: str | None, rows: Sequence[Evidence], *, digest: str, policy_digest: str
+        self,
+        release_id: str | None,
+        rows: Sequence[Evidence],
+        *,
+        digest: str,
+        policy_digest: str,
+        epoch: int | None = None,
     ) -> None:
-        """Store rows; a row of the same release, gate and check replaces the former in later reads."""
+        """Store rows; a row of the same release, gate and check replaces the former in later reads.
+        Raises: Fenced when `epoch` is given and is not the one that owns the release."""
         ...
 
     def evidence(self, release_id: str, gate: Gate | None = None) -> list[Evidence]:
@@ -165,6 +182,10 @@ class Router(Protocol):
 
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
         """Store cumulative counts by set as sampled at one gateway; old samples are pruned."""
+        ...
+
+    def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+        """What clients got from a set, in order of time."""
         ...
 
     def counts(self, set_name: str, at: datetime | None = None) -> TrafficCounts | None:

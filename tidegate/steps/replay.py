@@ -228,9 +228,9 @@ def _verdict(rows: Iterable[Evidence], policy: Policy) -> Verdict:
         gate: settle(
             fold(gate, every, REQUIRED[gate] | policy.declared_checks(gate)), policy.when_not_judged(gate)
         )
-        for gate in Gate
+        for gate in REQUIRED
     }
-    return fold_gates(results, tuple(Gate))
+    return fold_gates(results, tuple(REQUIRED))
 
 
 def _outcome(release: Release) -> Outcome:

@@ -9,9 +9,9 @@ from sqlalchemy import create_engine, text
 
 from tidegate.domain import NeedsOperator
 from tidegate.ledger import Ledger
+from tidegate.ledger.columns import Rows
 from tidegate.ledger.engine import MIGRATIONS_DIR
 from tidegate.ledger.migrations import HEAD
-from tidegate.ledger.tables import Rows
 
 
 def test_a_migrated_database_has_exactly_the_tables_of_the_code(url):

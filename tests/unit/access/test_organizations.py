@@ -7,6 +7,7 @@ import pytest
 
 from tidegate.access import load_organizations
 from tidegate.domain import InvalidInput, NotFound, Permission, Refused, ServiceRef
+from tidegate.domain.policy import Rung
 from tidegate.settings import SOURCE_ROOT
 
 ORGANIZATION = """
@@ -57,7 +58,11 @@ def test_an_override_of_a_service_wins_and_leaves_the_other_values(folders: tupl
 def test_an_empty_policy_file_means_the_defaults(folders: tuple[Path, Path]):
     (folders[1] / "acme.yaml").write_text("# nothing\n")
 
-    assert load_organizations(*folders)["acme"].services["chat"].policy.shift.ladder == (10, 50, 100)
+    assert load_organizations(*folders)["acme"].services["chat"].policy.shift.rungs == (
+        Rung(weight=10),
+        Rung(weight=50),
+        Rung(weight=100),
+    )
 
 
 def test_a_misspelt_field_is_refused_with_the_right_spelling(folders: tuple[Path, Path]):

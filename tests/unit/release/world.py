@@ -253,9 +253,17 @@ class World:
         return list(self.journal[release_id])
 
     def add_evidence(
-        self, release_id: str | None, rows: Sequence[Evidence], *, digest: str, policy_digest: str
+        self,
+        release_id: str | None,
+        rows: Sequence[Evidence],
+        *,
+        digest: str,
+        policy_digest: str,
+        epoch: int | None = None,
     ) -> None:
         self.tick()
+        if epoch is not None:
+            self._fence(epoch)
         assert release_id is not None
         self.rows.setdefault(release_id, {}).update({(row.gate, row.check): row for row in rows})
 

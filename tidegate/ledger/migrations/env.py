@@ -3,7 +3,8 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from tidegate.ledger.tables import Rows
+import tidegate.ledger.tables  # noqa: F401  makes the tables known
+from tidegate.ledger.columns import Rows
 
 connection: Connection = context.config.attributes["connection"]
 # SQLite can roll back DDL, but Alembic does not believe it unless told: a killed migration must leave nothing.

@@ -1,0 +1,36 @@
+"""What clients got from each set, second by second, as gateways report it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from tidegate.domain.live import LiveBatch
+from tidegate.ledger.part import Part, upsert
+from tidegate.ledger.tables import LiveBatchRow
+
+KEEP_LIVE = timedelta(hours=24)
+KEY = ("set_name", "started_at", "gateway", "slice", "is_probe")
+
+
+class LivePart(Part):
+    """Batches are facts of the past: sending one again changes nothing."""
+
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
+        """Store them; those that are there already stay as they are. Old ones are pruned."""
+        with self._database.write() as session:
+            for batch in batches:
+                values = {name: getattr(batch, name) for name in (*KEY, "ended_at")}
+                upsert(session, LiveBatchRow, values | {"data": batch.model_dump(mode="json")}, KEY)
+            session.execute(delete(LiveBatchRow).where(LiveBatchRow.ended_at < self._clock() - KEEP_LIVE))
+
+    def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+        """Batches of a set that began since then (and ended by `until`), in order of time."""
+        wanted = select(LiveBatchRow).where(
+            LiveBatchRow.set_name == set_name, LiveBatchRow.started_at >= since
+        )
+        if until is not None:
+            wanted = wanted.where(LiveBatchRow.ended_at <= until)
+        wanted = wanted.order_by(LiveBatchRow.started_at, LiveBatchRow.gateway, LiveBatchRow.slice)
+        with self._database.read() as session:
+            return [LiveBatch.model_validate(row.data) for row in session.scalars(wanted)]
