@@ -9,6 +9,7 @@ from tidegate.domain import (
     CapacityShortage,
     Fenced,
     Gate,
+    Mirror,
     ModelVersion,
     NeedsOperator,
     Release,
@@ -16,13 +17,14 @@ from tidegate.domain import (
     Route,
     ServiceConfig,
     SetSpec,
+    SetState,
     Upstream,
     fold,
 )
 from tidegate.domain.names import ServiceRef
 from tidegate.release import step as do
 from tidegate.release.planning import make_plan
-from tidegate.release.ports import Checks, Ledger, SetPlatform
+from tidegate.release.ports import LEFT, Checks, Ledger, SetPlatform
 from tidegate.release.step import Step
 
 
@@ -42,17 +44,17 @@ class Effects:
                 self._plan(release, epoch)
             case do.RunGates(gates):
                 self._run_gates(release, epoch, gates)
-            case do.CreateSet() | do.StartSet() | do.DeleteSet():
+            case do.CreateSet() | do.StartSet() | do.DeleteSet() | do.LeaveSet():
                 self._change_set(release, epoch, step)
-            case do.PutWeights(weights):
-                self._put_weights(release, epoch, weights)
-            case do.MoveAlias(forward):
-                self._move_alias(release, epoch, forward)
-            case do.Quarantine(digest, reason):
-                self.ledger.quarantine(release.request.org, digest, reason=reason, release_id=release.id)
-                self.ledger.append(
-                    release.id, epoch, "observed", "quarantine", {"digest": digest, "reason": reason}
-                )
+            case do.PutWeights(weights, mirror):
+                self._put_weights(release, epoch, weights, mirror)
+            case do.Rehearse(name, weights):
+                self._rehearse(release, epoch, name, weights)
+            case do.ProveIdentity(sets):
+                found = self.checks.prove_identity(release, sets)
+                self.ledger.append(release.id, epoch, "observed", "identity", found)
+            case do.MoveAlias() | do.Quarantine() | do.HoldService():
+                self._record(release, epoch, step)
             case do.SendProbes(count):
                 self._send_probes(release, epoch, count)
             case do.AcquireLock() | do.Wait() | do.Stop():
@@ -68,18 +70,58 @@ class Effects:
                 extra = {"counts": self._count_snapshot(release)} if name == "weights" else {}
                 self.ledger.append(release.id, epoch, "observed", name, {**data, **extra})
 
+    def _record(
+        self, release: Release, epoch: int, step: do.MoveAlias | do.Quarantine | do.HoldService
+    ) -> None:
+        match step:
+            case do.MoveAlias(forward):
+                self._move_alias(release, epoch, forward)
+            case do.Quarantine(digest, reason):
+                self.ledger.quarantine(release.request.org, digest, reason=reason, release_id=release.id)
+                self.ledger.append(
+                    release.id, epoch, "observed", "quarantine", {"digest": digest, "reason": reason}
+                )
+            case do.HoldService(reason):
+                actor = release.request.requested_by
+                self.ledger.hold_service(release.ref, reason=reason, actor=actor, release_id=release.id)
+                self.ledger.append(release.id, epoch, "observed", "held", {"reason": reason})
+
     def _change_set(
-        self, release: Release, epoch: int, step: do.CreateSet | do.StartSet | do.DeleteSet
+        self, release: Release, epoch: int, step: do.CreateSet | do.StartSet | do.DeleteSet | do.LeaveSet
     ) -> None:
         match step:
             case do.CreateSet():
                 self._create(release, epoch)
             case do.StartSet(name):
-                self.platform.start(name)
+                self._start(release, epoch, name)
+            case do.LeaveSet(name):
+                self.ledger.set_state(name, LEFT, epoch=epoch)
             case do.DeleteSet(name):
                 self._check_fence(release, epoch)
                 self.platform.delete(name)
                 self.ledger.set_state(name, "deleted", epoch=epoch)
+
+    def _start(self, release: Release, epoch: int, name: str) -> None:
+        """Started, or made anew from its recorded spec when the platform lost it."""
+        self._check_fence(release, epoch)
+        status = self.platform.status(name)
+        known = self.ledger.get_set(name)
+        try:
+            if status.state is SetState.ABSENT and known is not None:
+                status = self.platform.create(known[0])
+            else:
+                status = self.platform.start(name)
+            found = status.state.value
+        except CapacityShortage as error:
+            found = error.message
+        self.ledger.append(release.id, epoch, "observed", f"start:{name}", {"found": found})
+
+    def _rehearse(self, release: Release, epoch: int, name: str, weights: Mapping[str, int]) -> None:
+        """The switch of a rehearsal, while streams of our own run through it."""
+        met = self.checks.switch_under_streams(
+            release, lambda: self._put_weights(release, epoch, weights, None)
+        )
+        self.ledger.append(release.id, epoch, "observed", name, {"weights": dict(weights), **met})
 
     def _check_fence(self, release: Release, epoch: int) -> None:
         """A platform cannot be fenced: look once more right before something is destroyed."""
@@ -165,7 +207,9 @@ class Effects:
             release.id, epoch, "observed", "set", {"set": spec.name, "state": status.state.value}
         )
 
-    def _put_weights(self, release: Release, epoch: int, weights: Mapping[str, int]) -> None:
+    def _put_weights(
+        self, release: Release, epoch: int, weights: Mapping[str, int], mirror: Mirror | None
+    ) -> None:
         """Publish with the addresses that the platform reports now."""
         current = self.ledger.get_route(release.ref)
         known = {upstream.set_name: upstream for upstream in current.upstreams} if current else {}
@@ -176,6 +220,7 @@ class Effects:
             upstreams=upstreams,
             weights=dict(weights),
             newest=release.plan.green_set if release.plan and release.plan.green_set in weights else None,
+            mirror=mirror,
         )
         self.ledger.put_route(route, epoch=epoch)
 

@@ -1,33 +1,28 @@
-"""The way back: ROLLING_BACK and HOLD. Traffic first, then the alias, then the new set. Pure."""
+"""The way back: ROLLING_BACK. Traffic first, then the alias, then the new set. Pure."""
 
 from tidegate.domain import Policy, ReleaseState, SetState
-from tidegate.release.guards import age_s, begin_rollback, commit_or_ask, green_lost, shift_to, take_out
+from tidegate.release.guards import age_s
+from tidegate.release.judging import EVALUATED
+from tidegate.release.looking import prove_identity
 from tidegate.release.observation import Observation, View
-from tidegate.release.step import (
-    Enter,
-    MoveAlias,
-    Observe,
-    PutWeights,
-    Quarantine,
-    StartSet,
-    Step,
-    Stop,
-    Wait,
-)
+from tidegate.release.step import Enter, MoveAlias, Observe, PutWeights, Quarantine, Step, Wait
+from tidegate.release.weights import serve_without_old, start_again, take_out
 
 State = ReleaseState
+PROVEN_HARM = frozenset({"evidence"})
+"""Triggers that say something about the file. A set that died or a deadline says nothing about it."""
 
 
 def rolling_back(view: View, seen: Observation, policy: Policy) -> Step:
-    """Traffic first, then alias, then the new set. Never to a set that is not ready now (S3)."""
+    """Never to a set that is not ready now (S3), and nothing is removed while the old set cannot serve (S2)."""
     blue = view.plan.blue_set
     if not seen.route_confirmed and age_s(view, seen) > policy.deadlines.rollback_wait_s:
         return _ask_person(view, "no gateway confirms the rollback")
     if blue is None:
         return _withdraw(view, seen, policy)
-    if seen.weight(blue) != 100:
-        if seen.blue is None or not seen.blue.is_ready:
-            return _await_target(view, seen, policy)
+    if seen.blue is None or not seen.blue.is_ready:
+        return _await_target(view, seen, policy, blue)
+    if seen.weight(blue) != 100 or (seen.route is not None and seen.route.mirror is not None):
         rest = dict.fromkeys(seen.route.weights, 0) if seen.route else {}
         return PutWeights(rest | {blue: 100})
     if not seen.route_confirmed:
@@ -36,7 +31,10 @@ def rolling_back(view: View, seen: Observation, policy: Policy) -> Step:
         return Observe("traffic", {"weights": dict(seen.route.weights) if seen.route else {}})
     if seen.champion_digest != view.plan.blue_digest:
         return MoveAlias(forward=False)
-    return _clean_up_green(view, seen, policy)
+    proof = prove_identity(view, blue)
+    if isinstance(proof, str):
+        return _ask_person(view, f"the old set is not what it should be: {proof}")
+    return proof or _clean_up_green(view, seen, policy)
 
 
 def _withdraw(view: View, seen: Observation, policy: Policy) -> Step:
@@ -54,42 +52,24 @@ def _ask_person(view: View, why: str) -> Step:
 
 def _clean_up_green(view: View, seen: Observation, policy: Policy) -> Step:
     green, blue = view.plan.green_set, view.plan.blue_set
-    if seen.is_routed(green) or seen.green.state is not SetState.ABSENT or green in seen.recorded_sets:
+    is_there = seen.green.state is not SetState.ABSENT or green in seen.recorded_sets
+    if seen.is_routed(green) or (is_there and green not in seen.left_sets):
         return take_out(view, seen, policy, green)
     if blue is not None and (seen.blue is None or seen.blue.digest != view.plan.blue_digest):
         return Wait("the old set must prove which file it serves", 0.2)
-    if view.data.get("trigger") == "evidence" and "quarantine" not in view.observed:
+    trigger = str(view.data.get("trigger", ""))
+    if trigger in PROVEN_HARM and "quarantine" not in view.observed:
         return Quarantine(view.plan.green_digest, view.release.reason)
-    return Enter(State.ROLLED_BACK, view.release.reason, {"trigger": view.data.get("trigger", "")})
+    if trigger == EVALUATED:
+        return Enter(State.EVALUATED, view.release.reason)
+    return Enter(State.ROLLED_BACK, view.release.reason, {"trigger": trigger})
 
 
-def _await_target(view: View, seen: Observation, policy: Policy) -> Step:
-    """No ready rollback target: start it, wait for it, and after the deadline ask a person."""
-    blue = view.plan.blue_set
-    assert blue is not None
+def _await_target(view: View, seen: Observation, policy: Policy, blue: str) -> Step:
+    """No ready target: whatever is ready serves meanwhile (S1), the target is started, and then a person is asked."""
+    step = serve_without_old(view, seen, 0)
+    if step is not None:
+        return step
     if age_s(view, seen) > policy.deadlines.rollback_wait_s:
         return _ask_person(view, f"the rollback target {blue} is not ready")
-    if seen.blue is not None and seen.blue.state in (SetState.STOPPED, SetState.FAILED):
-        return StartSet(blue)
-    return Wait("the rollback target is not ready yet")
-
-
-def hold(view: View, seen: Observation, policy: Policy) -> Step:
-    """A person decides. Traffic stays where it is unless the new set is lost."""
-    origin = State(view.data.get("from", State.JUDGING.value))
-    if origin is State.ROLLING_BACK:
-        has_target = view.plan.blue_set is not None and seen.blue is not None and seen.blue.is_ready
-        may_go_on = has_target or (view.plan.blue_set is None and seen.weight(view.plan.green_set) == 0)
-        if may_go_on and seen.route_confirmed:
-            return begin_rollback(view.release.reason, str(view.data.get("trigger", "")))
-        return Stop(view.release.reason)
-    lost = green_lost(view, seen)
-    if lost is not None:
-        return lost
-    if view.approval is None:
-        return Stop(view.release.reason)
-    following = int(view.data.get("step", -1)) + 1
-    why = f"approved by {view.approval.data.get('actor', 'unknown')}"
-    if following < len(view.plan.ladder):
-        return shift_to(view.plan, following, why)
-    return Enter(State.BAKING, why) if origin is State.SHIFTING else commit_or_ask(policy, why)
+    return start_again(view, seen, blue, seen.blue) or Wait("the rollback target is not ready yet")

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from tidegate.domain import Gate, GateResult, Plan, Policy, ReleaseState, SetState, SetStatus, Verdict, settle
 from tidegate.release.observation import Observation, View
-from tidegate.release.step import DeleteSet, Enter, Observe, PutWeights, RunGates, SendProbes, Step, Wait
+from tidegate.release.step import Enter, RunGates, Step
+from tidegate.release.weights import is_lost, serve_without_old
 
 State = ReleaseState
 MAX_GATE_ATTEMPTS = 2
-PROBE_PAUSE_S = 2.0
 
 
 def gate_step(view: View, seen: Observation, gates: tuple[Gate, ...]) -> Step | str | None:
@@ -75,59 +75,14 @@ def green_lost(view: View, seen: Observation) -> Step | None:
     return None
 
 
-def bring_to_weight(view: View, seen: Observation, percent: int) -> Step | None:
-    """Bring live traffic to `percent` on green, and note the counts once every gateway confirmed it."""
-    wanted = weights_with_green_at(view, seen, percent)
-    if seen.route is None or dict(seen.route.weights) != wanted:
-        if percent < 100 and (seen.blue is None or not seen.blue.is_ready):
-            return Wait("the old set is not ready at the moment; weights stay")
-        return PutWeights(wanted)
-    if not seen.route_confirmed:
-        return Wait("gateways are confirming the weights", 0.02)
-    if "weights" not in view.observed:
-        return Observe("weights", {"weights": wanted})
-    return None
-
-
-def go_on_looking(view: View, seen: Observation, policy: Policy, needed_s: float, why: str) -> Step:
-    """The look was long enough and still too few requests came: probe, if the policy allows it."""
-    had = seen.window.new.requests if seen.window else 0
-    missing = policy.shift.min_requests - had
-    is_due = look_s(view, seen) >= needed_s + PROBE_PAUSE_S * view.probe_rounds
-    if seen.window is not None and missing > 0 and is_due and policy.shift.thin_traffic == "probe":
-        return SendProbes(missing)
-    return Wait(why)
-
-
-def weights_with_green_at(view: View, seen: Observation, percent: int) -> dict[str, int]:
-    """Weights with `percent` on green, the rest on blue; a first release has only 0 or 100."""
-    green, blue = view.plan.green_set, view.plan.blue_set
-    if blue is None:
-        return {green: 100 if percent > 0 else 0}
-    others = {name: 0 for name in seen.route.weights if name not in (green, blue)} if seen.route else {}
-    return others | {green: percent, blue: 100 - percent}
-
-
-def take_out(view: View, seen: Observation, policy: Policy, name: str) -> Step:
-    """Out of the route, confirmed, drained, then deleted: capacity never falls with its weight (S9)."""
-    if seen.is_routed(name):
-        rest = {
-            other: weight
-            for other, weight in (seen.route.weights if seen.route else {}).items()
-            if other != name
-        }
-        if seen.weight(name) > 0 and any(rest.values()):
-            raise AssertionError(f"S2: {name} still carries {seen.weight(name)} % of the traffic")
-        return PutWeights(rest)
-    if not seen.route_confirmed:
-        return Wait("gateways are confirming the removal")
-    marker = view.observed.get(f"unrouted:{name}")
-    if marker is None:
-        return Observe(f"unrouted:{name}")
-    waited_s = (seen.now - marker.at).total_seconds()
-    if seen.active_requests.get(name, 0) > 0 and waited_s < policy.shift.drain_s:
-        return Wait(f"{seen.active_requests[name]} requests are still in flight on {name}")
-    return DeleteSet(name)
+def without_old(view: View, seen: Observation, percent: int, step: int) -> Step | None:
+    """The old set is gone while it should serve: its share goes to the new one, and nothing is judged or moved on
+    until it is back, or a person decides."""
+    if percent == 100 or not is_lost(seen.blue):
+        return None
+    data = {"from": view.state.value, "step": step, "lost": True}
+    why = f"the old set {view.plan.blue_set} was lost; the new one serves its share"
+    return serve_without_old(view, seen, percent) or Enter(State.HOLD, why, data)
 
 
 def shift_to(plan: Plan, index: int, why: str = "gates passed") -> Enter:
@@ -135,28 +90,6 @@ def shift_to(plan: Plan, index: int, why: str = "gates passed") -> Enter:
         index = len(plan.ladder) - 1
     weight = plan.ladder[index]
     return Enter(State.SHIFTING, f"{why}; {weight} % of live traffic", {"step": index, "weight": weight})
-
-
-def commit_or_ask(policy: Policy, why: str) -> Enter:
-    """Judged good at 100 percent: what remains is a person's word, where the policy wants one."""
-    if policy.approval.before_commit:
-        return Enter(State.AWAIT_APPROVAL, f"{why}; a person must approve it", {"from": State.BAKING.value})
-    return Enter(State.COMMITTING, why)
-
-
-def awaits_commit(view: View) -> bool:
-    """It waits for an approval with live traffic on its set, not before anything was made."""
-    return view.state is State.AWAIT_APPROVAL and view.data.get("from") == State.BAKING.value
-
-
-def approver_of(view: View, policy: Policy) -> str | None:
-    """Who approved: somebody whom the policy names (or anybody, where it names nobody), and exactly this plan."""
-    given = view.approval
-    if given is None or given.data.get("plan_digest") != view.plan.digest:
-        return None
-    actor = str(given.data.get("actor", ""))
-    is_named = not policy.approval.approvers or actor in policy.approval.approvers
-    return actor if actor and is_named else None
 
 
 def begin_rollback(reason: str, trigger: str) -> Enter:
@@ -169,7 +102,3 @@ def ready_text(green: SetStatus) -> str:
 
 def age_s(view: View, seen: Observation) -> float:
     return (seen.now - view.entered_at).total_seconds()
-
-
-def look_s(view: View, seen: Observation) -> float:
-    return (seen.now - view.observed["weights"].at).total_seconds()

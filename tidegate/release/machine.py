@@ -4,32 +4,18 @@ One step is one outside effect or one journal write, so that a crash between any
 Timers stop, hold or roll back; they never promote. S1 to S10 are the invariants of docs/architecture.md.
 """
 
-from tidegate.domain import Gate, Policy, ReleaseState, SetState, Verdict
-from tidegate.release.going_back import hold, rolling_back
-from tidegate.release.guards import (
-    age_s,
-    approver_of,
-    ask_policy,
-    awaits_commit,
-    begin_rollback,
-    bring_to_weight,
-    commit_or_ask,
-    gate_step,
-    go_on_looking,
-    green_lost,
-    look_s,
-    ready_text,
-    reasons_of,
-    shift_to,
-    take_out,
-    was_tried,
-    weights_with_green_at,
-)
+from tidegate.domain import Gate, Policy, ReleaseState, SetState
+from tidegate.release import climbing, going_back, waiting
+from tidegate.release.approvals import ask
+from tidegate.release.guards import age_s, begin_rollback, gate_step, green_lost, ready_text, shift_to
+from tidegate.release.judging import judging
+from tidegate.release.looking import is_lying, prove_identity
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import (
     AcquireLock,
     CreateSet,
     Enter,
+    HoldService,
     Intend,
     MakePlan,
     MoveAlias,
@@ -40,7 +26,7 @@ from tidegate.release.step import (
     Stop,
     Wait,
 )
-from tidegate.release.window import judge_window
+from tidegate.release.weights import take_out, weights_with_green_at
 
 State = ReleaseState
 PARK_RETRY_S = 15.0
@@ -49,28 +35,58 @@ VALIDATION_GATES = (Gate.AUTHORIZATION, Gate.STRUCTURE, Gate.INFERENCE)
 WARMING_GATES = (Gate.IDENTITY, Gate.PROBES)
 JUDGING_GATES = (Gate.PERFORMANCE, Gate.QUALITY)
 ALL_GATES = VALIDATION_GATES + WARMING_GATES + JUDGING_GATES
+"""Gates of every release; a plan may have more of them."""
 
 
 def decide(view: View, seen: Observation, policy: Policy) -> Step:
     """The one next step of a release. Total: every state and observation has an answer."""
     if view.release.is_over:
         return Stop(view.release.reason)
-    if view.abort is not None and view.state is not State.ROLLING_BACK:
-        step = _abort(view, seen)
+    for stop in (_abort, _overrun):
+        step = stop(view, seen, policy)
         if step is not None:
             return step
     return _DECISIONS[view.state](view, seen, policy)
 
 
-def _abort(view: View, seen: Observation) -> Step | None:
+def _abort(view: View, seen: Observation, policy: Policy) -> Step | None:
     """A person's wish to stop. After COMMITTING began the way back is a rollback of its own."""
-    assert view.abort is not None
-    reason = f"stopped by {view.abort.data.get('actor', 'unknown')}: {view.abort.data.get('reason', '')}"
-    if view.state in _BEFORE_ANY_SET and not awaits_commit(view):
-        return Enter(State.REJECTED, reason)
-    if view.state in (State.COMMITTING, State.RETIRING):
+    if view.abort is None or view.state in (State.ROLLING_BACK, State.COMMITTING, State.RETIRING):
         return None
-    return begin_rollback(reason, "abort")
+    if view.data.get("from") == State.ROLLING_BACK.value:
+        # It is on its way back already, and waits for a set to go back to.
+        return None
+    told = view.abort.data
+    reason = f"stopped by {told.get('actor', 'unknown')}: {told.get('reason', '')}"
+    if not _has_set(view):
+        return Enter(State.REJECTED, reason)
+    return begin_rollback(reason, str(told.get("trigger", "abort")))
+
+
+def _overrun(view: View, seen: Observation, policy: Policy) -> Step | None:
+    """Money and time that the plan allows (S8). A way back is never stopped by either."""
+    if view.state in _UNBOUNDED or view.release.plan is None or view.plan.kind == "rollback":
+        return None
+    if view.data.get("from") in (State.ROLLING_BACK.value, State.RETIRING.value):
+        return None
+    cap = policy.budget.max_release_usd
+    if seen.spent_usd > cap:
+        return _give_up(view, f"its sets have cost {seen.spent_usd:.2f} USD of {cap:.2f}", "budget")
+    planned = view.facts.get(State.PLANNED.value)
+    if planned and (seen.now - planned.at).total_seconds() > policy.deadlines.release_s:
+        return _give_up(view, f"not committed within {policy.deadlines.release_s:.0f} s", "deadline")
+    return None
+
+
+def _give_up(view: View, reason: str, trigger: str) -> Enter:
+    return begin_rollback(reason, trigger) if _has_set(view) else Enter(State.REJECTED, reason)
+
+
+def _has_set(view: View) -> bool:
+    """Whether a set of this release may exist: then the way back goes through ROLLING_BACK."""
+    if view.state is State.AWAIT_APPROVAL:
+        return view.data.get("from") not in (None, State.PLANNED.value)
+    return view.state not in _BEFORE_ANY_SET
 
 
 def _requested(view: View, seen: Observation, policy: Policy) -> Step:
@@ -86,36 +102,9 @@ def _requested(view: View, seen: Observation, policy: Policy) -> Step:
 def _planned(view: View, seen: Observation, policy: Policy) -> Step:
     if view.plan.kind == "rollback":
         return Enter(State.PROVISIONING, "the target served before: no judging")
+    if policy.approval.before_start:
+        return ask(view, "start", "plan made")
     return Enter(State.VALIDATING, "plan made")
-
-
-def _await_approval(view: View, seen: Observation, policy: Policy) -> Step:
-    if awaits_commit(view):
-        return _await_commit(view, seen, policy)
-    if view.approval is not None:
-        return Enter(State.VALIDATING, f"approved by {view.approval.data.get('actor', 'unknown')}")
-    return Stop("a named person must approve")
-
-
-def _await_commit(view: View, seen: Observation, policy: Policy) -> Step:
-    """All traffic is on the new set and the old one is warm. Harm and the deadline bring the old one back; only a
-    person goes on."""
-    lost = green_lost(view, seen)
-    if lost is not None:
-        return lost
-    approver = approver_of(view, policy)
-    step = bring_to_weight(view, seen, 100)
-    if step is not None and (approver is not None or not isinstance(step, Wait)):
-        return step
-    if step is None:
-        verdict, why = judge_window(seen.window, policy.shift, look_s=look_s(view, seen), bake=True)
-        if verdict is Verdict.FAIL:
-            return begin_rollback(why, "evidence")
-        if approver is not None:
-            return Enter(State.COMMITTING, f"approved by {approver}")
-    if age_s(view, seen) > policy.approval.wait_s:
-        return begin_rollback(f"nobody approved it within {policy.approval.wait_s:.0f} s", "approval")
-    return Stop("a named person must approve before it is committed")
 
 
 def _validating(view: View, seen: Observation, policy: Policy) -> Step:
@@ -179,73 +168,6 @@ def _warming(view: View, seen: Observation, policy: Policy) -> Step:
     return shift_to(view.plan, 0) if is_rollback else Enter(State.JUDGING, "the set serves the right file")
 
 
-def _judging(view: View, seen: Observation, policy: Policy) -> Step:
-    lost = green_lost(view, seen)
-    if lost is not None:
-        return lost
-    seen, settled = ask_policy(view, seen, policy, JUDGING_GATES)
-    undecided = [gate for gate in JUDGING_GATES if seen.gates.get(gate) is Verdict.NOT_JUDGED]
-    failed = [gate for gate in JUDGING_GATES if seen.gates.get(gate) is Verdict.FAIL]
-    if undecided and not failed and was_tried(view, undecided):
-        return Enter(
-            State.HOLD,
-            f"not judged: {reasons_of(seen, undecided)}",
-            {"from": State.JUDGING.value, "step": -1},
-        )
-    step = gate_step(view, seen, JUDGING_GATES)
-    if isinstance(step, str):
-        # Nothing was proven against a version that was only not judged: it goes, but not into quarantine.
-        is_proven = any(gate not in settled for gate in failed)
-        return begin_rollback(step, "evidence" if is_proven or not failed else "not_judged")
-    let_through = [gate for gate, result in settled.items() if result.verdict is Verdict.PASS]
-    why = "".join(f"; {gate.value} was not judged and the policy says pass" for gate in let_through)
-    return step or shift_to(view.plan, 0, f"gates passed{why}")
-
-
-def _shifting(view: View, seen: Observation, policy: Policy) -> Step:
-    index = int(view.data["step"])
-    lost = green_lost(view, seen)
-    if lost is not None:
-        return lost
-    step = bring_to_weight(view, seen, view.plan.ladder[index])
-    if step is not None:
-        late = age_s(view, seen) > policy.shift.step_deadline_s
-        return (
-            begin_rollback("the gateways did not confirm the weights in time", "provision") if late else step
-        )
-    if view.plan.kind == "rollback":
-        return Enter(State.COMMITTING, "every gateway confirmed the rollback")
-    verdict, why = judge_window(seen.window, policy.shift, look_s=look_s(view, seen))
-    if verdict is Verdict.FAIL:
-        return begin_rollback(why, "evidence")
-    if verdict is Verdict.PASS:
-        if index + 1 < len(view.plan.ladder):
-            return shift_to(view.plan, index + 1, why)
-        return Enter(State.BAKING, why)
-    if age_s(view, seen) > policy.shift.step_deadline_s:
-        return Enter(State.HOLD, f"not judged: {why}", {"from": State.SHIFTING.value, "step": index})
-    return go_on_looking(view, seen, policy, policy.shift.look_s, why)
-
-
-def _baking(view: View, seen: Observation, policy: Policy) -> Step:
-    lost = green_lost(view, seen)
-    if lost is not None:
-        return lost
-    step = bring_to_weight(view, seen, 100)
-    if step is not None:
-        return step
-    verdict, why = judge_window(seen.window, policy.shift, look_s=look_s(view, seen), bake=True)
-    if verdict is Verdict.FAIL:
-        return begin_rollback(why, "evidence")
-    if verdict is Verdict.PASS:
-        return commit_or_ask(policy, why)
-    if age_s(view, seen) > policy.shift.bake_s + policy.shift.step_deadline_s:
-        return Enter(
-            State.HOLD, f"not judged: {why}", {"from": State.BAKING.value, "step": len(view.plan.ladder)}
-        )
-    return go_on_looking(view, seen, policy, policy.shift.bake_s, why)
-
-
 def _committing(view: View, seen: Observation, policy: Policy) -> Step:
     lost = green_lost(view, seen)
     if lost is not None and seen.champion_digest != view.plan.green_digest:
@@ -256,7 +178,8 @@ def _committing(view: View, seen: Observation, policy: Policy) -> Step:
 
 
 def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
-    """Weight and alias are asserted again before anything is removed; S2, S4 and S9 hold by this order."""
+    """Weight and alias are asserted again, and the served file is proven, before anything is removed; S2, S4 and
+    S9 hold by this order."""
     green = view.plan.green_set
     kept = [name for name in (view.plan.blue_set,) if name and policy.shift.keep_previous > 0]
     if seen.champion_digest != view.plan.green_digest:
@@ -264,7 +187,7 @@ def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
     if not seen.green.is_ready:
         return Wait("the new set is not ready at the moment; nothing is removed", 0.5)
     wanted = {green: 100} | {name: 0 for name in kept if seen.is_routed(name)}
-    if seen.route is None or dict(seen.route.weights) != wanted:
+    if seen.route is None or dict(seen.route.weights) != wanted or seen.route.mirror is not None:
         return PutWeights(wanted)
     if not seen.route_confirmed:
         late = age_s(view, seen) > policy.shift.step_deadline_s
@@ -273,36 +196,52 @@ def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
             if late
             else Wait("gateways confirm final weights")
         )
+    proof = prove_identity(view, green)
+    if isinstance(proof, str):
+        found = "serves another file" if is_lying(view, green) else "is not proven"
+        data = {"from": State.RETIRING.value, "step": len(view.plan.ladder)}
+        return Enter(State.HOLD, f"nothing is removed while the new set {found}: {proof}", data)
+    if proof is not None:
+        return proof
     for name in seen.recorded_sets:
-        if name in (green, *kept):
-            continue
-        return take_out(view, seen, policy, name)
+        if name not in (green, *kept):
+            return take_out(view, seen, policy, name)
     if seen.green.digest != view.plan.green_digest:
         return Wait("the new set must report its digest")
-    if view.plan.kind == "rollback" and "quarantine" not in view.observed and view.plan.blue_digest:
-        return Quarantine(
-            view.plan.blue_digest, f"rolled back: {view.release.request.reason or 'no reason given'}"
-        )
-    return Enter(State.DONE, f"all traffic is on {view.release.request.model}:{view.release.request.version}")
+    return _after_a_rollback(view) or Enter(
+        State.DONE, f"all traffic is on {view.release.request.model}:{view.release.request.version}"
+    )
 
 
-_BEFORE_ANY_SET = frozenset(
-    {State.REQUESTED, State.PLANNED, State.AWAIT_APPROVAL, State.VALIDATING, State.PARKED}
-)
+def _after_a_rollback(view: View) -> Step | None:
+    """What was rolled back may not come back by itself: its file is in quarantine, and the service is held."""
+    if view.plan.kind != "rollback":
+        return None
+    request = view.release.request
+    reason = f"rolled back: {request.reason or 'no reason given'}"
+    if "quarantine" not in view.observed and view.plan.blue_digest:
+        return Quarantine(view.plan.blue_digest, reason)
+    if "held" not in view.observed:
+        return HoldService(f"{reason} (by {request.requested_by})")
+    return None
+
+
+_BEFORE_ANY_SET = frozenset({State.REQUESTED, State.PLANNED, State.VALIDATING, State.PARKED})
+_UNBOUNDED = frozenset({State.REQUESTED, State.COMMITTING, State.RETIRING, State.ROLLING_BACK})
 
 _DECISIONS = {
     State.REQUESTED: _requested,
     State.PLANNED: _planned,
-    State.AWAIT_APPROVAL: _await_approval,
+    State.AWAIT_APPROVAL: waiting.await_approval,
     State.VALIDATING: _validating,
     State.PROVISIONING: _provisioning,
     State.PARKED: _parked,
     State.WARMING: _warming,
-    State.JUDGING: _judging,
-    State.SHIFTING: _shifting,
-    State.BAKING: _baking,
+    State.JUDGING: judging,
+    State.SHIFTING: climbing.shifting,
+    State.BAKING: climbing.baking,
     State.COMMITTING: _committing,
     State.RETIRING: _retiring,
-    State.ROLLING_BACK: rolling_back,
-    State.HOLD: hold,
+    State.ROLLING_BACK: going_back.rolling_back,
+    State.HOLD: waiting.hold,
 }

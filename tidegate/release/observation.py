@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.domain import Gate, JournalEntry, Plan, Release, ReleaseState, Route, SetStatus, Verdict
+from tidegate.release.live import LiveJudgement
 from tidegate.release.window import Window
 
 
@@ -23,6 +24,8 @@ class View:
     abort: JournalEntry | None
     approval: JournalEntry | None
     probe_rounds: int = 0
+    identity_rounds: int = 0
+    """Times that the present state asked which files are served."""
 
     @property
     def state(self) -> ReleaseState:
@@ -52,7 +55,17 @@ class Observation:
     healthy_sets: frozenset[str] = frozenset()
     active_requests: Mapping[str, int] = field(default_factory=dict[str, int])
     window: Window | None = None
+    live: LiveJudgement | None = None
+    """What live requests since the present weights show; None: no policy asks for it, or nothing was confirmed."""
+    spent_usd: float = 0.0
+    """What the sets of this release have cost so far."""
+    evidence_digest: str = ""
+    """Hash of all rows of evidence: an approval was given for exactly these."""
+    silent: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Set -> gateways that are silent and may still send to it."""
     recorded_sets: tuple[str, ...] = ()
+    """Sets of the service that are neither deleted nor left to reconcile."""
+    left_sets: frozenset[str] = frozenset()
     already_live: bool = False
 
     def weight(self, set_name: str | None) -> int:

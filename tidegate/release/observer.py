@@ -1,13 +1,24 @@
 """Reads the world for `decide`: sets, routes, gateways, aliases, evidence. Remembers nothing, decides nothing."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tidegate.domain import Gate, GateResult, GatewayStatus, Release, Route, SetStatus, TrafficCounts, fold
+from tidegate.domain import (
+    Evidence,
+    Gate,
+    GateResult,
+    GatewayStatus,
+    Release,
+    Route,
+    SetStatus,
+    TrafficCounts,
+    fold,
+)
 from tidegate.release.observation import Observation, View
-from tidegate.release.ports import Ledger, SetPlatform
+from tidegate.release.ports import LEFT, Checks, Ledger, SetPlatform
 from tidegate.release.window import Window
 
 GATEWAY_ALIVE_S = 5.0
@@ -17,6 +28,7 @@ GATEWAY_ALIVE_S = 5.0
 class Observer:
     ledger: Ledger
     platform: SetPlatform
+    checks: Checks
     required: Mapping[Gate, frozenset[str]]
     clock: Callable[[], datetime]
 
@@ -25,8 +37,10 @@ class Observer:
         release, plan = view.release, view.release.plan
         route = self.ledger.get_route(release.ref)
         champion = self.ledger.get_alias(release.ref, "champion")
-        gates = self._gates(release)
-        seen = Observation(
+        rows = self.ledger.evidence(release.id)
+        gates = self._gates(rows)
+        recorded = [(spec.name, state) for spec, state in self.ledger.list_sets(release.ref)]
+        return Observation(
             now=self.clock(),
             lock_epoch=epoch,
             green=self.platform.status(plan.green_set) if plan else SetStatus.absent(""),
@@ -40,16 +54,31 @@ class Observer:
             healthy_sets=self._healthy(),
             active_requests=self._active(),
             window=self._window(view),
-            recorded_sets=tuple(
-                spec.name for spec, state in self.ledger.list_sets(release.ref) if state != "deleted"
-            ),
+            recorded_sets=tuple(name for name, state in recorded if state != LEFT),
+            left_sets=frozenset(name for name, state in recorded if state == LEFT),
+            spent_usd=self.checks.spent_usd(release) if plan else 0.0,
+            evidence_digest=evidence_digest(rows),
+            silent=self._silent(),
             already_live=self._is_live(release, route, champion.digest if champion else None),
         )
-        return seen
+
+    def _silent(self) -> dict[str, tuple[str, ...]]:
+        """A gateway that does not answer may still have in its routes what it had when it was heard last."""
+        alive = {status.gateway for status in self._alive_gateways()}
+        found: dict[str, tuple[str, ...]] = {}
+        for status in self.ledger.gateways():
+            if status.gateway not in alive and status.state == "serving":
+                for name in status.routed_sets:
+                    found[name] = (*found.get(name, ()), status.gateway)
+        return found
 
     def _alive_gateways(self) -> list[GatewayStatus]:
         limit = self.clock() - timedelta(seconds=GATEWAY_ALIVE_S)
-        return [status for status in self.ledger.gateways() if status.seen_at >= limit]
+        return [
+            status
+            for status in self.ledger.gateways()
+            if status.seen_at >= limit and status.state == "serving"
+        ]
 
     def _is_confirmed(self, route: Route | None) -> bool:
         """Every live gateway acknowledged the generation; with no live gateway nothing is confirmed."""
@@ -70,11 +99,12 @@ class Observer:
                 total[name] = total.get(name, 0) + count
         return total
 
-    def _gates(self, release: Release) -> dict[Gate, GateResult]:
-        rows = self.ledger.evidence(release.id)
+    def _gates(self, rows: Sequence[Evidence]) -> dict[Gate, GateResult]:
         present = {row.gate for row in rows}
         return {
-            gate: fold(gate, rows, self.required.get(gate, frozenset())) for gate in Gate if gate in present
+            gate: fold(gate, list(rows), self.required.get(gate, frozenset()))
+            for gate in Gate
+            if gate in present
         }
 
     def _window(self, view: View) -> Window | None:
@@ -101,3 +131,11 @@ class Observer:
             if route.weights[u.set_name] == 100 and u.digest == release.digest
         ]
         return bool(live) and self.platform.status(live[0]).is_ready and release.plan is None
+
+
+def evidence_digest(rows: Iterable[Evidence]) -> str:
+    """Hash of what was found: verdicts and the numbers they rest on, in any order."""
+    texts = sorted(
+        row.model_dump_json(include={"gate", "check", "verdict", "summary", "data"}) for row in rows
+    )
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tidegate.domain import ModelVersion, Plan, Policy, Release, Route, SetSpec, set_name
+from tidegate.domain import Gate, ModelVersion, Plan, Policy, Release, Route, SetSpec, set_name
 from tidegate.release.machine import ALL_GATES
 
 
@@ -37,9 +37,12 @@ def make_plan(
         blue_digest=blue_digest,
         blue_version=champion.label if champion and blue else None,
         previous_version=previous.label if previous else None,
+        strategy="all_at_once" if is_rollback else policy.shift.strategy,
         ladder=(100,) if is_rollback else tuple(rung.weight for rung in policy.shift.rungs),
-        gates=("identity",) if is_rollback else tuple(gate.value for gate in ALL_GATES),
+        approvals=() if is_rollback else _approvals(policy),
+        gates=("identity",) if is_rollback else _gates(policy, has_old=blue is not None),
         policy_digest=policy.digest,
+        max_usd=None if is_rollback else policy.budget.max_release_usd,
     )
 
 
@@ -47,3 +50,26 @@ def _live_set(route: Route | None) -> str | None:
     if route is None or not any(route.weights.values()):
         return None
     return max(route.weights, key=lambda name: route.weights[name])
+
+
+def _gates(policy: Policy, *, has_old: bool) -> tuple[str, ...]:
+    """Those of every release, and what this policy wants besides. Copies of live requests, and a way back, need an
+    old set."""
+    wanted = list(ALL_GATES)
+    if has_old and policy.shift.strategy in ("shadow", "shadow_then_canary"):
+        wanted.append(Gate.SHADOW)
+    if has_old and policy.shift.rehearse:
+        wanted.append(Gate.REHEARSAL)
+    return tuple(gate.value for gate in wanted)
+
+
+def _approvals(policy: Policy) -> tuple[str, ...]:
+    """Where a person will be asked."""
+    approval = policy.approval
+    asked = ["start"] if approval.before_start else []
+    asked += [
+        f"increase:{rung.weight}"
+        for index, rung in enumerate(policy.shift.rungs)
+        if rung.approval or (approval.before_increase and index > 0)
+    ]
+    return (*asked, "commit") if approval.before_commit else tuple(asked)

@@ -3,7 +3,7 @@
 The ledger room implements `Journal`, `Registry` and `Router`; platforms implement `Platform`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -27,6 +27,9 @@ from tidegate.domain import (
 )
 from tidegate.domain.release import EntryKind
 from tidegate.domain.standing import Hold
+
+LEFT = "left"
+"""Recorded state of a set that reconcile removes, once no silent gateway can send to it any more."""
 
 
 class Registry(Protocol):
@@ -225,5 +228,19 @@ class Checks(Protocol):
         """Send probe requests to a set through a gateway; returns how many were answered."""
         ...
 
+    def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:
+        """Ask every worker of these sets which file it serves: `proven` names of sets, `failed` set -> what it
+        serves instead, `open` set -> why it could not be asked."""
+        ...
 
-__all__ = ["Checks", "Journal", "Ledger", "Registry", "ReleaseState", "Router", "SetPlatform"]
+    def switch_under_streams(self, release: Release, switch: Callable[[], None]) -> dict[str, Any]:
+        """Make the switch while streams of our own run: `seconds` until every gateway had it, `streams`, `lost`,
+        `truncated`. Returns after the last of them ended."""
+        ...
+
+    def spent_usd(self, release: Release) -> float:
+        """What the sets of this release have cost so far."""
+        ...
+
+
+__all__ = ["LEFT", "Checks", "Journal", "Ledger", "Registry", "ReleaseState", "Router", "SetPlatform"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.domain import Gate, ReleaseState
+from tidegate.domain import Gate, Mirror, ReleaseState
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class CreateSet:
 
 @dataclass(frozen=True)
 class StartSet:
-    """Start a set that exists but does not run."""
+    """Start a set that does not run; one that is gone is made anew from its recorded spec."""
 
     name: str
 
@@ -66,10 +66,33 @@ class DeleteSet:
 
 
 @dataclass(frozen=True)
+class LeaveSet:
+    """A gateway that is silent may still send to it: it stays, marked for `reconcile` to remove later."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class PutWeights:
-    """Publish exactly these sets and weights as a new generation."""
+    """Publish exactly these sets and weights as a new generation, and who gets copies of live requests."""
 
     weights: Mapping[str, int]
+    mirror: Mirror | None = None
+
+
+@dataclass(frozen=True)
+class Rehearse:
+    """Publish these weights while streams of our own run through the switch; what they met is journalled as `name`."""
+
+    name: str
+    weights: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ProveIdentity:
+    """Ask every worker of these sets which file it serves."""
+
+    sets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,6 +105,13 @@ class MoveAlias:
 @dataclass(frozen=True)
 class Quarantine:
     digest: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class HoldService:
+    """Nothing is released to the service by itself any more, until a person says so."""
+
     reason: str
 
 
@@ -108,6 +138,6 @@ class Stop:
 
 
 Step = (
-    AcquireLock | MakePlan | Enter | Intend | Observe | RunGates | CreateSet | StartSet | DeleteSet
-    | PutWeights | MoveAlias | Quarantine | SendProbes | Wait | Stop
+    AcquireLock | MakePlan | Enter | Intend | Observe | RunGates | CreateSet | StartSet | DeleteSet | LeaveSet
+    | PutWeights | Rehearse | ProveIdentity | MoveAlias | Quarantine | HoldService | SendProbes | Wait | Stop
 )  # fmt: skip

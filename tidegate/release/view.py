@@ -30,5 +30,10 @@ def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:
         approval=next(
             (entry for entry in reversed(recent) if entry.kind == "note" and entry.name == "approve"), None
         ),
-        probe_rounds=sum(1 for entry in recent if entry.kind == "observed" and entry.name == "probes"),
+        probe_rounds=_rounds(recent, "probes"),
+        identity_rounds=_rounds(recent, "identity"),
     )
+
+
+def _rounds(recent: Sequence[JournalEntry], name: str) -> int:
+    return sum(1 for entry in recent if entry.kind == "observed" and entry.name == name)

@@ -1,6 +1,5 @@
 """Approval before commit: all traffic on the new set, the old one warm, and only a person goes on."""
 
-from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -9,7 +8,9 @@ from world import POLICY, Crash, World, world_with
 from tidegate.domain import JournalEntry, Policy, Release, ReleaseState, SetState
 from tidegate.domain.policy import ApprovalPolicy
 from tidegate.release import fold_view
-from tidegate.release.guards import approver_of
+from tidegate.release.approvals import approver_of
+from tidegate.release.observation import Observation
+from tidegate.release.observer import evidence_digest
 from tidegate.release.step import Enter
 
 State = ReleaseState
@@ -30,10 +31,7 @@ def waiting_world(*approvers: str, wait_s: float = 3600) -> tuple[World, Release
 
 
 def approve(world: World, release: Release, actor: str = "ada", plan: str | None = None) -> Release:
-    assert release.plan is not None
-    given = {"actor": actor, "plan_digest": release.plan.digest if plan is None else plan}
-    world.append(release.id, release.epoch, "note", "approve", given)
-    return world.drive(release.id)
+    return world.approve(release.id, actor, **({} if plan is None else {"plan_digest": plan}))
 
 
 def test_a_good_release_waits_at_all_traffic_with_the_old_set_warm_and_no_alias_moved() -> None:
@@ -79,12 +77,22 @@ def test_exactly_a_named_approver_of_exactly_this_plan_counts(
     assert held.plan is not None
     data = {"actor": actor, "plan_digest": held.plan.digest if plan_digest == "right" else plan_digest}
     given = {key: value for key, value in data.items() if value is not None}
+    given["evidence_digest"] = ""
     note = JournalEntry(
-        seq=999, release_id=held.id, epoch=1, kind="note", name="approve", data=given, at=datetime.now(UTC)
+        seq=999, release_id=held.id, epoch=1, kind="note", name="approve", data=given, at=world.now
+    )
+    seen = Observation(
+        now=world.now,
+        lock_epoch=1,
+        green=world.status("x"),
+        blue=None,
+        route=world.route,
+        route_confirmed=True,
+        champion_digest=None,
     )
     view = fold_view(held, [*world.journal[held.id], note])
     counts = plan_digest == "right" and bool(actor) and (not approvers or actor in approvers)
-    assert approver_of(view, policy(*approvers)) == (actor if counts else None)
+    assert approver_of(view, seen, policy(*approvers)) == (actor if counts else None)
 
 
 def test_an_approval_given_before_the_question_does_not_answer_it() -> None:
@@ -93,7 +101,11 @@ def test_an_approval_given_before_the_question_does_not_answer_it() -> None:
     def early(release: Release, step: object) -> None:
         if isinstance(step, Enter) and step.state is State.BAKING:
             assert release.plan is not None
-            given = {"actor": "ada", "plan_digest": release.plan.digest}
+            given = {
+                "actor": "ada",
+                "plan_digest": release.plan.digest,
+                "evidence_digest": evidence_digest(world.evidence(release.id)),
+            }
             world.append(release.id, release.epoch, "note", "approve", given)
 
     assert world.release("v1", on_step=early).state is State.AWAIT_APPROVAL
@@ -153,8 +165,7 @@ def test_a_hold_in_its_bake_still_asks_for_the_approval_that_the_policy_wants() 
 
     held = world.release("v1", on_step=silence)
     assert held.state is State.HOLD
-    world.append(held.id, held.epoch, "note", "approve", {"actor": "ada"})
-    assert world.drive(held.id).state is State.AWAIT_APPROVAL
+    assert approve(world, held).state is State.AWAIT_APPROVAL
 
 
 def test_a_rollback_needs_no_approval() -> None:

@@ -113,8 +113,7 @@ def test_quality_that_cannot_be_judged_holds_the_release_until_a_person_approves
     held = world.release("v2")
     assert held.state is State.HOLD
     assert world.live() == {"v1": 100}
-    world.append(held.id, held.epoch, "note", "approve", {"actor": "ada"})
-    assert world.drive(held.id).state is State.DONE
+    assert world.approve(held.id).state is State.DONE
 
 
 def undecided(when_not_judged: str, samples: int) -> tuple[World, Release]:

@@ -35,6 +35,7 @@ from tidegate.domain import (
 from tidegate.domain.policy import DeadlinePolicy, ShiftPolicy
 from tidegate.release import Controller
 from tidegate.release.machine import ALL_GATES
+from tidegate.release.observer import evidence_digest
 
 REF = ServiceRef("swaggystacks", "support-chat")
 START = datetime(2026, 11, 21, tzinfo=UTC)
@@ -79,6 +80,11 @@ class World:
     crash_after: int | None = None
     steps: int = 0
     samples: int = 0
+    spent: float = 0.0
+    startable: bool = True
+    lying: dict[str, str] = field(default_factory=dict)
+    held: str = ""
+    silent: tuple[GatewayStatus, ...] = ()
 
     def __post_init__(self) -> None:
         self.releases: dict[str, Release] = {}
@@ -97,6 +103,7 @@ class World:
         self.tally: dict[str, TrafficCounts] = {}
         self.history: list[str] = []
         self.gates_run: list[Gate] = []
+        self.proofs: list[tuple[str, ...]] = []
 
     # ---- time and traffic
 
@@ -169,6 +176,12 @@ class World:
 
     def quarantine(self, org: str, digest: str, *, reason: str, release_id: str) -> None:
         self.quarantined[digest] = reason
+
+    def hold_service(
+        self, ref: ServiceRef, *, reason: str, actor: str, release_id: str | None = None
+    ) -> None:
+        self.tick()
+        self.held = reason
 
     # ---- journal
 
@@ -327,7 +340,8 @@ class World:
         return [
             GatewayStatus(
                 gateway="g", observed_generation=self.observed[0], seen_at=self.now, healthy_sets=healthy
-            )
+            ),
+            *self.silent,
         ]
 
     def counts(self, set_name: str, at: datetime | None = None) -> TrafficCounts | None:
@@ -346,7 +360,8 @@ class World:
 
     def start(self, name: str) -> SetStatus:
         self.tick()
-        self.sets[name].state = SetState.STARTING
+        if self.startable:
+            self.sets[name].state = SetState.STARTING
         return self.status(name)
 
     def status(self, name: str) -> SetStatus:
@@ -404,6 +419,23 @@ class World:
         self.count(set_name, count)
         return count
 
+    def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:
+        """Every set that answers serves what the platform started, unless a test says that it lies."""
+        self.tick()
+        self.proofs.append(tuple(sets))
+        ready = [name for name in sets if name in self.sets and self.sets[name].state is SetState.READY]
+        failed = {name: self.lying[name] for name in ready if name in self.lying}
+        away = {name: "it is not ready" for name in sets if name not in ready}
+        return {"proven": [name for name in ready if name not in failed], "failed": failed, "open": away}
+
+    def switch_under_streams(self, release: Release, switch: Any) -> dict[str, Any]:
+        switch()
+        self.sleep(2 * self.gateway_lag_s)
+        return {"seconds": 2 * self.gateway_lag_s, "streams": 4, "lost": 0, "truncated": 0}
+
+    def spent_usd(self, release: Release) -> float:
+        return self.spent
+
     # ---- what a test does
 
     def controller(self, on_step: Any = None) -> Controller:
@@ -433,6 +465,18 @@ class World:
         controller = self.controller(on_step)
         controller.take_over(release_id)
         return controller.drive(release_id, frozenset(ReleaseState))
+
+    def approve(self, release_id: str, actor: str = "ada", **changes: str) -> Release:
+        """Say yes to exactly what is there now, and let the release go on."""
+        release = self.releases[release_id]
+        assert release.plan is not None
+        given = {
+            "actor": actor,
+            "plan_digest": release.plan.digest,
+            "evidence_digest": evidence_digest(self.evidence(release_id)),
+        }
+        self.append(release_id, release.epoch, "note", "approve", given | changes)
+        return self.drive(release_id)
 
     def live(self) -> dict[str, int]:
         """Weights above zero by version."""
