@@ -10,6 +10,7 @@ NAMES = {
     ReleaseState.DONE: (Completed, "Promoted"),
     ReleaseState.ROLLED_BACK: (Failed, "RolledBack"),
     ReleaseState.REJECTED: (Failed, "Rejected"),
+    ReleaseState.EVALUATED: (Completed, "Evaluated"),
     ReleaseState.HOLD: (Completed, "Held"),
     ReleaseState.PARKED: (Completed, "Parked"),
     ReleaseState.AWAIT_APPROVAL: (Completed, "AwaitingApproval"),

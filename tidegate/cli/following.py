@@ -139,7 +139,7 @@ def exit_code(release: "Release") -> int:
     from tidegate.domain import ReleaseState
 
     match release.state:
-        case ReleaseState.DONE:
+        case ReleaseState.DONE | ReleaseState.EVALUATED:
             return OK
         case ReleaseState.REJECTED | ReleaseState.ROLLED_BACK:
             return BAD_INPUT

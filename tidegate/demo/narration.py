@@ -44,7 +44,7 @@ def _entered(name: str, data: Mapping[str, Any], version: str) -> tuple[str, str
         case ReleaseState.DONE:
             return f"{version}: done: {reason}", "good"
         case ReleaseState.AWAIT_APPROVAL:
-            return f"{version}: all traffic is on it; its policy wants a person's approval", "loud"
+            return f"{version}: a person must approve: {data.get('question', 'commit')}", "loud"
         case ReleaseState.HOLD | ReleaseState.PARKED:
             return f"{version}: {name.replace('_', ' ')}: {reason}", "bad"
         case _:

@@ -73,7 +73,7 @@ def outcome_of(release: Release, entries: list[JournalEntry] | tuple[JournalEntr
     match release.state:
         case ReleaseState.DONE:
             return Outcome.LIVE
-        case ReleaseState.REJECTED:
+        case ReleaseState.REJECTED | ReleaseState.EVALUATED:
             return Outcome.REFUSED
         case ReleaseState.ROLLED_BACK:
             return Outcome.ROLLED_BACK if met_users else Outcome.REFUSED

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.domain import (
+    TERMINAL,
     Action,
     Gate,
     InvalidInput,
@@ -21,7 +22,6 @@ from tidegate.domain import (
     ServiceRef,
     idempotency_key,
 )
-from tidegate.release.machine import ALL_GATES
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import Wish, identify, release_parameters
 from tidegate.steps.provenance import keep_signatures, read_signatures
@@ -31,7 +31,7 @@ BEFORE_PROVISIONING = frozenset({State.PLANNED, State.VALIDATING})
 WAITING = frozenset({State.REQUESTED, State.PARKED, State.HOLD, State.AWAIT_APPROVAL})
 PROMOTING = frozenset({State.SHIFTING, State.BAKING, State.COMMITTING, State.RETIRING})
 EVERY_STATE = frozenset(State)
-EVERY_GATE = frozenset(ALL_GATES)
+EVERY_GATE = frozenset(Gate)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class StepOutcome:
 
     @property
     def is_over(self) -> bool:
-        return self.state in (State.DONE, State.ROLLED_BACK, State.REJECTED)
+        return self.state in TERMINAL
 
     @property
     def goes_on(self) -> bool:

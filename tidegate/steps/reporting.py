@@ -23,6 +23,7 @@ OUTCOMES = {
     ReleaseState.DONE: "promoted",
     ReleaseState.ROLLED_BACK: "rolled back",
     ReleaseState.REJECTED: "refused",
+    ReleaseState.EVALUATED: "looked at only, as planned",
     ReleaseState.HOLD: "held for a person",
     ReleaseState.AWAIT_APPROVAL: "held until a person approves it",
     ReleaseState.PARKED: "parked until there is capacity",

@@ -14,6 +14,7 @@ from tidegate.domain import (
     ServiceRef,
     idempotency_key,
 )
+from tidegate.release.observer import evidence_digest
 from tidegate.steps.pipeline import StepOutcome, resume
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import approval_wish, identify, rollback_wish
@@ -133,6 +134,7 @@ def approve_release(
         "actor": asker.identity,
         "reason": reason,
         "plan_digest": release.plan.digest if release.plan else "",
+        "evidence_digest": evidence_digest(ports.ledger.evidence(release_id)),
     }
     ports.ledger.append(release_id, release.epoch, "note", "approve", given)
     return ports.ledger.get_release(release_id)
