@@ -256,14 +256,15 @@ async def connect_tls(
 ) -> TlsConnection:
     sock = socket.socket(family, socket.SOCK_STREAM)
     loop = asyncio.get_running_loop()
+    connection = TlsConnection()
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await loop.sock_connect(sock, address)
-        _, connection = await loop.create_connection(
-            TlsConnection, sock=sock, ssl=context, server_hostname=host
-        )
+        await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=host)
     except BaseException:
+        # Given up when the handshake had just ended, asyncio says farewell and waits for the answer, for 30 s.
+        connection.close()
         sock.close()
         raise
     return connection

@@ -35,7 +35,8 @@ def serve_jobs(life: Lifecycle) -> int:
     # The SDK forks its heartbeat, which would inherit our answer to SIGTERM and never end.
     os.register_at_fork(after_in_child=_answer_signals_by_ending)
     concurrency = _Concurrency(life)
-    threading.Thread(target=_watch, args=(life, concurrency), name="watcher", daemon=True).start()
+    watcher = threading.Thread(target=_watch, args=(life, concurrency), name="watcher", daemon=True)
+    watcher.start()
     runpod.serverless.start(
         {
             "handler": handler.handle,
@@ -44,6 +45,9 @@ def serve_jobs(life: Lifecycle) -> int:
             "return_aggregate_stream": True,
         }
     )
+    if life.is_ending:
+        # The last job ended because the watcher is ending the worker: the last word, and the exit, are its own.
+        watcher.join()
     return life.end("drained")
 
 
