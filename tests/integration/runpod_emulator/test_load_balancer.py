@@ -56,6 +56,7 @@ def test_idle_workers_leave_after_their_timeout(account):
 def test_a_new_release_replaces_idle_workers_at_once_and_busy_ones_after_their_request(account):
     endpoint = account.balanced("lb-7", workers={"min": 1, "max": 1})
     path = f"/v2/serverless/{endpoint['id']}"
+    eventually(lambda: account.workers(endpoint), lambda seen: seen and seen[0]["status"] == "IDLE")
     old = account.http.get(endpoint["requestUrls"]["base"]).json()["worker"]
     with account.http.stream("GET", f"{endpoint['requestUrls']['base']}/stream?n=40") as reply:
         chunks = reply.iter_raw()
