@@ -103,10 +103,10 @@ def test_an_interrupt_waits_until_every_thread_has_returned():
 
     def work(path: Path, stage: Any) -> ValidationReport:
         if path.name == "quick":
-            begun.wait(10)
+            begun.wait(60)
             return sound()
-        begun.wait(10)
-        goes_on.wait(10)
+        begun.wait(60)
+        goes_on.wait(60)
         ended.set()
         return sound()
 
