@@ -97,13 +97,13 @@ class Worker:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self._settle()
         return code
 
     def _settle(self) -> None:
         if self.process.poll() is not None:
-            self._reader.join(5)
+            self._reader.join(30)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
