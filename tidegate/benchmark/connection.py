@@ -65,6 +65,11 @@ class Connection(ABC):
     def close(self) -> None:
         """Close at once. May be called more than once."""
 
+    def give_up(self, why: str) -> None:
+        """Close at once, and end the request that is on its way: no answer can come any more."""
+        self.close()
+        self._end(f"reset: {why}", time.monotonic_ns())
+
     @abstractmethod
     def is_fresh(self) -> bool:
         """Nothing has come on this idle connection, not even its end."""

@@ -269,7 +269,7 @@ class _Pool:
         for task in self._opening:
             task.cancel()
         for connection in [*self._idle, *self._busy]:
-            connection.close()
+            connection.give_up("the wire has ended")
         self._idle.clear()
         return set(self._opening)
 

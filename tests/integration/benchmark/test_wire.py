@@ -342,6 +342,21 @@ def test_connections_over_tls_stand_ready_before_they_are_needed(
     assert [(one.status, one.error) for one in answers] == [(200, ""), (200, "")]
 
 
+def test_a_request_that_waits_for_its_answer_ends_with_the_wire():
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await writer.wait_closed()
+
+    async def ask(server: Scripted) -> Exchange:
+        async with open_wire(keep_alive=False) as wire:
+            asked = asyncio.create_task(wire.post(server.url, {}, b"{}", DEADLINE_S))
+            await until(lambda: len(server.requests) == 1)
+        return await asked
+
+    with scripted(silent) as server:
+        done = asyncio.run(ask(server))
+    assert done.error == "reset: the wire has ended"
+
+
 def test_what_is_on_its_way_when_the_wire_ends_is_closed(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ):

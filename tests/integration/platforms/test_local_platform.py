@@ -260,6 +260,9 @@ def test_a_lost_race_for_the_port_ends_on_another_port_without_counting_as_a_cra
         assert status.restarts == 0
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the first thread does not end before its process"
+)
 def test_a_process_lives_until_its_last_thread_has_ended() -> None:
     program = (
         "import ctypes, threading\n"
