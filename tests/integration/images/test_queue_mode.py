@@ -150,7 +150,7 @@ def test_sigterm_lets_a_running_job_finish_and_posts_it(tmp_path: Path) -> None:
         started.until_event("draining")
         engine.resume()
 
-        assert started.wait() == 0
+        assert started.wait() == 0, started.said()
         assert platform.result(job)["output"][0]["text"] == "Paris."
         assert not engine.is_running()
     assert started.events("drained")
@@ -174,7 +174,7 @@ def test_a_drain_ends_at_its_limit_and_the_job_says_that_it_failed(tmp_path: Pat
         with suppress(psutil.NoSuchProcess):
             engine.resume()
 
-        assert started.wait() == 0
+        assert started.wait() == 0, started.said()
         assert platform.result(job)
     assert started.events("drain_cut_short")
 
