@@ -65,15 +65,24 @@ _asked_to_end: list[int] = []
 
 
 def _run(environment: Mapping[str, str], timeout_s: float) -> int:
-    # In this process group: what kills the container's kills the run.
-    child = subprocess.Popen(FLOW_RUN, env=dict(environment))
+    running: list[subprocess.Popen[bytes]] = []
+    too_early: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
         _asked_to_end.append(number)
-        child.send_signal(number)
+        if running:
+            running[0].send_signal(number)
+        else:
+            too_early.append(number)
 
+    # Before the start: a signal in between would end this process and leave the run.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
+    # In this process group: what kills the container's kills the run.
+    child = subprocess.Popen(FLOW_RUN, env=dict(environment))
+    running.append(child)
+    for number in too_early:
+        child.send_signal(number)
     try:
         return child.wait(timeout_s)
     except subprocess.TimeoutExpired:

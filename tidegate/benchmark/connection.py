@@ -65,6 +65,11 @@ class Connection(ABC):
     def close(self) -> None:
         """Close at once. May be called more than once."""
 
+    def give_up(self, why: str) -> None:
+        """Close at once, and end the request that is on its way: no answer can come any more."""
+        self.close()
+        self._end(f"reset: {why}", time.monotonic_ns())
+
     @abstractmethod
     def is_fresh(self) -> bool:
         """Nothing has come on this idle connection, not even its end."""
@@ -256,14 +261,15 @@ async def connect_tls(
 ) -> TlsConnection:
     sock = socket.socket(family, socket.SOCK_STREAM)
     loop = asyncio.get_running_loop()
+    connection = TlsConnection()
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await loop.sock_connect(sock, address)
-        _, connection = await loop.create_connection(
-            TlsConnection, sock=sock, ssl=context, server_hostname=host
-        )
+        await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=host)
     except BaseException:
+        # Given up when the handshake had just ended, asyncio says farewell and waits for the answer, for 30 s.
+        connection.close()
         sock.close()
         raise
     return connection

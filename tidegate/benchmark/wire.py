@@ -82,6 +82,7 @@ class _SocketWire:
         self._keep_alive, self._read_lags = keep_alive, read_lags
         self._limit = asyncio.Semaphore(connections) if connections else None
         self._pools: dict[tuple[bool, str, int], _Pool] = {}
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         _allow_many_sockets()
@@ -90,8 +91,10 @@ class _SocketWire:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pool in self._pools.values():
-            pool.close()
+        self._is_closed = True
+        opening = [task for pool in self._pools.values() for task in pool.close()]
+        if opening:
+            await asyncio.wait(opening)
         # asyncio closes the socket of a TLS connection in a later turn of its loop.
         await asyncio.sleep(0)
 
@@ -156,6 +159,8 @@ class _SocketWire:
         key = (target.is_tls, target.host, target.port)
         if key not in self._pools:
             self._pools[key] = _Pool(target, self._read_lags)
+            if self._is_closed:
+                self._pools[key].close()
         return self._pools[key]
 
 
@@ -172,10 +177,11 @@ class _Pool:
         self._breaks_promises = False
         self._max_idle_ns = MAX_IDLE_TLS_NS if target.is_tls else MAX_IDLE_NS
         self._opening: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     def keep_spares(self) -> None:
         """Open connections beforehand, until some are idle."""
-        wanted = 0 if self._breaks_promises else max(LEAST_SPARES, len(self._busy) // 4)
+        wanted = 0 if self._breaks_promises or self._is_closed else max(LEAST_SPARES, len(self._busy) // 4)
         for _ in range(wanted - len(self._idle) - len(self._opening)):
             task = asyncio.create_task(self._open_spare())
             self._opening.add(task)
@@ -210,7 +216,7 @@ class _Pool:
         self._busy.discard(connection)
         if connection.was_closed_ns is not None and connection.answers and not was_answered:
             self._breaks_promises = True
-        if keeps and not self._breaks_promises:
+        if keeps and not self._breaks_promises and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.close()
@@ -233,6 +239,10 @@ class _Pool:
             except OSError as error:
                 failure = failure or error
                 continue
+            if self._is_closed:
+                # Nobody would close it.
+                connection.close()
+                raise OSError("the wire has ended")
             self._addresses.sort(key=lambda one: one != address)
             self._busy.add(connection)
             return connection
@@ -253,12 +263,15 @@ class _Pool:
             self._resolved_ns = now_ns
         return list(self._addresses)
 
-    def close(self) -> None:
+    def close(self) -> set[asyncio.Task[None]]:
+        """Close what is open, and let nothing that is on its way stay open: the tasks that end for it."""
+        self._is_closed = True
         for task in self._opening:
             task.cancel()
         for connection in [*self._idle, *self._busy]:
-            connection.close()
+            connection.give_up("the wire has ended")
         self._idle.clear()
+        return set(self._opening)
 
 
 def _allow_many_sockets() -> None:

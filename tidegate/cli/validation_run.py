@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ STAGES = {
     "compare": "comparing",
 }
 END_INTERVAL_S = 0.05
+LOOK_S = 0.5
+"""Python sees a signal that came just before a wait only when that wait ends, so none is without end."""
 NAME_CHARACTERS = 36
 
 Stage = Callable[[str, int, int], None]
@@ -73,11 +75,13 @@ def run_all(
     results: dict[Path, Done] = {}
     with ThreadPoolExecutor(at_once or min(len(paths), os.cpu_count() or 1)) as pool, _sigterm_interrupts():
         try:
-            futures = [pool.submit(_one, path, work, watch) for path in dict.fromkeys(paths)]
-            for future in as_completed(futures):
-                done = future.result()
-                results[done.path] = done
-                on_done(done)
+            pending = {pool.submit(_one, path, work, watch) for path in dict.fromkeys(paths)}
+            while pending:
+                ended, pending = wait(pending, LOOK_S, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    done = future.result()
+                    results[done.path] = done
+                    on_done(done)
         except BaseException:
             _stop(pool)
             raise

@@ -151,7 +151,8 @@ class Totals:
         for now in counts:
             gained = now.since(self._last.get(now.set_name))
             self._last[now.set_name] = now
-            if gained.requests or gained.attempts_failed:
+            # A reply may be counted in one sample and its latency in the next.
+            if gained.requests or gained.attempts_failed or gained.latency_count or gained.latency_ms_sum:
                 self._totals[now.set_name] = _sum(self._totals.get(now.set_name), gained)
                 changed.append(self._totals[now.set_name])
         if changed:

@@ -19,6 +19,7 @@ class Scripted:
         self.connections = 0
         self.open_connections = 0
         self.requests: list[bytes] = []
+        self._writers: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._is_up, self._stop = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(
@@ -48,10 +49,17 @@ class Scripted:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that was cancelled while it closed left the end of its connection to the loop, and a connection in
+        # its handshake, whose other end is gone, never had a task.
+        for writer in self._writers:
+            writer.transport.abort()
+        for _ in range(50):
+            await asyncio.sleep(0)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open_connections += 1
+        self._writers.append(writer)
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -340,3 +340,40 @@ def test_connections_over_tls_stand_ready_before_they_are_needed(
         wait_for(lambda: server.open_connections == 0)
         assert len(server.requests) == 2
     assert [(one.status, one.error) for one in answers] == [(200, ""), (200, "")]
+
+
+def test_a_request_that_waits_for_its_answer_ends_with_the_wire():
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await writer.wait_closed()
+
+    async def ask(server: Scripted) -> Exchange:
+        async with open_wire(keep_alive=False) as wire:
+            asked = asyncio.create_task(wire.post(server.url, {}, b"{}", DEADLINE_S))
+            await until(lambda: len(server.requests) == 1)
+        return await asked
+
+    with scripted(silent) as server:
+        done = asyncio.run(ask(server))
+    assert done.error == "reset: the wire has ended"
+
+
+def test_what_is_on_its_way_when_the_wire_ends_is_closed(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+):
+    """A request that goes on behind the end of the wire would leave its connection, and spares, to nobody."""
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(*certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+
+    async def ask(server: Scripted) -> None:
+        async with open_wire(keep_alive=True) as wire:
+            early = asyncio.create_task(wire.post(server.url, {}, b"{}", DEADLINE_S))
+            await asyncio.sleep(0)
+        late = await wire.post(server.url, {}, b"{}", DEADLINE_S)
+        assert [one.error for one in (await early, late)] == ["connect: OSError: the wire has ended"] * 2
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await until(lambda: server.open_connections == 0)
+
+    with scripted(says(OK), server_side) as server:
+        asyncio.run(ask(server))
+        assert server.requests == []

@@ -192,7 +192,8 @@ def test_ctrl_c_keeps_what_was_measured(home, server, tmp_path):
     server.forget()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     deadline = time.monotonic() + 120
-    while len(server.truth("")) < 60:
+    # On a busy machine the warm-up takes up to 80 requests, one was a rehearsal, and 4 are in flight.
+    while len(server.truth("")) < 120:
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)

@@ -108,7 +108,7 @@ def test_an_interrupt_ends_the_children_and_leaves_nothing_half_written(
     stdout, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130, stderr
     assert stdout == ""
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=DEADLINE_S)[1]
     assert not out.exists() or not list(out.iterdir())
 
 

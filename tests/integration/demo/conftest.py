@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from tidegate.stack.port_choice import choose_ports
+
 MODELS = Path(__file__).parents[3] / "deployments" / "demo" / "models"
+FIRST_PORT = 19080
 START_DEADLINE_S = 60.0
 REQUEST_TIMEOUT_S = 60.0
 
@@ -37,9 +39,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
 
 @contextlib.contextmanager
 def _server(model: Path, log: Path) -> Iterator[Post]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    # Claimed, and below the range of outgoing connections: nobody takes it before the server binds it.
+    port = choose_ports(log.parent, {"server": FIRST_PORT}, "127.0.0.1")["server"]
     binary = Path(sys.executable).parent / "llama-server"
     options = ["--host", "127.0.0.1", "--port", str(port), "-c", "512", "-np", "2", "-t", "1"]
     with log.open("wb") as output:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +51,15 @@ class Told:
     ppl: float
     kl: float
     same_top: float
+    summary: Mapping[str, float]
+    """Figures of all windows that stand in the summary alone; empty where that was lost."""
 
 
 WINDOW = re.compile(
     r"^ *(\d+) +([\d.]+) ± +[\d.]+ +[-\d.]+ ± +[\d.]+ +([\d.]+) ± .* ([\d.]+) ± +[\d.]+ %$", re.MULTILINE
 )
+
+SUMMARY = re.compile(r"^(Maximum KLD|95\.0%   KLD): +([\d.]+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +74,10 @@ def told_by_llama_cpp(text: str, quantized: Path, tmp_path_factory: pytest.TempP
     usual = ("-t", 1, "-c", CONTEXT, "-b", CONTEXT, "-ub", CONTEXT)
     usual += ("--kl-divergence-base", folder / "base.kld")
     base = re.findall(r"\[(\d+)\]([\d.]+),", run(tool, "-m", BASE, "-f", folder / "text.txt", *usual))[-1]
-    windows, ppl, kl, same_top = WINDOW.findall(run(tool, "-m", quantized, "--kl-divergence", *usual))[-1]
-    return Told(int(base[0]), float(base[1]), int(windows), float(ppl), float(kl), float(same_top))
+    told = run(tool, "-m", quantized, "--kl-divergence", *usual)
+    windows, ppl, kl, same_top = WINDOW.findall(told)[-1]
+    summary = {name: float(value) for name, value in SUMMARY.findall(told)}
+    return Told(int(base[0]), float(base[1]), int(windows), float(ppl), float(kl), float(same_top), summary)
 
 
 def test_our_figures_are_those_of_llama_cpp(text: str, quantized: Path, told_by_llama_cpp: Told):
@@ -89,6 +96,9 @@ def test_our_figures_are_those_of_llama_cpp(text: str, quantized: Path, told_by_
     rows = [row for half in halves[: told.windows] for row in half]
     # What is left is its 16 bits, and sums over batches of other shapes.
     assert found.kl[rows].mean() == pytest.approx(told.kl, rel=0.02)
+    every = found.kl[[row for half in halves for row in half]]
+    ours = {"Maximum KLD": every.max(), "95.0%   KLD": np.quantile(every, 0.95)}
+    assert {name: ours[name] for name in told.summary} == pytest.approx(told.summary, rel=0.1)
     assert 100 * found.same_top[rows].mean() == pytest.approx(told.same_top, abs=1)
     assert np.exp(found.base_nll[base].mean()) == pytest.approx(told.base_ppl, rel=0.005)
     assert np.exp(found.cand_nll[rows].mean()) == pytest.approx(told.ppl, rel=0.005)

@@ -17,6 +17,7 @@ from tidegate.domain import InvalidInput, SetSpec
 from tidegate.engines.llama_server import LlamaServer
 
 HOST = "127.0.0.1"
+PATIENCE_S = 60.0
 MODEL = Path(__file__).parents[3] / "deployments" / "demo" / "models" / "pipit-v2.gguf"
 QUESTION = {
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
@@ -62,15 +63,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(engine, spec, port, process)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_it_reports_our_digest_as_its_model(running: Running) -> None:
-    assert running.engine.probe(HOST, running.port).alias == running.spec.digest
+    assert running.engine.probe(HOST, running.port, PATIENCE_S).alias == running.spec.digest
 
 
 def test_a_reply_names_our_digest_and_answers_in_the_models_own_template(running: Running) -> None:
-    reply: dict[str, Any] = running.engine.post(HOST, running.port, "/v1/chat/completions", QUESTION, 10)
+    reply: dict[str, Any] = running.engine.post(
+        HOST, running.port, "/v1/chat/completions", QUESTION, PATIENCE_S
+    )
 
     assert reply["model"] == running.spec.digest
     assert reply["choices"][0]["message"]["content"] == "Paris."
@@ -81,7 +84,7 @@ def test_a_reply_names_our_digest_and_answers_in_the_models_own_template(running
 def test_a_stream_ends_with_usage_timings_and_done(running: Running) -> None:
     body = QUESTION | {"stream": True, "stream_options": {"include_usage": True}}
     url = f"http://{HOST}:{running.port}/v1/chat/completions"
-    with httpx.stream("POST", url, json=body, timeout=10, trust_env=False) as reply:
+    with httpx.stream("POST", url, json=body, timeout=PATIENCE_S, trust_env=False) as reply:
         events = [line.removeprefix("data: ") for line in reply.iter_lines() if line]
 
     assert events[-1] == "[DONE]"
@@ -95,19 +98,22 @@ def test_a_stream_ends_with_usage_timings_and_done(running: Running) -> None:
 
 
 def test_its_counters_grow_with_each_answer(running: Running) -> None:
-    before = running.engine.metrics(HOST, running.port)["tokens_predicted_total"]
+    before = running.engine.metrics(HOST, running.port, PATIENCE_S)["tokens_predicted_total"]
 
-    running.engine.post(HOST, running.port, "/v1/chat/completions", QUESTION, 10)
+    running.engine.post(HOST, running.port, "/v1/chat/completions", QUESTION, PATIENCE_S)
 
-    assert running.engine.metrics(HOST, running.port)["tokens_predicted_total"] > before
+    assert running.engine.metrics(HOST, running.port, PATIENCE_S)["tokens_predicted_total"] > before
 
 
 def test_a_prompt_longer_than_one_sequences_context_is_the_callers_error(running: Running) -> None:
     long = {"messages": [{"role": "user", "content": "many words " * 300}], "max_tokens": 4}
 
     with pytest.raises(InvalidInput, match="context"):
-        running.engine.post(HOST, running.port, "/v1/chat/completions", long, 10)
+        running.engine.post(HOST, running.port, "/v1/chat/completions", long, PATIENCE_S)
 
 
 def test_prompts_of_other_users_are_not_shown(running: Running) -> None:
-    assert httpx.get(f"http://{HOST}:{running.port}/slots", trust_env=False).status_code != 200
+    assert (
+        httpx.get(f"http://{HOST}:{running.port}/slots", timeout=PATIENCE_S, trust_env=False).status_code
+        != 200
+    )

@@ -37,6 +37,6 @@ def test_a_short_run_finds_nothing(target: str, tmp_path: Path):
         "-seed=1",
         f"--found={tmp_path}",
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"stat::number_of_executed_units: {RUNS}" in done.stderr

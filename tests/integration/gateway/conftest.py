@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import re
-import socket
 import ssl
 import subprocess
 import sys
@@ -30,10 +29,11 @@ from tidegate.gateway.delivery import Delivery
 from tidegate.gateway.envoy import Envoy
 from tidegate.gateway.publish import Publisher
 from tidegate.gateway.render import render_keys
+from tidegate.stack.port_choice import choose_ports
 
 FAKE_UPSTREAM = Path(__file__).with_name("fake_upstream.py")
 PROBE_KEY = "probe-key-of-the-tests"
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 T = TypeVar("T")
 
 
@@ -49,6 +49,18 @@ def eventually(
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not happen within {deadline_s} s; last seen: {seen!r}")
         time.sleep(0.01)
+
+
+def texts_below(root: Path) -> dict[Path, str]:
+    """Every file of a gateway, read again when the agent renamed one meanwhile."""
+
+    def look() -> dict[Path, str] | None:
+        try:
+            return {path: path.read_text() for path in root.rglob("*") if path.is_file()}
+        except FileNotFoundError:
+            return None
+
+    return eventually(look, lambda texts: texts is not None, "a quiet folder") or {}
 
 
 @dataclass
@@ -282,7 +294,7 @@ class RunningGateway:
     def end(self) -> None:
         self.stop.set()
         if self.thread is not None:
-            self.thread.join(30)
+            self.thread.join(2 * DEADLINE_S)
             assert not self.thread.is_alive()
         assert not self.errors
 
@@ -323,20 +335,24 @@ class RunningGateway:
         return Service(self, org, key)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_first_ports = itertools.count(31_100)
+
+
+def claimed_port(home: Path) -> int:
+    """Nobody else takes it before Envoy does: between the ports of local sets and those of outgoing connections."""
+    return choose_ports(home, {"gateway": next(_first_ports)}, "127.0.0.1")["gateway"]
 
 
 def make_config(root: Path, sockets: Path, name: str, **changes: Any) -> GatewayConfig:
     config = GatewayConfig(
         name=name,
         root=root / name,
-        port=free_port(),
+        port=claimed_port(root),
         admin_socket=sockets / f"{name}.sock",
-        drain_s=30,
-        shutdown_s=5,
+        drain_s=120,
+        shutdown_s=60,
+        start_timeout_s=DEADLINE_S,
+        acknowledge_s=DEADLINE_S,
         report_s=0.2,
         sample_s=0.2,
         keys_s=0.1,
@@ -437,6 +453,11 @@ def bare(tmp_path: Path, sockets: Path) -> Generator[BareGateway]:
         envoy.start()
         yield BareGateway(config, admin, publisher, envoy)
         envoy.stop()
+
+
+@pytest.fixture(name="texts_below", scope="session")
+def texts_below_fixture() -> Callable[[Path], dict[Path, str]]:
+    return texts_below
 
 
 @pytest.fixture(name="eventually", scope="session")

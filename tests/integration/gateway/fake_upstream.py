@@ -7,6 +7,7 @@ standard input closes.
 """
 
 import asyncio
+import itertools
 import json
 import os
 import ssl
@@ -20,6 +21,7 @@ class FakeSet:
     def __init__(self, name: str):
         self.name = name
         self.mode = "ok"
+        self.told: set[str] = set()
         self.asked: list[str] = []
 
     async def health(self, request: web.Request) -> web.Response:
@@ -29,6 +31,7 @@ class FakeSet:
 
     async def control(self, request: web.Request) -> web.Response:
         self.mode = request.query["mode"]
+        self.told.add(self.mode)
         return web.json_response({"mode": self.mode, "asked": self.asked})
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
@@ -42,7 +45,10 @@ class FakeSet:
             os._exit(1)
         if wanted.get("stream"):
             return await self._stream(
-                request, int(wanted.get("chunks", 5)), float(wanted.get("delay_s", 0.01))
+                request,
+                int(wanted.get("chunks", 5)),
+                float(wanted.get("delay_s", 0.01)),
+                wanted.get("until"),
             )
         await asyncio.sleep(float(wanted.get("delay_s", 0)))
         seen = {
@@ -53,10 +59,15 @@ class FakeSet:
         }
         return web.json_response({"choices": [{"message": {"content": "hi"}}], "seen": seen})
 
-    async def _stream(self, request: web.Request, chunks: int, delay_s: float) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, chunks: int, delay_s: float, until: str | None
+    ) -> web.StreamResponse:
+        """So many chunks or, with `until`, on and on until somebody told this word as a mode."""
         reply = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await reply.prepare(request)
-        for number in range(chunks):
+        for number in itertools.count():
+            if number >= chunks if until is None else until in self.told:
+                break
             await reply.write(f"data: {json.dumps({'n': number, 'set': self.name})}\n\n".encode())
             await asyncio.sleep(delay_s)
         await reply.write(b"data: [DONE]\n\n")

@@ -99,8 +99,10 @@ def test_an_expired_key_is_refused_although_nobody_took_it_away(service, old_and
     service.switch({old_and_new[0]: 100})
     text = "key-that-ends"
     key = ClientKey.of(service.org, "short", Secret(text))
-    add_key(key.digest, "short", datetime.now(UTC) + timedelta(seconds=2))
+    made = add_key(key.digest, "short", datetime.now(UTC) + timedelta(hours=1))
     assert service.ask(authorization=f"Bearer {text}").status_code == 200
+    sooner = replace(made, expires_at=datetime.now(UTC) + timedelta(seconds=2))
+    service.gateway.keys[service.gateway.keys.index(made)] = sooner
 
     reply = eventually(
         lambda: service.ask(authorization=f"Bearer {text}"), lambda reply: reply.status_code == 401, "the end"
@@ -155,13 +157,13 @@ def test_keys_are_unusable_one_by_one_never_half(service, old_and_new, eventuall
     eventually(lambda: service.gateway.source.status.error, lambda error: "keys" not in error, "recovery")
 
 
-def test_no_file_dump_or_log_of_envoy_holds_a_key(service, old_and_new, eventually):
+def test_no_file_dump_or_log_of_envoy_holds_a_key(service, old_and_new, eventually, texts_below):
     service.switch({old_and_new[0]: 100})
     service.ask()
     config = service.gateway.config
     eventually(config.access_log.read_text, lambda text: service.org in text, "the line in the log")
 
-    texts = {path.name: path.read_text() for path in config.root.rglob("*") if path.is_file()}
+    texts = {path.name: text for path, text in texts_below(config.root).items()}
     with Admin(config.admin_socket) as admin:
         texts["dump"] = admin.get("/config_dump", include_eds="on")
         texts["clusters"] = admin.get("/clusters")

@@ -63,10 +63,10 @@ def installation(tmp_path_factory, sockets, client, old_and_new, eventually):
     )
     agent.start()
     made = Installation(settings, ports, f"http://127.0.0.1:{port}", client)
-    eventually(lambda: _status(made), lambda status: status == 200, "an answer to the local key", 30)
+    eventually(lambda: _status(made), lambda status: status == 200, "an answer to the local key")
     yield made
     stop.set()
-    agent.join(30)
+    agent.join(120)
     assert not agent.is_alive()
 
 

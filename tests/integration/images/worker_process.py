@@ -73,7 +73,7 @@ class Worker:
 
     def until_ready(self) -> None:
         until(lambda: self.health()[0] == 200 or self.process.poll() is not None)
-        assert self.process.poll() is None, self.logged
+        assert self.process.poll() is None, self.said()
 
     def engine(self) -> psutil.Process:
         found = [
@@ -90,20 +90,24 @@ class Worker:
     def until_event(self, name: str) -> dict[str, Any]:
         until(lambda: self.events(name) or self.process.poll() is not None)
         self._settle()
-        assert self.events(name), self.logged + self.other_output
+        assert self.events(name), self.said()
         return self.events(name)[0]
+
+    def said(self) -> list[dict[str, Any] | str]:
+        """All that it wrote, for the message of an assertion."""
+        return [*self.logged, *self.other_output]
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self._settle()
         return code
 
     def _settle(self) -> None:
         if self.process.poll() is not None:
-            self._reader.join(5)
+            self._reader.join(30)
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -120,6 +120,9 @@ class Rivals:
     def run(self, url: str, *jobs: list[Any], kill: tuple[int, float] | None = None) -> list[dict[str, Any]]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if url.startswith("sqlite:"):
+            # What is lost is asked here, not how long the last of eight writers waits for its turn.
+            url += "?timeout=120"
         command = {"url": url, "jobs": jobs, "kill": kill}
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()

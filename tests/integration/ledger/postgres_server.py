@@ -16,7 +16,7 @@ from psycopg import sql
 
 USER = "tidegate"
 PASSWORD = "correct horse@battery/staple"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 
 
 class PostgresServer:
@@ -62,7 +62,7 @@ class PostgresServer:
     def stop(self) -> None:
         """Fast shutdown: open connections are cut."""
         self._process.send_signal(2)
-        self._process.wait(30)
+        self._process.wait(120)
         shutil.rmtree(self._folder)
 
     def url(self, database: str, password: str = PASSWORD) -> str:

@@ -56,7 +56,9 @@ def test_a_service_that_is_held_in_postgres_is_transient_and_others_go_on(postgr
 def test_cut_connections_are_replaced(postgres, postgres_url):
     with Ledger.open(postgres_url) as ledger, postgres.connect() as other:
         ledger.generation()
-        other.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'ledger'")
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'ledger'"
+        )
         assert ledger.generation() == 0
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 import shutil
 import sys
 import time
@@ -51,9 +52,13 @@ def pipit(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_spec() -> MakeSpec:
+    # Where a set's port is looked for first follows from its name: tests that run beside this one need other names.
+    own = secrets.token_hex(4)
+
     def make(path: Path, *, release: str = "r1", digest: str | None = None, **changes: object) -> SetSpec:
         found = digest or hashlib.sha256(path.read_bytes()).hexdigest()
         ref = ServiceRef("swaggystacks", "support-chat")
+        release = f"{release}-{own}"
         return SetSpec.model_validate(
             {
                 "name": set_name(ref, found, release),

@@ -14,7 +14,7 @@ from tidegate.platforms.local import LocalPlatform
 
 FakeModel = Callable[[str], Path]
 MakeSpec = Callable[..., SetSpec]
-READY_S = 30.0
+READY_S = 60.0
 CREATE_AND_DIE = """
 import os, signal, sys, threading
 from pathlib import Path

@@ -16,11 +16,12 @@ from tests.integration.platforms.watching import engine_processes, until
 from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Refused, SetSpec, SetState, Transient
 from tidegate.engines.llama_server import LlamaServer
 from tidegate.platforms.local import HealingPolicy, Limits, LocalPlatform, run_agent
+from tidegate.platforms.local.launcher import process_identity
 
 FakeModel = Callable[[str], Path]
 MakeSpec = Callable[..., SetSpec]
 MakePlatform = Callable[..., LocalPlatform]
-READY_S = 30.0
+READY_S = 60.0
 CREATE = """
 import os, signal, sys
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_an_engine_inherits_nothing_from_our_environment(
     fakes.create(spec)
     assert fakes.wait_ready(spec.name, READY_S).is_ready
 
-    reply = fakes.invoke(spec.name, "/v1/chat/completions", {"messages": ["hello"]}, timeout_s=5)
+    reply = fakes.invoke(spec.name, "/v1/chat/completions", {"messages": ["hello"]}, timeout_s=30)
     environment = reply["environment"]
     assert isinstance(environment, dict)
     assert {"PATH", "HOME", "LANG", "TIDEGATE_SET"} <= set(environment)
@@ -229,6 +230,7 @@ def test_a_stranger_with_a_used_pid_is_neither_believed_nor_ended(
 
     engine.kill()
     stranger.communicate(b"\n", timeout=READY_S)
+    until(lambda: engine_processes(root) == [])
 
 
 def test_a_lost_race_for_the_port_ends_on_another_port_without_counting_as_a_crash(
@@ -256,6 +258,22 @@ def test_a_lost_race_for_the_port_ends_on_another_port_without_counting_as_a_cra
         assert status.is_ready
         assert status.port != squatter.getsockname()[1]
         assert status.restarts == 0
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the first thread does not end before its process"
+)
+def test_a_process_lives_until_its_last_thread_has_ended() -> None:
+    program = (
+        "import ctypes, threading\n"
+        "threading.Thread(target=input).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+        assert process_identity(process.pid) is not None
+        process.kill()
+        until(lambda: process_identity(process.pid) is None)
 
 
 def test_a_restarted_set_keeps_its_port(

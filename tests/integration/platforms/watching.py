@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def until(what: Callable[[], object], deadline_s: float = DEADLINE_S, pause_s: float = 0.01) -> None:

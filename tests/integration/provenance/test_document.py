@@ -36,7 +36,7 @@ def test_the_commands_of_the_document_sign_register_and_verify(tmp_path: Path):
                 {"required": True, "trusted_keys": [{"name": "acme-training", "path": "keys/training.pub"}]}
             )
         done = subprocess.run(
-            ["bash", "-euc", block], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+            ["bash", "-euc", block], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stdout + done.stderr
         said.append(done.stdout)

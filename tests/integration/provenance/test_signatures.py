@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from model_signing import hashing, verifying
 from signing import DAY, NOW, SERVING, Authority, KeySigner
@@ -374,7 +374,7 @@ def test_without_the_package_a_required_signature_never_passes_and_the_extra_is_
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @given(place=some.floats(0, 1, exclude_max=True), flip=some.integers(1, 255))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_damage_to_a_bundle_is_an_exception_or_moves_it_to_another_file(
     model: Path, other_model: Path, trainer: KeySigner, authority: Authority, place: float, flip: int
 ):

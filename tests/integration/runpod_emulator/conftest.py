@@ -25,12 +25,13 @@ SHORT = {
     "starting_health_interval_s": 0.05,
     "take_hold_s": 1.0,
     "ping_interval_s": 1.0,
-    "lease_lost_s": 2.0,
-    "unacknowledged_s": 2.0,
+    # A worker on a busy machine may be silent for seconds.
+    "lease_lost_s": 6.0,
+    "unacknowledged_s": 6.0,
     "scale_step_s": 0.1,
     "stream_hold_s": 1.0,
     "webhook_gap_s": 0.1,
-    "lb_wait_s": 20.0,
+    "lb_wait_s": 60.0,
 }
 PAGES = f"{sys.executable} {FOLDER / 'pages.py'}"
 IMAGES = {"standin": STANDIN, "pages": PAGES, "sdk-worker": SDK_WORKER, "shell": "/bin/sh -c {args}"}
@@ -43,7 +44,7 @@ class Account:
         self.environment = environment
         self.organization = organization
         self.key = environment.key(organization).reveal()
-        self.http = httpx.Client(headers={"Authorization": f"Bearer {self.key}"}, timeout=30.0)
+        self.http = httpx.Client(headers={"Authorization": f"Bearer {self.key}"}, timeout=90.0)
 
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
         request = self.http.build_request(method, f"{self.environment.api_url}{path}", json=body, **options)
@@ -98,7 +99,7 @@ class Account:
         import json
 
         lines: list[dict[str, Any]] = []
-        with self.http.stream("GET", f"{self.environment.api_url}{path}", params=query, timeout=10) as reply:
+        with self.http.stream("GET", f"{self.environment.api_url}{path}", params=query, timeout=60) as reply:
             assert reply.headers["content-type"].startswith("text/event-stream")
             for text in reply.iter_lines():
                 if text.startswith("id: "):
@@ -110,7 +111,7 @@ class Account:
         return lines
 
 
-def eventually(look: Callable[[], Any], is_right: Callable[[Any], bool], limit_s: float = 20.0) -> Any:
+def eventually(look: Callable[[], Any], is_right: Callable[[Any], bool], limit_s: float = 60.0) -> Any:
     """Look again and again until it is right; what was seen last is told when time is up."""
     deadline = time.monotonic() + limit_s
     while True:

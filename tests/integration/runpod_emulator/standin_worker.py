@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 SLOW_S = float(os.environ.get("STANDIN_SLOW_S", "0"))
@@ -22,7 +23,7 @@ class Engine(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path.startswith("/stream"):
-            return self.stream(int(self.path.rpartition("=")[2] or 5))
+            return self.stream(dict(urllib.parse.parse_qsl(self.path.partition("?")[2])))
         self.answer(
             200, {"path": self.path, "worker": os.environ["RUNPOD_POD_ID"], "headers": dict(self.headers)}
         )
@@ -31,16 +32,17 @@ class Engine(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.answer(200, {"echo": body.decode(), "worker": os.environ["RUNPOD_POD_ID"]})
 
-    def stream(self, count):
+    def stream(self, wanted):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for number in range(count):
+        for number in range(int(wanted.get("n", 5))):
             data = f"data: {number}\n\n".encode()
             self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
             self.wfile.flush()
             time.sleep(0.02)
+            wait_for(wanted.get("until"))
         self.wfile.write(b"0\r\n\r\n")
 
     def answer(self, status, body):
@@ -60,6 +62,12 @@ class Health(Engine):
         self.send_response(204 if time.monotonic() - STARTED < SLOW_S else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+
+def wait_for(path):
+    """Until somebody makes the file, if one is named."""
+    while path and not os.path.exists(path):
+        time.sleep(0.02)
 
 
 def serve(port, handler):
@@ -106,6 +114,7 @@ def work():
 def handle(job):
     wanted = job["input"]
     time.sleep(float(wanted.get("sleep_s", 0)))
+    wait_for(wanted.get("until"))
     if wanted.get("fail"):
         return {"error": "asked to fail"}
     for number in range(wanted.get("chunks", 0)):

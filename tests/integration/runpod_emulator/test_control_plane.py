@@ -105,21 +105,21 @@ def test_a_key_does_only_what_its_scopes_allow(account, runpod):
     endpoint = account.endpoint("scoped")
     reader = runpod.control.add_key("swaggystacks", ["api:read"]).reveal()
     runner = runpod.control.add_key("swaggystacks", ["serverless"]).reveal()
-    with httpx.Client(headers={"Authorization": f"Bearer {reader}"}) as http:
+    with httpx.Client(headers={"Authorization": f"Bearer {reader}"}, timeout=60) as http:
         url = f"{runpod.api_url}/v2/serverless/{endpoint['id']}"
         assert http.get(url).status_code == 200
         refused = http.patch(url, json={"name": "x"})
         contract().check_reply(refused.request, refused)
         assert refused.status_code == 403
         assert http.post(endpoint["requestUrls"]["run"], json={"input": {"a": 1}}).status_code == 403
-    with httpx.Client(headers={"Authorization": runner}) as http:
+    with httpx.Client(headers={"Authorization": runner}, timeout=60) as http:
         assert http.get(endpoint["requestUrls"]["health"]).status_code == 200
         assert http.get(f"{runpod.api_url}/v2/serverless").status_code == 403
 
 
 def test_a_revoked_key_is_unknown_on_both_planes(account, runpod):
     key = runpod.control.add_key("swaggystacks", ["api:read", "serverless"])
-    with httpx.Client(headers={"Authorization": f"Bearer {key.reveal()}"}) as http:
+    with httpx.Client(headers={"Authorization": f"Bearer {key.reveal()}"}, timeout=60) as http:
         assert http.get(f"{runpod.api_url}/v2/pods").status_code == 200
         runpod.control.revoke_key(key)
         assert http.get(f"{runpod.api_url}/v2/pods").status_code == 401
@@ -129,18 +129,18 @@ def test_a_revoked_key_is_unknown_on_both_planes(account, runpod):
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 def test_without_a_known_key_everything_is_401(runpod, headers):
     for url in (f"{runpod.api_url}/v2/pods", f"{runpod.data_url}/v2/x/health", f"{runpod.data_url}/lb/x/y"):
-        assert httpx.get(url, headers=headers).status_code == 401
-    assert httpx.get(f"{runpod.api_url}/emulator/state", headers=headers).status_code == 401
+        assert httpx.get(url, headers=headers, timeout=60).status_code == 401
+    assert httpx.get(f"{runpod.api_url}/emulator/state", headers=headers, timeout=60).status_code == 401
 
 
 def test_the_operators_key_is_no_customers_and_a_customers_none_of_the_operator(account, runpod):
     operator = {"Authorization": f"Bearer {runpod.key('operator').reveal()}"}
-    assert httpx.get(f"{runpod.api_url}/v2/pods", headers=operator).status_code == 401
+    assert httpx.get(f"{runpod.api_url}/v2/pods", headers=operator, timeout=60).status_code == 401
     assert account.http.get(f"{runpod.api_url}/emulator/state").status_code == 403
 
 
 def test_version_1_is_gone(runpod):
-    reply = httpx.post(f"{runpod.api_url}/v1/endpoints", json={})
+    reply = httpx.post(f"{runpod.api_url}/v1/endpoints", json={}, timeout=60)
     assert reply.status_code == 410
 
 
@@ -155,8 +155,11 @@ def test_graphql_answers_myself_and_nothing_else(account, runpod):
     query = "query { myself { id clientBalance currentSpendPerHr spendLimit } }"
     told = account.http.post(url, json={"query": query}).json()["data"]["myself"]
     assert set(told) == {"id", "clientBalance", "currentSpendPerHr", "spendLimit"}
-    assert httpx.post(url, json={"query": query}).json() == {"data": {"myself": None}}
-    assert httpx.post(url, json={"query": query}, headers={"Authorization": "Bearer no"}).status_code == 401
+    assert httpx.post(url, json={"query": query}, timeout=60).json() == {"data": {"myself": None}}
+    assert (
+        httpx.post(url, json={"query": query}, headers={"Authorization": "Bearer no"}, timeout=60).status_code
+        == 401
+    )
     assert "errors" in account.http.post(url, json={"query": "query { gpuTypes { id } }"}).json()
 
 

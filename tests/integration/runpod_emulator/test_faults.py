@@ -2,12 +2,13 @@
 
 import os
 import signal
+import time
 
 import httpx
 import psutil
 import pytest
 
-from tests.integration.runpod_emulator.conftest import eventually
+from tests.integration.runpod_emulator.conftest import SHORT, eventually
 
 BODY = {
     "name": "lost",
@@ -58,7 +59,7 @@ def test_a_listed_data_center_without_stock_refuses_the_create(account, runpod):
 
 
 def test_a_storm_of_429_tells_how_long_to_wait_and_ends(account, runpod):
-    runpod.faults.play([{"knob": "control_429", "value": 2, "at": 0, "for": 0.5}])
+    runpod.faults.play([{"knob": "control_429", "value": 2, "at": 0, "for": 5}])
     refused = account.call("GET", "/v2/serverless")
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
     eventually(lambda: account.call("GET", "/v2/serverless").status_code, lambda status: status == 200)
@@ -77,14 +78,17 @@ def test_a_burst_of_5xx_hits_both_planes_without_effect(account, runpod):
 
 
 def test_a_slow_pull_keeps_the_worker_initializing_and_costs_nothing(account, runpod):
-    runpod.faults.set("image_pull_s", 1.0)
+    runpod.faults.set("image_pull_s", 600)
     endpoint = account.endpoint("slow-pull", workers={"min": 1, "max": 1})
     eventually(lambda: account.workers(endpoint), lambda seen: seen and seen[0]["gpuTypeId"] is not None)
     worker = account.workers(endpoint)[0]
     assert (worker["status"], worker["startedAt"]) == ("INITIALIZING", None)
     bill = account.ok("GET", "/v2/billing/serverless", params={"serverlessId": endpoint["id"]})
     assert bill["records"] == []
-    eventually(lambda: account.workers(endpoint), lambda seen: seen[0]["status"] == "IDLE")
+    runpod.faults.set("image_pull_s", 0.5)
+    pulled = account.endpoint("pulled", workers={"min": 1, "max": 1})
+    eventually(lambda: account.workers(pulled), lambda seen: seen and seen[0]["status"] == "IDLE")
+    assert account.workers(endpoint)[0]["status"] == "INITIALIZING"
 
 
 def test_an_image_that_does_not_exist_is_unhealthy_and_the_system_log_says_why(account):
@@ -140,7 +144,7 @@ def test_a_worker_killed_in_the_middle_of_a_stream_breaks_it_visibly(account, ru
 
 
 def read_whole_stream(account, endpoint):
-    with account.http.stream("GET", f"{endpoint['requestUrls']['base']}/stream?n=200") as reply:
+    with account.http.stream("GET", f"{endpoint['requestUrls']['base']}/stream?n=100000") as reply:
         return b"".join(reply.iter_raw())
 
 
@@ -200,7 +204,7 @@ def test_an_unknown_knob_is_refused_and_nothing_of_its_timeline_is_set(account, 
 def test_a_worker_killed_from_outside_is_replaced_and_leaves_nobody(account, runpod):
     endpoint = account.balanced("outside", workers={"min": 1, "max": 1})
     account.http.get(endpoint["requestUrls"]["base"])
-    pid = next(one["pid"] for one in runpod.control.state()["workers"])
+    pid = next(one["pid"] for one in runpod.control.state()["workers"] if one["endpointId"] == endpoint["id"])
     os.killpg(pid, signal.SIGKILL)
     eventually(lambda: psutil.pid_exists(pid), lambda exists: not exists)
     url = endpoint["requestUrls"]["base"]
@@ -224,15 +228,13 @@ def test_a_result_that_is_refused_is_lost_and_the_job_runs_again(account, runpod
 def test_workers_are_refused_their_jobs_while_takes_fail(account, runpod):
     endpoint = account.endpoint("no-take", workers={"min": 1, "max": 1})
     eventually(lambda: account.workers(endpoint), lambda seen: [one["status"] for one in seen] == ["IDLE"])
-    runpod.faults.set("take_status", 500, scope=endpoint["id"], for_s=2)
-    # The poll that is open already is answered first; the next ones are refused.
-    first = account.run(endpoint, input={"a": 1})
-    account.job_in(endpoint, first, "COMPLETED")
-    assert (
-        account.job_in(endpoint, account.run(endpoint, input={"a": 2}), "IN_QUEUE", "COMPLETED")["status"]
-        == "IN_QUEUE"
-    )
-    account.http.post(endpoint["requestUrls"]["purgeQueue"])
+    runpod.faults.set("take_status", 500, scope=endpoint["id"])
+    # A poll that is open already is answered, with one job; the next ones are refused.
+    _, second = (account.run(endpoint, input={"a": number}) for number in (1, 2))
+    time.sleep(2 * SHORT["take_hold_s"])
+    assert account.status(endpoint, second).json()["status"] == "IN_QUEUE"
+    runpod.faults.clear("take_status")
+    account.job_in(endpoint, second, "COMPLETED")
 
 
 def test_without_money_every_worker_leaves(account, runpod):

@@ -24,7 +24,7 @@ def test_runsync_waits_and_its_ids_say_so(account):
     job = account.http.post(endpoint["requestUrls"]["runSync"], json={"input": {"a": 1}}).json()
     assert (job["status"], job["id"].startswith("sync-")) == ("COMPLETED", True)
     slow = account.http.post(
-        f"{endpoint['requestUrls']['runSync']}?wait=1000", json={"input": {"sleep_s": 1.5}}
+        f"{endpoint['requestUrls']['runSync']}?wait=1000", json={"input": {"sleep_s": 5}}
     ).json()
     assert slow["status"] in ("IN_QUEUE", "IN_PROGRESS")
     account.job_in(endpoint, slow["id"], "COMPLETED")

@@ -25,7 +25,7 @@ def test_a_stream_arrives_piece_by_piece(account):
 
 
 def test_a_starting_worker_is_not_asked_before_it_is_ready(account):
-    endpoint = account.balanced("lb-3", env={"STANDIN_SLOW_S": "1"}, workers={"min": 1, "max": 1})
+    endpoint = account.balanced("lb-3", env={"STANDIN_SLOW_S": "5"}, workers={"min": 1, "max": 1})
     eventually(lambda: account.workers(endpoint), lambda seen: seen and seen[0]["startedAt"] is not None)
     assert account.workers(endpoint)[0]["status"] == "INITIALIZING"
     assert account.http.post(endpoint["requestUrls"]["base"], content=b"hi").json()["echo"] == "hi"
@@ -43,27 +43,31 @@ def test_a_port_that_the_endpoint_does_not_list_is_never_reached(account, runpod
     workers = account.http.get(f"{runpod.data_url}/v2/{endpoint['id']}/health").json()["workers"]
     assert (workers["running"], workers["ready"]) == (1, 0)
     with pytest.raises(httpx.ReadTimeout):
-        account.http.get(endpoint["requestUrls"]["base"], timeout=0.5)
+        account.http.get(endpoint["requestUrls"]["base"], timeout=httpx.Timeout(60, read=0.5))
 
 
 def test_idle_workers_leave_after_their_timeout(account):
-    endpoint = account.balanced("lb-6", workers={"min": 0, "max": 1, "idleTimeout": 1})
+    endpoint = account.balanced("lb-6", workers={"min": 0, "max": 1, "idleTimeout": 5})
     account.http.get(endpoint["requestUrls"]["base"])
     assert len(account.workers(endpoint)) == 1
     eventually(lambda: account.workers(endpoint), lambda seen: seen == [])
 
 
-def test_a_new_release_replaces_idle_workers_at_once_and_busy_ones_after_their_request(account):
+def test_a_new_release_replaces_idle_workers_at_once_and_busy_ones_after_their_request(account, tmp_path):
     endpoint = account.balanced("lb-7", workers={"min": 1, "max": 1})
     path = f"/v2/serverless/{endpoint['id']}"
+    eventually(lambda: account.workers(endpoint), lambda seen: seen and seen[0]["status"] == "IDLE")
     old = account.http.get(endpoint["requestUrls"]["base"]).json()["worker"]
-    with account.http.stream("GET", f"{endpoint['requestUrls']['base']}/stream?n=40") as reply:
+    seen_all = tmp_path / "seen"
+    url = f"{endpoint['requestUrls']['base']}/stream?n=40&until={seen_all}"
+    with account.http.stream("GET", url) as reply:
         chunks = reply.iter_raw()
         seen = next(chunks)
         account.ok("PATCH", path, {"env": {"VERSION": "2"}})
         stale = next(one for one in account.workers(endpoint) if one["id"] == old)
         assert (stale["isStale"], stale["version"]) == (True, 1)
         assert account.ok("GET", f"{path}/releases")["rollout"]["inProgress"]
+        seen_all.touch()
         seen += b"".join(chunks)
     assert seen.count(b"data: ") == 40
     eventually(

@@ -18,17 +18,19 @@ def worker_pids(environment):
     return [one["pid"] for one in environment.control.state()["workers"] if one["pid"]]
 
 
-def test_endpoints_jobs_and_bills_survive_a_kill_and_orphans_are_ended(own):
+def test_endpoints_jobs_and_bills_survive_a_kill_and_orphans_are_ended(own, tmp_path):
     account = Account(own, "swaggystacks")
     endpoint = account.endpoint("kept")
     done = account.run(endpoint, input={"a": 1})
     account.job_in(endpoint, done, "COMPLETED")
-    running = account.run(endpoint, input={"sleep_s": 0.5})
+    go = tmp_path / "go"
+    running = account.run(endpoint, input={"until": str(go)})
     account.job_in(endpoint, running, "IN_PROGRESS")
     pid = eventually(lambda: worker_pids(own), lambda seen: len(seen) == 1)[0]
     own.kill()
     assert psutil.pid_exists(pid)
     own.start()
+    go.touch()
     assert account.ok("GET", f"/v2/serverless/{endpoint['id']}")["requestUrls"] == endpoint["requestUrls"]
     assert account.status(endpoint, done).json()["output"]["echo"] == {"a": 1}
     eventually(lambda: psutil.pid_exists(pid), lambda exists: not exists)

@@ -63,7 +63,7 @@ def test_a_load_balanced_worker_serves_the_model_that_it_was_told(account, volum
     with openai.OpenAI(
         base_url=f"{endpoint['requestUrls']['base']}/v1", api_key=account.key, max_retries=0
     ) as client:
-        whole = client.chat.completions.create(model="any", messages=MESSAGES, max_tokens=8, timeout=60)
+        whole = client.chat.completions.create(model="any", messages=MESSAGES, max_tokens=8, timeout=90)
         assert whole.choices[0].message.content
         stream = client.chat.completions.create(model="any", messages=MESSAGES, max_tokens=8, stream=True)
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
@@ -82,9 +82,10 @@ def test_a_queue_worker_answers_the_openai_route(account, volume, tmp_path, runp
 def test_a_model_with_another_digest_is_never_served(account, volume, tmp_path):
     endpoint = serving(account, volume, "real-wrong", environment_of_worker("LB", tmp_path, digest="0" * 64))
     worker = eventually(
-        lambda: account.workers(endpoint),
-        lambda seen: seen and seen[0]["status"] == "UNHEALTHY",
-        limit_s=30,
+        lambda: account.workers(endpoint), lambda seen: seen and seen[0]["startedAt"] is not None
     )[0]
     path = f"/v2/serverless/{endpoint['id']}/workers/{worker['id']}/logs"
     account.log_lines(path, lambda line: "digest" in line, source="container")
+    lines = account.log_lines(path, lambda line: "container exited" in line, source="system")
+    assert lines[-1]["line"] != "container exited with code 0"
+    assert "worker is ready" not in [one["line"] for one in lines]

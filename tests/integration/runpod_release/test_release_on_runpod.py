@@ -128,7 +128,7 @@ class Installation:
 
     def end(self) -> None:
         self.stop.set()
-        self.thread.join(40)
+        self.thread.join(90)
         platform = self.ports.platforms["runpod"]
         assert isinstance(platform, RunPodPlatform)
         for status in platform.list_owned():
@@ -205,9 +205,12 @@ def test_a_release_on_pods_replaces_the_one_before_and_nobody_else_gets_in(
     assert engine_key is not None
     # The address is public: without the gateway's key there is no way in, and with it there is.
     url = f"http://{upstream.host}:{upstream.port}{upstream.path_prefix}/v1/models"
-    assert httpx.get(url).status_code == 401
-    assert httpx.get(url, headers={"Authorization": f"Bearer {key.reveal()}"}).status_code == 401
-    assert httpx.get(url, headers={"Authorization": f"Bearer {engine_key.reveal()}"}).status_code == 200
+    assert httpx.get(url, timeout=60).status_code == 401
+    assert httpx.get(url, headers={"Authorization": f"Bearer {key.reveal()}"}, timeout=60).status_code == 401
+    assert (
+        httpx.get(url, headers={"Authorization": f"Bearer {engine_key.reveal()}"}, timeout=60).status_code
+        == 200
+    )
     # What it costs is told: the old pod's share too, and nothing for those on their own machines.
     [cost] = costs(installation.ports)
     assert (cost["org"], cost["monthly_budget_usd"]) == (ON_PODS.org, 200)
@@ -257,7 +260,7 @@ def test_doctor_asks_runpod_what_an_organization_lacks(installation: Installatio
         }
         done = subprocess.run(
             [sys.executable, "-m", "tidegate.cli", "doctor", "--org", SUPPORT.org, "--json"],
-            env=environment, capture_output=True, text=True, timeout=120, check=False,
+            env=environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == expected, done.stdout + done.stderr
         assert os.environ[KEY_VARIABLE] not in done.stdout + done.stderr

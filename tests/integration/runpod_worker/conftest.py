@@ -95,6 +95,7 @@ class Cloud:
             base_url=url,
             auth=httpx.BasicAuth(*AUTH.split(":", 1)),
             limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=60,
         )
         self._worker: Worker | None = None
         self._started = 0

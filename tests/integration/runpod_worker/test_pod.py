@@ -16,6 +16,7 @@ from tests.integration.platforms.watching import until
 
 ROOT = Path(__file__).parents[3]
 TIMED_OUT, NO_SECRET = 124, 78
+WAIT_S = 90.0
 STAND_IN = """
 import json, os, pathlib, signal, sys, time
 pathlib.Path("seen.json").write_text(json.dumps({"args": sys.argv[1:], "secret": os.environ.get("SECRET")}))
@@ -24,6 +25,15 @@ print("the run is on", flush=True)
 if os.environ.get("LASTS"):
     time.sleep(600)
 sys.exit(int(os.environ.get("CODE", "0")))
+"""
+# As early as a signal can come once there is somebody to pass it on to.
+TOLD_TO_END_AT_THE_START = """
+import os, signal, subprocess
+start = subprocess.Popen.__init__
+def start_and_tell(*args, **options):
+    start(*args, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+subprocess.Popen.__init__ = start_and_tell
 """
 
 
@@ -56,7 +66,7 @@ class Pod:
             )
 
     def until_said(self, text: str) -> None:
-        until(lambda: text in self.output.read_text() or self.process.poll() is not None)
+        until(lambda: text in self.output.read_text() or self.process.poll() is not None, WAIT_S)
         assert text in self.output.read_text()
 
     def seen(self) -> dict[str, object]:
@@ -64,7 +74,7 @@ class Pod:
 
     def end(self) -> int:
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(WAIT_S)
 
 
 @pytest.fixture
@@ -106,6 +116,16 @@ def test_a_container_that_is_told_to_end_passes_it_on_and_ends_at_once(pod: type
     assert container.end() == 143
 
 
+def test_a_container_that_is_told_to_end_while_the_run_starts_passes_it_on(
+    pod: type[Pod], home: Path
+) -> None:
+    (home / "sitecustomize.py").write_text(TOLD_TO_END_AT_THE_START)
+    container = pod(LASTS="1")  # pyright: ignore[reportCallIssue]
+
+    # The run's own code, or that of a run which the signal ended before it could take it.
+    assert container.process.wait(WAIT_S) in (143, 256 - signal.SIGTERM)
+
+
 def test_the_emulators_secrets_are_filled_in_from_its_folder(pod: type[Pod], home: Path) -> None:
     (home / "my-secret").write_text("hidden\n")
     container = pod(SECRET="{{ RUNPOD_SECRET_my-secret }}", TIDEGATE_EMULATED_SECRETS_DIR=str(home))  # pyright: ignore[reportCallIssue]
@@ -144,7 +164,7 @@ def test_it_deletes_itself_when_no_worker_does(pod: type[Pod]) -> None:
             TIDEGATE_POD_API_URL=f"http://127.0.0.1:{server.server_address[1]}",
             TIDEGATE_POD_LINGER_S="0",
         )
-        assert container.process.wait(20) == 0
+        assert container.process.wait(WAIT_S) == 0
     finally:
         server.shutdown()
         server.server_close()

@@ -46,7 +46,7 @@ def _block(title: str) -> str:
 
 
 def _run(
-    names: list[str], context: CheckContext, options: dict[str, Any] | None = None, wall_s: float = 30.0
+    names: list[str], context: CheckContext, options: dict[str, Any] | None = None, wall_s: float = 120.0
 ) -> list[ValidationResult]:
     policy = {"plugins": names, "options": options or {}, "plugin_wall_s": wall_s}
     return run_plugins(Policy.model_validate({"validation": policy}).validation, context)
@@ -91,8 +91,8 @@ MISBEHAVING = {
 }
 
 
-@pytest.mark.parametrize("body", MISBEHAVING.values(), ids=MISBEHAVING)
-def test_a_check_that_misbehaves_is_an_error_and_harms_nothing(body: str, install: Install):
+@pytest.mark.parametrize("kind", MISBEHAVING)
+def test_a_check_that_misbehaves_is_an_error_and_harms_nothing(kind: str, install: Install):
     source = f"""
         from tidegate.validation import ValidationCategory, ValidationResult, ValidationStatus
 
@@ -105,10 +105,11 @@ def test_a_check_that_misbehaves_is_an_error_and_harms_nothing(body: str, instal
             id, category, profiles = "bad.one", ValidationCategory.SIZE, ("standard",)
 
             def run(self, context):
-                {body}
+                {MISBEHAVING[kind]}
     """
     install("bad_checks", textwrap.dedent(source), "bad.one = bad_checks:Bad")
-    (found,) = _run(["bad.one"], _context(), wall_s=5.0)
+    # Only the one that hangs is meant to run out of time: on a busy machine the others need it to get to their fault.
+    (found,) = _run(["bad.one"], _context(), wall_s=5.0 if kind == "hangs" else 120.0)
     assert found.status is ValidationStatus.ERROR
     assert found.remedy
 

@@ -37,7 +37,7 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     for name, path in paths.items():
         path.write_bytes(HEAVY[name]())
     command = [sys.executable, "-m", "tests.integration.validation.measured", *map(str, paths.values())]
-    done = subprocess.run(command, cwd=SOURCE_ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=SOURCE_ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
     for path in paths.values():
@@ -63,7 +63,7 @@ def test_a_sample_of_the_corpus_in_one_process_stays_within_the_same_memory(tmp_
         outcome = run_confined(
             "tests.integration.validation.corpus_child",
             {"folder": descriptor},
-            ChildLimits(wall_s=300, cpu_s=240),
+            ChildLimits(wall_s=900, cpu_s=240),
             inherit=(descriptor,),
         )
     finally:

@@ -32,18 +32,23 @@ def stream(text: str = "a b", tokens: int | None = 2) -> Reply:
 
 
 class FakeWire:
-    """`before` is awaited before each answer; what it raises ends the request with an error."""
+    """`before` is awaited before each answer; what it raises ends the request with an error.
+
+    `took_ms` says how long an answer took, without anybody waiting for it; None: as long as it really did.
+    """
 
     def __init__(
         self,
         reply: Callable[[Asked], Reply] | None = None,
         before: Callable[[Asked], Awaitable[None]] | None = None,
+        took_ms: Callable[[Asked], int] | None = None,
     ):
         self.asked: list[Asked] = []
         self.in_flight = 0
         self.most_in_flight = 0
         self._reply = reply or (lambda _: stream())
         self._before = before
+        self._took_ms = took_ms
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,10 +80,12 @@ class FakeWire:
                 await asyncio.wait_for(self._before(asked), timeout_s)
             done.status, content = self._reply(asked)
             done.headers_ns = time.monotonic_ns()
+            if self._took_ms is not None:
+                done.headers_ns = done.sent_ns + self._took_ms(asked) * 1_000_000
             done.pieces = [(done.headers_ns, content)]
         except TimeoutError:
             done.error = f"timeout: no end within {timeout_s:g} s"
         finally:
             self.in_flight -= 1
-        done.ended_ns = time.monotonic_ns()
+        done.ended_ns = max(time.monotonic_ns(), done.headers_ns or 0)
         return done

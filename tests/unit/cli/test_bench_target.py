@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.cli import bench_target
 from tidegate.cli.bench_options import Access
 from tidegate.cli.bench_target import Offered, Target, ask_models, find_target
 from tidegate.domain import Refused, Secret, Transient
@@ -33,6 +34,12 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         return None
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked here answers, however long a busy machine takes."""
+    monkeypatch.setattr(bench_target, "ASK_TIMEOUT_S", 60.0)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 """`tidegate validate` without a process: what it prints, names, tells a webhook, and how it refuses bad options."""
 
+import _thread
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +105,10 @@ def test_an_interrupt_waits_until_every_thread_has_returned():
 
     def work(path: Path, stage: Any) -> ValidationReport:
         if path.name == "quick":
-            begun.wait(10)
+            begun.wait(60)
             return sound()
-        begun.wait(10)
-        goes_on.wait(10)
+        begun.wait(60)
+        goes_on.wait(60)
         ended.set()
         return sound()
 
@@ -188,3 +190,19 @@ def test_the_parts_of_a_split_model_are_one_artifact_however_they_are_named(tmp_
     assert whole_artifacts([tmp_path]) == [parts[0]]
     (tmp_path / "other.gguf").touch()
     assert whole_artifacts([tmp_path, Path("/nowhere/x.gguf")]) == [tmp_path, Path("/nowhere/x.gguf")]
+
+
+def test_an_interrupt_that_wakes_no_wait_still_ends_the_children(monkeypatch: pytest.MonkeyPatch):
+    is_ended, seen = threading.Event(), list[bool]()
+    monkeypatch.setattr("tidegate.cli.validation_run.end_children", is_ended.set)
+
+    def work(path: Path, stage: object) -> ValidationReport:
+        time.sleep(0.2)
+        # Like a signal that comes just before the main thread waits: noted, and no wait ends by it.
+        _thread.interrupt_main()
+        seen.append(is_ended.wait(30))
+        return sound()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([Path("a.gguf")], work, Quiet())
+    assert seen == [True]

@@ -97,3 +97,12 @@ def test_a_set_without_news_is_not_reported_again(tmp_path):
     totals.add([counts(requests=10)])
 
     assert totals.add([counts(requests=10)]) == []
+
+
+def test_a_latency_that_comes_one_sample_after_its_reply_is_not_lost(tmp_path):
+    totals = Totals(tmp_path / "counts.json")
+    totals.add([counts(requests=1)])
+
+    (row,) = totals.add([counts(requests=1, latency_count=1, latency_ms_sum=7.5)])
+
+    assert (row.requests, row.latency_count, row.latency_ms_sum) == (1, 1, 7.5)

@@ -245,10 +245,10 @@ def test_an_interrupted_run_keeps_what_was_on_its_way():
 
     def handler(request: httpx.Request) -> httpx.Response:
         if is_first.acquire(blocking=False):
-            is_on_its_way.wait(30)
+            is_on_its_way.wait(60)
             return completion("first")
         is_on_its_way.set()
-        is_interrupted.wait(30)
+        is_interrupted.wait(60)
         return completion("second")
 
     given: list[str] = []

@@ -56,7 +56,7 @@ def test_answers_of_several_models_leave_no_digest():
 
 
 def test_questions_are_asked_side_by_side():
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=60)
 
     def ask(question: Question) -> Answer:
         meeting.wait()

@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,19 +16,38 @@ from tidegate.stack.port_choice import choose_ports, is_free
 HOST = "127.0.0.1"
 
 
+def reserve(port: int = 0) -> socket.socket:
+    """The system gives a port that is bound to nobody else, and it stays free for who asks for it by number."""
+    reserved = socket.socket()
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((HOST, port))
+    except OSError:
+        reserved.close()
+        raise
+    return reserved
+
+
 @pytest.fixture
-def taken() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
+def taken() -> Iterator[int]:
+    """A port with a listener; the one behind it is free and stays so."""
+    with ExitStack() as stack:
+        while True:
+            listener = stack.enter_context(reserve())
+            port = listener.getsockname()[1]
+            try:
+                stack.enter_context(reserve(port + 1))
+            except OSError:
+                continue
+            break
         listener.listen()
-        yield listener.getsockname()[1]
+        yield port
 
 
 @pytest.fixture
-def free() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
+def free() -> Iterator[int]:
+    with reserve() as reserved:
+        yield reserved.getsockname()[1]
 
 
 def test_a_port_that_others_use_is_passed_over_and_the_choice_is_kept(tmp_path: Path, taken: int):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.stack import probing
 from tidegate.stack.probing import is_ready
 from tidegate.stack.specification import AliveProbe, HttpProbe, LogProbe, Probe, TcpProbe
 
@@ -27,7 +28,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    # Whoever starts a process asks it again and again, these tests once: a busy machine may take its time.
+    monkeypatch.setattr(probing, "PROBE_TIMEOUT_S", 60.0)
     with http.server.HTTPServer((HOST, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -61,11 +64,12 @@ def test_an_answer_of_another_program_is_not_ready(port: int):
 
 
 def test_nothing_that_listens_is_not_ready():
-    with socket.socket() as unused:
-        unused.bind((HOST, 0))
-        free = unused.getsockname()[1]
-    assert not ask(TcpProbe(HOST, free))
-    assert not ask(HttpProbe(f"http://{HOST}:{free}/health"))
+    with socket.socket() as silent:
+        # Bound, so that the port is given to nobody else meanwhile, and not listening.
+        silent.bind((HOST, 0))
+        free = silent.getsockname()[1]
+        assert not ask(TcpProbe(HOST, free))
+        assert not ask(HttpProbe(f"http://{HOST}:{free}/health"))
 
 
 def test_a_line_of_an_earlier_start_does_not_count(tmp_path: Path):

@@ -31,8 +31,10 @@ def process_identity(pid: int) -> str | None:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
-    state, start_ticks = fields[0], fields[19]
-    return None if state in ("Z", "X") else f"{boot}:{start_ticks}"
+    state, threads, start_ticks = fields[0], int(fields[17]), fields[19]
+    # The first thread may be gone before the others, which hold the memory, the sockets and so the port till then.
+    is_gone = state == "X" or (state == "Z" and threads <= 1)
+    return None if is_gone else f"{boot}:{start_ticks}"
 
 
 def _portable_identity(pid: int) -> str | None:

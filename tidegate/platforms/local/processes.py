@@ -86,6 +86,9 @@ def is_alive(process: ProcessRecord, alias: str) -> bool:
         return False
     try:
         words = psutil.Process(process.pid).cmdline()
+    except psutil.ZombieProcess:
+        # Its first thread ended, and others have not yet.
+        return process_identity(process.pid) == process.identity
     except psutil.Error:
         return False
     # A process that is ending loses its command line before it closes its sockets: it is not dead yet.

@@ -1,11 +1,13 @@
 """A worker of a queue endpoint: RunPod's own SDK takes the jobs, the handler puts them to an engine on loopback."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -35,7 +37,8 @@ def serve_jobs(life: Lifecycle) -> int:
     # The SDK forks its heartbeat, which would inherit our answer to SIGTERM and never end.
     os.register_at_fork(after_in_child=_answer_signals_by_ending)
     concurrency = _Concurrency(life)
-    threading.Thread(target=_watch, args=(life, concurrency), name="watcher", daemon=True).start()
+    watcher = threading.Thread(target=_watch, args=(life, concurrency), name="watcher", daemon=True)
+    watcher.start()
     runpod.serverless.start(
         {
             "handler": handler.handle,
@@ -44,6 +47,9 @@ def serve_jobs(life: Lifecycle) -> int:
             "return_aggregate_stream": True,
         }
     )
+    if life.is_ending:
+        # The last job ended because the watcher is ending the worker: the last word, and the exit, are its own.
+        watcher.join()
     return life.end("drained")
 
 
@@ -66,9 +72,14 @@ class _Concurrency:
         return self._life.wanted.parallel
 
     def _tell_both(self, theirs: Any) -> Callable[[int, FrameType | None], None]:
+        """Theirs logs, and a line that is begun in the middle of another raises. So it waits for its loop's next turn."""
+        loop = asyncio.get_running_loop()
+
         def handle(number: int, frame: FrameType | None) -> None:
             self._life.events.put(StopAsked(number))
-            theirs(number, frame)
+            # After its last turn the loop has ended by itself, and there is nobody left to tell.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(theirs, number, frame)
 
         return handle
 

@@ -15,7 +15,7 @@ from tidegate.platforms.protocol import Platform
 
 MakeSpec = Callable[..., SetSpec]
 Result = TypeVar("Result")
-READY_S = 30.0
+READY_S = 60.0
 QUESTION = {
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
     "temperature": 0,
