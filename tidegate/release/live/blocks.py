@@ -7,7 +7,8 @@ counts of a second were sent, changes nothing.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tidegate.domain import LiveBatch
+from tidegate.domain import Histogram, LiveBatch
+from tidegate.domain.live import MEASURED, total
 
 GROWTH = 0.02
 """Least length of a block against the time before it: at most some two hundred blocks whatever a look lasts, and what begins late
@@ -49,6 +50,18 @@ class Stratum:
         """The concurrent ones, or those from before where there are none."""
         found = [batch for second in self.seconds for batch in second.old]
         return found if self.is_concurrent else list(self.before)
+
+
+def merged(batches: Sequence[LiveBatch]) -> list[LiveBatch]:
+    """All of them as one, or none. Its place in time is the first one's."""
+    if len(batches) < 2:
+        return list(batches)
+    stops: dict[str, int] = {}
+    for batch in batches:
+        for reason, number in batch.stops.items():
+            stops[reason] = stops.get(reason, 0) + number
+    measured = {name: Histogram.sum(getattr(batch, name) for batch in batches) for name in MEASURED}
+    return [batches[0].model_copy(update={**total(batches), **measured, "stops": stops})]
 
 
 def stratum(

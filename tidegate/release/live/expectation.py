@@ -37,7 +37,6 @@ def needed_for(
     new: Sequence[LiveBatch],
     strength: Strength,
     alpha: float,
-    policy: LivePolicy | None,
 ) -> int:
     """More requests on the new set until a healthy one has probably shown that it is inside the margin."""
     rest = max(0.0, -math.log(alpha) - strength.within_now)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tidegate.domain import Evidence, Gate, LiveBatch, Verdict
 from tidegate.domain.live import ALL
 from tidegate.domain.policy import LivePolicy
-from tidegate.release.live.blocks import stratum
+from tidegate.release.live.blocks import Stratum, merged, stratum
 from tidegate.release.live.expectation import needed_for
 from tidegate.release.live.judgement import LiveJudgement
 from tidegate.release.live.metrics import Rate, Size, rates, sizes
@@ -37,6 +37,14 @@ class _Finding:
     needed: int | None = None
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """All requests of a slice, clients' and ours: one batch of each set, or none."""
+
+    new: list[LiveBatch]
+    old: list[LiveBatch]
+
+
 def judge_live(
     new: Sequence[LiveBatch],
     old: Sequence[LiveBatch],
@@ -54,10 +62,8 @@ def judge_live(
     as often as one likes: verdicts depend on what was measured, never on when somebody looked.
     """
     sources = _sources(new, old, before, ALL)
-    findings = [*_findings(sources, policy, policy.alpha)]
-    slices = [
-        _findings(_sources(new, old, before, name), policy, policy.alpha, name) for name in policy.slices
-    ]
+    findings = [*_findings(sources, policy)]
+    slices = [_findings(_sources(new, old, before, name), policy, name) for name in policy.slices]
     tests = sum(len(finding.strengths) for finding in findings if finding.margin is not None)
     spent = policy.alpha / max(family, 1) / max(tests, 1)
     whole, part = (spent / 2, spent / 2 / len(slices)) if slices else (spent, spent)
@@ -114,20 +120,20 @@ def _sources(
     return Sources(clients, probes, may_use_before=before is not None)
 
 
-def _findings(sources: Sources, policy: LivePolicy, alpha: float, name: str = ALL) -> list[_Finding]:
+def _findings(sources: Sources, policy: LivePolicy, name: str = ALL) -> list[_Finding]:
     suffix = f"@{name}" if name else ""
     grouped: dict[str, list[Rate]] = {}
     for rate in rates(policy):
         grouped.setdefault(rate.metric, []).append(rate)
-    found = [_rate_finding(group, sources, policy, alpha, suffix) for group in grouped.values()]
-    return found + [_size_finding(size, sources, alpha, suffix) for size in sizes(policy)]
+    sums = _Sums(*(merged([batch for one, _ in sources.all for batch in pick(one)]) for pick in (_new, _old)))
+    found = [_rate_finding(group, sources, sums, policy, suffix) for group in grouped.values()]
+    return found + [_size_finding(size, sources, sums, policy.alpha, suffix) for size in sizes(policy)]
 
 
 def _rate_finding(
-    group: list[Rate], sources: Sources, policy: LivePolicy, alpha: float, suffix: str
+    group: list[Rate], sources: Sources, sums: _Sums, policy: LivePolicy, suffix: str
 ) -> _Finding:
-    new = [batch for source, _ in sources.all for batch in source.new]
-    old = [batch for source, _ in sources.all for batch in source.old]
+    new, old = sums.new, sums.old
     margin, metric = group[0].margin, group[0].metric
     strengths = tuple(rate_strength(rate, margin, sources, policy) for rate in group) if margin else ()
     told: list[str] = []
@@ -139,7 +145,7 @@ def _rate_finding(
     n, of = group[0].total(new)[1], group[0].total(old)[1]
     if margin:
         for rate, strength in zip(group, strengths, strict=True):
-            needed.append(needed_for(rate, margin, old, new, strength, alpha, policy))
+            needed.append(needed_for(rate, margin, old, new, strength, policy.alpha))
     return _Finding(
         name=metric + suffix,
         margin=margin,
@@ -152,9 +158,8 @@ def _rate_finding(
     )
 
 
-def _size_finding(size: Size, sources: Sources, alpha: float, suffix: str) -> _Finding:
-    new = [batch for source, _ in sources.all for batch in source.new]
-    old = [batch for source, _ in sources.all for batch in source.old]
+def _size_finding(size: Size, sources: Sources, sums: _Sums, alpha: float, suffix: str) -> _Finding:
+    new, old = sums.new, sums.old
     strengths = tuple(size_strengths(size, size.margin, sources)) if size.margin else ()
     n, of = (sum(map(size.n, batches)) for batches in (new, old))
     value, usual = size.value(new), size.value(old)
@@ -169,8 +174,16 @@ def _size_finding(size: Size, sources: Sources, alpha: float, suffix: str) -> _F
         samples=n,
         is_absent=n == 0 and of == 0 and _has_enough(new, old),
         has_comparison=not sources.may_use_before or of > 0,
-        needed=max((needed_for(size, None, old, new, one, alpha, None) for one in strengths), default=0),
+        needed=max((needed_for(size, None, old, new, one, alpha) for one in strengths), default=0),
     )
+
+
+def _new(source: Stratum) -> list[LiveBatch]:
+    return source.new
+
+
+def _old(source: Stratum) -> list[LiveBatch]:
+    return source.old
 
 
 def _has_enough(new: Sequence[LiveBatch], old: Sequence[LiveBatch]) -> bool:

@@ -89,9 +89,9 @@ def rates(policy: LivePolicy) -> tuple[Rate, ...]:
 def sizes(policy: LivePolicy) -> tuple[Size, ...]:
     margin, ttft, itl = policy.metrics, policy.ttft_floor_ms, policy.itl_floor_ms
     return (
-        Size("ttft_p50", "ttft_ms", 0.5, 5, margin.ttft_p50, ttft),
+        Size("ttft_p50", "ttft_ms", 0.5, 3, margin.ttft_p50, ttft),
         Size("ttft_p95", "ttft_ms", 0.95, 20, margin.ttft_p95, ttft),
-        Size("itl_p50", "itl_ms", 0.5, 5, margin.itl_p50, itl),
+        Size("itl_p50", "itl_ms", 0.5, 3, margin.itl_p50, itl),
         Size("length", "tokens", 0.5, 5, margin.length, 1.0, both_ways=True),
     )
 
