@@ -13,6 +13,7 @@ import os
 import ssl
 import sys
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -43,6 +44,8 @@ class FakeSet:
         wanted = await request.json() if request.can_read_body else {}
         if wanted.get("crash"):
             os._exit(1)
+        if "script" in wanted:
+            return await self._play(request, wanted)
         if wanted.get("stream"):
             return await self._stream(
                 request,
@@ -58,6 +61,25 @@ class FakeSet:
             "sni": getattr(request.get_extra_info("ssl_object"), "asked_for", None),
         }
         return web.json_response({"choices": [{"message": {"content": "hi"}}], "seen": seen})
+
+    async def _play(self, request: web.Request, wanted: dict[str, Any]) -> web.StreamResponse:
+        """An answer piece by piece: `["say", text]`, `["wait", seconds]`, `["until", mode]`, `["break"]`."""
+        kind = "text/event-stream" if wanted.get("stream") else "application/json"
+        reply = web.StreamResponse(status=int(wanted.get("status", 200)), headers={"content-type": kind})
+        await reply.prepare(request)
+        for act, *given in wanted["script"]:
+            match act:
+                case "say":
+                    await reply.write(given[0].encode())
+                case "wait":
+                    await asyncio.sleep(given[0])
+                case "until":
+                    while given[0] not in self.told:
+                        await asyncio.sleep(0.01)
+                case _:
+                    assert request.transport is not None
+                    request.transport.abort()
+        return reply
 
     async def _stream(
         self, request: web.Request, chunks: int, delay_s: float, until: str | None
