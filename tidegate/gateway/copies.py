@@ -5,12 +5,20 @@ that clients cannot send.
 """
 
 from tidegate.domain import Mirror, ServiceRef, Upstream
-from tidegate.gateway.listener import MANAGER_TYPE, TYPE, Json, http_chain, live_log, measure, router
+from tidegate.gateway.listener import (
+    COPY_OF_HEADER,
+    MANAGER_TYPE,
+    TYPE,
+    Json,
+    http_chain,
+    live_log,
+    measure,
+    router,
+)
 
 COPIES_LISTENER = "copies"
 COPIES_SUFFIX = "_copies"
 _SET_HEADER = "x-tidegate-copy"
-_SERVICE_HEADER = "x-tidegate-copy-of"
 
 MAX_COPIES = 64
 """Copies of one set in flight. More are dropped: a slow shadow must not pile up."""
@@ -29,7 +37,7 @@ def copies_listener() -> Json:
                 "routes": [{"match": {"prefix": "/"}, "route": action}],
             }
         ],
-        "request_headers_to_remove": [_SET_HEADER, _SERVICE_HEADER],
+        "request_headers_to_remove": [_SET_HEADER],
     }
     manager: Json = {
         "@type": MANAGER_TYPE,
@@ -37,7 +45,7 @@ def copies_listener() -> Json:
         "route_config": table,
         "skip_xff_append": True,
         "generate_request_id": False,
-        "access_log": [live_log("copy", f"%REQ({_SERVICE_HEADER})%")],
+        "access_log": [live_log("copy", f"%REQ({COPY_OF_HEADER})%")],
         "http_filters": [measure(), router()],
     }
     return {
@@ -73,7 +81,7 @@ def copies_cluster(upstream: Upstream) -> Json:
 
 def copy_policy(mirror: Mirror, ref: ServiceRef) -> Json:
     """One entry of a route's `request_mirror_policies`."""
-    headers = {_SET_HEADER: mirror.set_name, _SERVICE_HEADER: str(ref)}
+    headers = {_SET_HEADER: mirror.set_name, COPY_OF_HEADER: str(ref)}
     return {
         "cluster": f"{mirror.set_name}{COPIES_SUFFIX}",
         "disable_shadow_host_suffix_append": True,

@@ -23,6 +23,7 @@ class FakeSet:
         self.name = name
         self.mode = "ok"
         self.told: set[str] = set()
+        self.news = asyncio.Condition()
         self.asked: list[str] = []
 
     async def health(self, request: web.Request) -> web.Response:
@@ -32,7 +33,9 @@ class FakeSet:
 
     async def control(self, request: web.Request) -> web.Response:
         self.mode = request.query["mode"]
-        self.told.add(self.mode)
+        async with self.news:
+            self.told.add(self.mode)
+            self.news.notify_all()
         return web.json_response({"mode": self.mode, "asked": self.asked})
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
@@ -74,12 +77,15 @@ class FakeSet:
                 case "wait":
                     await asyncio.sleep(given[0])
                 case "until":
-                    while given[0] not in self.told:
-                        await asyncio.sleep(0.01)
+                    await self._told(given[0])
                 case _:
                     assert request.transport is not None
                     request.transport.abort()
         return reply
+
+    async def _told(self, mode: str) -> None:
+        async with self.news:
+            await self.news.wait_for(lambda: mode in self.told)
 
     async def _stream(
         self, request: web.Request, chunks: int, delay_s: float, until: str | None
@@ -115,7 +121,7 @@ async def serve(name: str, port: int, *certificate: str) -> None:
     app.router.add_get("/{below:.*}v1/models", fake.complete)
     app.router.add_post("/{below:.*}v1/chat/completions", fake.complete)
     app.router.add_get("/{anything:.*}", fake.health)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=_tls(*certificate) if certificate else None)
     await site.start()
