@@ -112,6 +112,7 @@ class Meter:
         for boot in finished:
             boot.aside.unlink()
             self._accounts[boot.name].reading.aside = None
+            self._is_changed = True
         for boot in present:
             if boot.name in over:
                 boot.remove()
