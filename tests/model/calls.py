@@ -25,7 +25,7 @@ def make(state: State, op: Op) -> tuple[State, tuple[Op, ...] | None]:
             what, _, which = name.partition(":")
             if what == "create":
                 return state._replace(is_intended=True), None
-            return state._replace(doomed="".join(sorted(state.doomed + str(NAMES.index(which))))), None
+            return state._replace(doomed="".join(sorted({*state.doomed, str(NAMES.index(which))}))), None
         case ("evidence", rows):
             return _judged(state, cast(Any, rows)), None
         case ("mark", int(number), str(letter)):

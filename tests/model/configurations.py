@@ -18,7 +18,7 @@ DEADLINES = DeadlinePolicy(
     provision_s=100, warm_s=100, park_s=10_000, rollback_wait_s=100, hold_s=10_000, release_s=1_000_000
 )
 POLICY = Policy(shift=SHIFT, deadlines=DEADLINES)
-TWO = State(recorded="-w--", sets="arra"[:1] + "raa")
+TWO = State(recorded="-w--", sets="araa")
 """`old` is live, nothing else is there."""
 THREE = State(recorded="-ww-", sets="arra", weights=(-1, 100, 0, -1, 0), gateway=(-1, 100, 0, -1, 0))
 """`older` is kept warm beside it."""
@@ -26,6 +26,7 @@ FIRST = State(
     recorded="----", sets="aaaa", weights=(-1, -1, -1, -1, 0), gateway=(-1, -1, -1, -1, 0), champion="", previous=""
 )
 DEATHS = frozenset({"die:new", "die:old"})
+SHORT = {"ladder": (50, 100)}
 
 
 def policy(shift: dict[str, object] | None = None, **approval: object) -> Policy:
@@ -38,29 +39,29 @@ def policy(shift: dict[str, object] | None = None, **approval: object) -> Policy
 
 
 CONFIGURATIONS = (
-    Configuration("canary, two sets, deaths", TWO._replace(faults=2), POLICY, DEATHS),
+    Configuration("canary, two sets, deaths", TWO._replace(faults=2), POLICY, DEATHS | {"away"}),
     Configuration(
         "canary, three sets, stale owner",
         THREE._replace(faults=1, takeovers=2),
-        policy({"keep_previous": 0}),
+        policy({"keep_previous": 0, "strategy": "all_at_once"}),
         DEATHS,
         mortal=(NEW, OLD, OLDER),
     ),
     Configuration(
-        "people", TWO._replace(faults=1), POLICY, DEATHS, frozenset({"abort", "approve"}), looks=("good", "harm", "unsure")
+        "people", TWO._replace(faults=1), policy(SHORT), DEATHS | {"away"}, frozenset({"abort", "approve"}), looks=("good", "harm", "unsure")
     ),
     Configuration(
         "approvals everywhere",
         TWO._replace(faults=1),
-        policy(before_start=True, before_increase=True, before_commit=True),
-        frozenset({"die:old", "deadline"}),
+        policy(SHORT, before_start=True, before_increase=True, before_commit=True),
+        frozenset({"die:old", "deadline", "away"}),
         frozenset({"abort", "approve"}),
     ),
     Configuration(
         "capacity and money",
         TWO._replace(faults=2, takeovers=1),
-        POLICY,
-        frozenset({"capacity", "spend", "deadline", "vanish:new"}),
+        policy({"strategy": "all_at_once"}),
+        frozenset({"capacity", "spend", "deadline", "vanish:new", "away", "hang"}),
         frozenset({"abort"}),
     ),
     Configuration(
@@ -77,6 +78,7 @@ CONFIGURATIONS = (
         policy({"strategy": "all_at_once"}),
         frozenset({"lie:new", "lie:old", "restart", "vanish:old", "stop:old"}),
         frozenset({"approve"}),
+        looks=("good",),
     ),
     Configuration(
         "shadow, then canary",
@@ -98,7 +100,7 @@ CONFIGURATIONS = (
     ),
     Configuration(
         "a rollback after it",
-        TWO._replace(faults=2, takeovers=1),
+        TWO._replace(faults=1, takeovers=1),
         policy({"strategy": "all_at_once"}),
         DEATHS | {"silence"},
         frozenset({"rollback"}),

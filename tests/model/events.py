@@ -19,7 +19,7 @@ class Configuration:
     start: State
     policy: Policy
     faults: frozenset[str] = frozenset()
-    """die:SET, vanish:SET, stop:SET, lie:SET, restart, capacity, silence, spend, deadline."""
+    """die:SET, vanish:SET, stop:SET, lie:SET, hang, restart, capacity, silence, spend, deadline."""
     people: frozenset[str] = frozenset()
     """abort, approve, rollback."""
     looks: tuple[str, ...] = ("good", "harm")
@@ -35,9 +35,6 @@ def events(world: Configuration, state: State) -> Iterator[tuple[str, State]]:
     yield from _people(world, state)
     if not state.owner:
         yield from _looks(world, state)
-        later = passed_time(state)
-        if later != state:
-            yield "time passes", later
     if state.faults:
         yield from _faults(world, state)
 
@@ -102,6 +99,8 @@ def _faults(world: Configuration, state: State) -> Iterator[tuple[str, State]]:
                 yield f"{word} {verb}", less._replace(sets=put(state.sets, number, after))
         if f"lie:{word}" in world.faults and str(number) not in state.lying:
             yield f"{word} serves another file", less._replace(lying=state.lying + str(number))
+    if "hang" in world.faults and state.sets[NEW] == "s":
+        yield "new hangs while it starts", less._replace(sets=put(state.sets, NEW, "p"))
     if "restart" in world.faults and state.sets[NEW] == "r" and not state.restarted:
         yield "new is restarted by its platform", less._replace(restarted=True)
     if "capacity" in world.faults:
@@ -113,6 +112,8 @@ def _faults(world: Configuration, state: State) -> Iterator[tuple[str, State]]:
             yield "a set is made although its call said that there was no room", less._replace(
                 sets=put(state.sets, NEW, "s")
             )
+    if "away" in world.faults and not state.owner and state.age < 3:
+        yield "nobody drives it for a day", passed_time(passed_time(passed_time(less)))
     if "spend" in world.faults and state.plan and not state.overspent:
         yield "the cap is reached", less._replace(overspent=True)
     if "deadline" in world.faults and state.plan and state.state != "planned" and not state.overdue:

@@ -129,6 +129,11 @@ class Explorer:
         decision = self.decide(state)
         if decision.broken:
             raise _Broken(decision.broken, decision.text)
+        if decision.kind != "act" or not decision.programs[0][1]:
+            # While it acts no time passes that matters, unless nobody drives it: that is a fault of its own.
+            later = passed_time(state)
+            if later != state:
+                yield f"time passes; it {decision.text}", later
         for text, ops in decision.programs:
             if not ops:
                 continue
@@ -196,6 +201,8 @@ class Explorer:
             on_path: set[State] = set()
             at: State | None = state
             while at is not None and at not in known:
+                if at in on_path and _needs_world(at):
+                    break
                 if at in on_path or len(path) > MAX_CALM:
                     broken = f"liveness: goes round for ever in {at.state}"
                     lines = [f"calm: {label}  {describe(one)}" for label, one in path]
@@ -237,6 +244,12 @@ class Explorer:
 
     def _settled(self, state: State) -> State:
         return state if self.configuration.has_streams else state._replace(streams="")
+
+
+def _needs_world(state: State) -> bool:
+    """Nothing serves and there is no room to start anything: it is tried again and again, as it should be."""
+    is_held = state.state == "hold" and dict(state.data).get("from") == "rolling_back"
+    return not state.capacity and (is_held or state.state in ("retiring", "rolling_back"))
 
 
 def _rests_badly(state: State, decision: Decision) -> str:

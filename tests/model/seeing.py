@@ -49,6 +49,7 @@ SET_STATES = {
     "f": SetState.FAILED,
     "x": SetState.STOPPED,
     "a": SetState.ABSENT,
+    "p": SetState.PENDING,
 }
 PROBED_OUT = 10_000
 """Rounds of probes after which none is due any more."""
@@ -60,18 +61,29 @@ class Seeing:
 
     policy: Policy
     plans: dict[str, Plan] = field(default_factory=dict)
+    _releases: dict[object, Release] = field(default_factory=dict)
 
     def key(self, state: State) -> tuple[object, ...]:
         """Everything that the answer of `decide` may depend on."""
         silent = tuple(weight != UNROUTED for weight in state.silent)
-        return (*state[:KEY], is_confirmed(state), silent, state.streams, state.gateway if state.plan else ())
+        is_clearing = state.state in ("retiring", "rolling_back", "parked")
+        return (
+            *state[:KEY],
+            is_confirmed(state),
+            silent if is_clearing else (),
+            state.streams if is_clearing else "",
+            state.gateway if state.state == "warming" else (),
+        )
 
     def release(self, state: State) -> Release:
         trigger = state.wish if state.number else "manual"
         version = "v1" if trigger == "rollback" else "v2"
-        return _release(state.number, state.state, state.has_lock, trigger, version).model_copy(
-            update={"plan": self.plans.get(state.plan)}
-        )
+        key = (state.number, state.state, state.has_lock, trigger, version)
+        known = self._releases.get((key, state.plan))
+        if known is None:
+            known = _release(*key).model_copy(update={"plan": self.plans.get(state.plan)})
+            self._releases[key, state.plan] = known
+        return known
 
     def view(self, state: State) -> View:
         return fold_view(self.release(state), list(self._entries(state)))
@@ -104,7 +116,7 @@ class Seeing:
         is_void = state.approval != "given"
         told = {
             "actor": "ada",
-            "plan_digest": self.plans[state.plan].digest,
+            "plan_digest": _digest(self.plans[state.plan]),
             "evidence_digest": "before" if is_void else "now",
         }
         return entry("note", "approve", told)
@@ -147,6 +159,7 @@ class Seeing:
             live=live,
             spent_usd=1e9 if state.overspent else 0.0,
             evidence_digest="now",
+            already_live=self._is_live(state),
             silent={
                 name: ("g2",)
                 for name, weight in zip(NAMES, state.silent, strict=False)
@@ -154,6 +167,16 @@ class Seeing:
             },
             recorded_sets=tuple(name for i, name in enumerate(NAMES) if state.recorded[i] == "w"),
             left_sets=frozenset(name for i, name in enumerate(NAMES) if state.recorded[i] == "l"),
+        )
+
+    def _is_live(self, state: State) -> bool:
+        """As the observer sees it: the wanted file has the alias and all traffic, and no plan was made yet."""
+        wanted = self.release(state).request.version
+        if state.plan or state.champion != wanted:
+            return False
+        return any(
+            weight == 100 and letter == "r" and FILES[i] == file_of(wanted)
+            for i, (weight, letter) in enumerate(zip(state.weights, state.sets, strict=False))
         )
 
     def _look(self, state: State) -> tuple[Window | None, LiveJudgement | None]:
@@ -170,7 +193,25 @@ def _ago(age: int) -> datetime:
     return NOW - timedelta(seconds=AGES[age])
 
 
+_DIGESTS: dict[int, tuple[Plan, str]] = {}
+
+
+def _digest(plan: Plan) -> str:
+    if id(plan) not in _DIGESTS:
+        _DIGESTS[id(plan)] = (plan, plan.digest)
+    return _DIGESTS[id(plan)][1]
+
+
 def entry(kind: str, name: str, data: Mapping[str, object] | None = None, at: datetime = NOW) -> JournalEntry:
+    return _plain(kind, name, at) if not data else _row(kind, name, data, at)
+
+
+@lru_cache(maxsize=None)
+def _plain(kind: str, name: str, at: datetime) -> JournalEntry:
+    return _row(kind, name, {}, at)
+
+
+def _row(kind: str, name: str, data: Mapping[str, object], at: datetime) -> JournalEntry:
     return JournalEntry.model_construct(
         seq=0, release_id="r", epoch=1, kind=kind, name=name, data=dict(data or {}), at=at
     )

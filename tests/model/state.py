@@ -47,7 +47,7 @@ class State(NamedTuple):
     """By set: `w` wanted, `d` deleted, `l` left to reconcile, `-` unknown."""
     weights: Weights = (-1, 100, -1, -1, 0)
     sets: str = "arar"
-    """By set: `r` ready, `s` starting, `f` failed, `x` stopped, `a` absent."""
+    """By set: `r` ready, `s` starting, `p` starting for ever, `f` failed, `x` stopped, `a` absent."""
     lying: str = ""
     """Sets that serve another file, by number."""
     restarted: bool = False
@@ -97,7 +97,7 @@ def ready(state: State, number: int) -> bool:
 
 def describe(state: State) -> str:
     """The state in words, for a trace."""
-    words = {"r": "ready", "s": "starting", "f": "failed", "x": "stopped", "a": "absent"}
+    words = {"r": "ready", "s": "starting", "f": "failed", "x": "stopped", "a": "absent", "p": "hanging"}
     sets = ", ".join(f"{WORDS[i]} {words[c]}" for i, c in enumerate(state.sets) if state.recorded[i] != "-")
     told = "" if is_confirmed(state) else f"; the gateway still has {weights_text(state.gateway)}"
     silent = f"; a silent gateway has {weights_text(state.silent)}" if state.silent else ""

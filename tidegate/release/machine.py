@@ -102,6 +102,8 @@ def _requested(view: View, seen: Observation, policy: Policy) -> Step:
             return Enter(State.REJECTED, "another release held the service until this one's deadline")
         return AcquireLock()
     if seen.already_live:
+        if view.release.request.trigger == "rollback" and "held" not in view.observed:
+            return HoldService(f"rolled back (by {view.release.request.requested_by})")
         return Enter(State.DONE, "this digest already serves all traffic of the service")
     return MakePlan()
 
@@ -193,7 +195,7 @@ def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
     if seen.champion_digest != view.plan.green_digest:
         return MoveAlias(forward=True)
     if not seen.green.is_ready:
-        return _without_new(view, seen)
+        return _without_new(view, seen, policy)
     wanted = {green: 100} | {name: 0 for name in kept if seen.is_routed(name)}
     if seen.route is None or dict(seen.route.weights) != wanted or seen.route.mirror is not None:
         return PutWeights(wanted)
@@ -221,7 +223,7 @@ def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
     )
 
 
-def _without_new(view: View, seen: Observation) -> Step:
+def _without_new(view: View, seen: Observation, policy: Policy) -> Step:
     """The new set does not run, and nothing is removed (S2). While the old one does, traffic goes back to it (S1)."""
     blue = view.plan.blue_set
     has_old = blue is not None and seen.blue is not None and seen.blue.is_ready
@@ -229,6 +231,8 @@ def _without_new(view: View, seen: Observation) -> Step:
     if is_lost(seen.green) and has_old and is_ours:
         return begin_rollback(f"the new set was lost ({seen.green.state.value}) after the commit", "set_lost")
     again = start_again(view, seen, view.plan.green_set, seen.green)
+    if again is None and age_s(view, seen) > policy.shift.step_deadline_s:
+        return Stop("the new set is not ready and nothing is removed; reconcile goes on later")
     return again or Wait("the new set is not ready at the moment; nothing is removed", 0.5)
 
 

@@ -20,6 +20,8 @@ def await_approval(view: View, seen: Observation, policy: Policy) -> Step:
     if question == "start":
         return _await_start(view, seen, policy, approver)
     step = _keep_watch(view, seen, policy, is_answered=approver is not None)
+    if isinstance(step, Wait) and age_s(view, seen) > policy.approval.wait_s:
+        return begin_rollback(f"approved, and not possible in time: {step.reason}", "deadline")
     if step is not None:
         return step
     if approver is not None:
@@ -47,6 +49,9 @@ def hold(view: View, seen: Observation, policy: Policy) -> Step:
         return _hold_of_rollback(view, seen, policy)
     approver = approver_of(view, seen, policy)
     step = _keep_watch(view, seen, policy, is_answered=approver is not None)
+    is_late = age_s(view, seen) > policy.deadlines.hold_s and origin is not State.RETIRING
+    if isinstance(step, Wait) and is_late:
+        return begin_rollback(f"not possible in time: {step.reason}", "deadline")
     if step is not None:
         return step
     if view.data.get("lost"):
@@ -59,7 +64,7 @@ def hold(view: View, seen: Observation, policy: Policy) -> Step:
             # Gates that never ran cannot be answered by a person (S7): only the old set, or a stop, leads on.
             approver = None
     if approver is None:
-        if age_s(view, seen) > policy.deadlines.hold_s and origin is not State.RETIRING:
+        if is_late:
             return begin_rollback(f"nobody decided within {policy.deadlines.hold_s:.0f} s", "deadline")
         return Stop(view.release.reason)
     return _go_on(view, policy, origin, f"approved by {approver}")

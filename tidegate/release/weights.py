@@ -4,7 +4,7 @@ from tidegate.domain import Mirror, Policy, ReleaseState, SetState, SetStatus
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import DeleteSet, Intend, LeaveSet, Observe, PutWeights, StartSet, Step, Wait
 
-LOST = frozenset({SetState.FAILED, SetState.ABSENT})
+LOST = frozenset({SetState.FAILED, SetState.ABSENT, SetState.STOPPED})
 """A set that is only restarting is bridged by the gateways: they send its share to the other one meanwhile."""
 START_PAUSE_S = 5.0
 DELETE = "delete:"
@@ -116,10 +116,13 @@ def take_out(view: View, seen: Observation, policy: Policy, name: str) -> Step:
         return Observe(f"unrouted:{name}")
     if seen.silent.get(name):
         return LeaveSet(name)
-    waited_s = (seen.now - marker.at).total_seconds()
-    if seen.active_requests.get(name, 0) > 0 and waited_s < policy.shift.drain_s:
+    if _is_draining(seen, name, (seen.now - marker.at).total_seconds(), policy.shift.drain_s):
         return Wait(f"{seen.active_requests[name]} requests are still in flight on {name}")
     return DeleteSet(name) if is_doomed(view, name) else Intend(f"{DELETE}{name}")
+
+
+def _is_draining(seen: Observation, name: str, waited_s: float, ceiling_s: float) -> bool:
+    return seen.active_requests.get(name, 0) > 0 and waited_s < ceiling_s
 
 
 def is_doomed(view: View, name: str) -> bool:
