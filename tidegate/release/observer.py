@@ -132,7 +132,7 @@ class Observer:
         )
 
     def _is_live(self, release: Release, route: Route | None, champion: str | None) -> bool:
-        if release.request.trigger == "rollback" or champion != release.digest or route is None:
+        if champion != release.digest or route is None:
             return False
         live = [
             u.set_name
