@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp import web
 
-from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Upstream
+from tidegate.domain import GatewayStatus, LiveBatch, Route, Secret, TrafficCounts, Upstream
 from tidegate.gateway import ClientKey, GatewayConfig, serve
 
 ORG, SERVICE, KEY = "bench", "chat", "key-of-the-benchmark"
@@ -100,6 +100,9 @@ class Source:
         self.confirmed_at.setdefault(status.observed_generation, time.perf_counter())
 
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
+        return
+
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
         return
 
     def confirmed(self, generation: int) -> float:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from tidegate.domain import (
     GatewayStatus,
+    LiveBatch,
     NeedsOperator,
     Permanent,
     Route,
@@ -28,6 +29,7 @@ from tidegate.gateway.envoy import Envoy, find_envoy
 from tidegate.gateway.fence import Fence
 from tidegate.gateway.files import single_writer
 from tidegate.gateway.key_agent import KeyAgent, Keys
+from tidegate.gateway.meter import Meter
 from tidegate.gateway.metrics import Members, Totals, read_counts, read_members
 from tidegate.gateway.publish import Published, Publisher
 
@@ -50,6 +52,8 @@ class RouteSource(Protocol):
     def report_gateway(self, status: GatewayStatus) -> None: ...
 
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None: ...
+
+    def record_live(self, batches: Sequence[LiveBatch]) -> None: ...
 
 
 def no_credentials(org: str, name: str) -> Secret | None:
@@ -76,8 +80,12 @@ def serve(
         publisher.prepare()
         envoy = Envoy(config, admin, binary)
         key_agent = KeyAgent(config, keys)
+        meter = Meter(config, source)
         is_over = threading.Event()
-        thread = threading.Thread(target=key_agent.run, args=(is_over,), name=f"{config.name}-keys")
+        threads = [
+            threading.Thread(target=key_agent.run, args=(is_over,), name=f"{config.name}-keys"),
+            threading.Thread(target=meter.run, args=(is_over,), name=f"{config.name}-live"),
+        ]
         agent = Agent(
             config,
             source,
@@ -85,17 +93,20 @@ def serve(
             admin=admin,
             envoy=envoy,
             publisher=publisher,
-            key_problem=lambda: key_agent.problem,
+            problems=lambda: {"keys": key_agent.problem, "live": meter.problem},
         )
         try:
             envoy.start()
-            thread.start()
+            for thread in threads:
+                thread.start()
             run_agent(agent, stop, config.poll_s)
         finally:
             is_over.set()
-            if thread.is_alive():
-                thread.join()
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join()
             envoy.stop()
+            meter.finish()
 
 
 def run_agent(agent: "Agent", stop: threading.Event, poll_s: float) -> None:
@@ -138,12 +149,12 @@ class Agent:
         admin: Admin,
         envoy: Envoy,
         publisher: Publisher,
-        key_problem: Callable[[], str] = str,
+        problems: Callable[[], dict[str, str]] = dict,
     ):
         self._config = config
         self._source = source
         self._ask_credential = credentials
-        self._key_problem = key_problem
+        self._problems = problems
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
@@ -312,7 +323,7 @@ class Agent:
             return False
         members = self._members()
         self._healthy = members.healthy
-        errors = {**self._errors, "keys": self._key_problem()}
+        errors = {**self._errors, **self._problems()}
         self._source.report_gateway(
             GatewayStatus(
                 gateway=self._config.name,

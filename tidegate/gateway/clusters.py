@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from tidegate.domain import Upstream
 from tidegate.gateway.config import GatewayConfig
+from tidegate.gateway.copies import copies_cluster
 from tidegate.gateway.doors import door, http_options, in_front_of, is_address
 from tidegate.gateway.listener import METADATA, TYPE, Json
 
@@ -26,8 +27,8 @@ def fallback_name(first: str, second: str) -> str:
 
 
 def clusters(groups: Iterable[Sequence[Upstream]], config: GatewayConfig) -> list[Json]:
-    """One cluster a set, a second one behind it for a set elsewhere, and one a fallback pair within each group
-    (the sets of one service).
+    """One cluster a set, one for copies to it, one behind it for a set elsewhere, and one a fallback pair within
+    each group (the sets of one service).
 
     They depend on the sets only, never on weights: a change of weights touches the routes alone.
     """
@@ -35,6 +36,7 @@ def clusters(groups: Iterable[Sequence[Upstream]], config: GatewayConfig) -> lis
     for group in groups:
         for upstream in group:
             made = [_remote(upstream), door(upstream, config)] if upstream.is_remote else [_local(upstream)]
+            made.append(copies_cluster(upstream))
             made += [
                 _fallback(upstream.set_name, other.set_name)
                 for other in group

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from tidegate.domain import Route
+from tidegate.domain import Route, ServiceRef
 from tidegate.gateway.admission import admit, admit_all
 from tidegate.gateway.clusters import fallback_name
 from tidegate.gateway.config import GatewayConfig
+from tidegate.gateway.copies import copy_policy
 from tidegate.gateway.listener import METADATA, ROUTE_TABLE, TYPE, Json
 
 PIN_HEADER = "x-tidegate-pin"
@@ -47,7 +48,7 @@ def _service_routes(route: Route, config: GatewayConfig) -> list[Json]:
     ]
     unknown_pin = _entry(route, {"present_match": True}, _answer(404))
     weighted = _weighted(route)
-    answer = _send(weighted, config) if weighted else _answer(503)
+    answer = _send({**weighted, **_mirrored(route)}, config) if weighted else _answer(503)
     return [*pins, unknown_pin, _entry(route, None, answer)]
 
 
@@ -89,6 +90,13 @@ def _weighted(route: Route) -> Json | None:
         {"name": _with_fallback(name, serving, route), "weight": route.weights[name]} for name in serving
     ]
     return {"weighted_clusters": {"clusters": entries, "use_hash_policy": {"value": True}}}
+
+
+def _mirrored(route: Route) -> Json:
+    """Our own probes are never copied: their routes have no such entry."""
+    if route.mirror is None:
+        return {}
+    return {"request_mirror_policies": [copy_policy(route.mirror, ServiceRef(route.org, route.service))]}
 
 
 def _with_fallback(name: str, serving: list[str], route: Route) -> str:

@@ -13,7 +13,7 @@ from tidegate.release.looking import (
 )
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import Enter, Rehearse, Step, Wait
-from tidegate.release.weights import bring_to_weight, start_again, weights_with_green_at
+from tidegate.release.weights import bring_to_weight, serve_without_old, start_again, weights_with_green_at
 
 State = ReleaseState
 REHEARSED = ("rehearsal:old", "rehearsal:new")
@@ -43,7 +43,7 @@ def shifting(view: View, seen: Observation, policy: Policy) -> Step:
         return next_rung(view, policy, index, why)
     if age_s(view, seen) > policy.shift.step_deadline_s:
         return Enter(State.HOLD, f"not judged: {why}", {"from": State.SHIFTING.value, "step": index})
-    return go_on_looking(view, seen, limits, limits.look_s, why)
+    return go_on_looking(view, seen, policy, limits, why)
 
 
 def next_rung(view: View, policy: Policy, index: int, why: str) -> Enter:
@@ -72,7 +72,7 @@ def baking(view: View, seen: Observation, policy: Policy) -> Step:
         return Enter(
             State.HOLD, f"not judged: {why}", {"from": State.BAKING.value, "step": len(view.plan.ladder)}
         )
-    return go_on_looking(view, seen, policy.shift, policy.shift.bake_s, why)
+    return go_on_looking(view, seen, policy, policy.shift, why)
 
 
 def _commit(view: View, seen: Observation, policy: Policy, why: str) -> Step:
@@ -105,6 +105,10 @@ def _rehearse(view: View, seen: Observation, policy: Policy) -> Step | None:
 
 
 def _old_is_missing(view: View, seen: Observation, policy: Policy) -> Step:
+    """It may have died in the middle of the rehearsal, with all traffic on it (S1)."""
+    step = serve_without_old(view, seen, 0)
+    if step is not None:
+        return step
     if age_s(view, seen) > policy.shift.bake_s + policy.shift.step_deadline_s:
         data = {"from": State.BAKING.value, "step": len(view.plan.ladder)}
         return Enter(State.HOLD, "not rehearsed: the old set is not ready", data)

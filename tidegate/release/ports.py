@@ -187,6 +187,10 @@ class Router(Protocol):
         """Store cumulative counts by set as sampled at one gateway; old samples are pruned."""
         ...
 
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
+        """Store what gateways measured; a batch that is there already stays as it is."""
+        ...
+
     def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
         """What clients got from a set, in order of time."""
         ...
@@ -224,8 +228,9 @@ class Checks(Protocol):
 
     def run(self, gates: Sequence[Gate], release: Release) -> list[Evidence]: ...
 
-    def send_probes(self, release: Release, set_name: str, count: int) -> int:
-        """Send probe requests to a set through a gateway; returns how many were answered."""
+    def send_probes(self, release: Release, sets: Sequence[str], count: int) -> int:
+        """Send so many probe requests to each of these sets through a gateway, in turns, so that they can be compared;
+        returns how many the first one answered. Gateways measure them apart from clients'."""
         ...
 
     def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ import aiohttp
 import httpx
 import pytest
 
-from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Transient, Upstream
+from tidegate.domain import GatewayStatus, LiveBatch, Route, Secret, TrafficCounts, Transient, Upstream
+from tidegate.domain.live import ALL, total
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, find_envoy, serve
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.config import AUTH
@@ -72,6 +73,8 @@ class MemoryRoutes:
     is_down: bool = False
     status: GatewayStatus | None = None
     totals: dict[str, TrafficCounts] = field(default_factory=dict)
+    batches: dict[tuple[object, ...], LiveBatch] = field(default_factory=dict)
+    """What was reported of live requests; one that comes again changes nothing, as in the ledger."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     gate: threading.Lock = field(default_factory=threading.Lock)
     """Whoever holds it makes the source as slow as it likes."""
@@ -105,6 +108,19 @@ class MemoryRoutes:
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
         self._answer()
         self.totals.update({one.set_name: one for one in counts})
+
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
+        self._answer()
+        for batch in batches:
+            self.batches.setdefault(batch.key, batch)
+
+    def live_totals(self, slice_name: str = ALL, *, is_probe: bool = False) -> dict[str, dict[str, int]]:
+        """Counts by set."""
+        chosen = [
+            one for one in list(self.batches.values()) if (one.slice, one.is_probe) == (slice_name, is_probe)
+        ]
+        names = {one.set_name for one in chosen}
+        return {name: dict(total(one for one in chosen if one.set_name == name)) for name in names}
 
     def _answer(self) -> None:
         with self.gate:
