@@ -38,6 +38,11 @@ TERMINAL = frozenset(
 )
 
 
+MANUAL, ROLLBACK = "manual", "rollback"
+MACHINES = ("service:", "schedule:")
+"""How the names of what asks by itself begin."""
+
+
 class ReleaseRequest(BaseModel):
     """Who wants which model version on which service, and why."""
 
@@ -58,9 +63,24 @@ class ReleaseRequest(BaseModel):
         default="", description="Reason for releasing a quarantined digest, with a name."
     )
 
+    override_until: datetime | None = Field(
+        default=None, description="The override counts until then; later the gate refuses the file again."
+    )
+    plan_digest: str = Field(
+        default="",
+        description="The plan that was told before: exactly this one is carried out, or the release is refused.",
+    )
+
     @property
     def ref(self) -> ServiceRef:
         return ServiceRef(self.org, self.service)
+
+    @property
+    def is_automatic(self) -> bool:
+        """Nobody asked for it by hand. The way back is no release: a hold never stops it."""
+        if self.trigger == ROLLBACK:
+            return False
+        return self.trigger != MANUAL or self.requested_by.startswith(MACHINES)
 
 
 def idempotency_key(ref: ServiceRef, digest: str, trigger: str) -> str:

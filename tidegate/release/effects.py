@@ -77,13 +77,17 @@ class Effects:
             case do.MoveAlias(forward):
                 self._move_alias(release, epoch, forward)
             case do.Quarantine(digest, reason):
-                self.ledger.quarantine(release.request.org, digest, reason=reason, release_id=release.id)
+                self.ledger.quarantine(
+                    release.request.org, digest, reason=reason, release_id=release.id, epoch=epoch
+                )
                 self.ledger.append(
                     release.id, epoch, "observed", "quarantine", {"digest": digest, "reason": reason}
                 )
             case do.HoldService(reason):
                 actor = release.request.requested_by
-                self.ledger.hold_service(release.ref, reason=reason, actor=actor, release_id=release.id)
+                self.ledger.hold_service(
+                    release.ref, reason=reason, actor=actor, release_id=release.id, epoch=epoch
+                )
                 self.ledger.append(release.id, epoch, "observed", "held", {"reason": reason})
 
     def _change_set(
