@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.domain.names import Digest, ServiceRef
+from tidegate.domain.told import differing, told_digest
 
 
 class ReleaseState(StrEnum):
@@ -127,6 +129,31 @@ class Plan(BaseModel):
     def digest(self) -> str:
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def promise(self) -> dict[str, Any]:
+        """What can be told, and kept, before there is a release: all but the name of its set, and forecasts."""
+        return self.model_dump(mode="json", exclude={"green_set", "expected"})
+
+    @property
+    def told_digest(self) -> str:
+        """What `--plan` prints: a release that is given it carries out this plan, or nothing."""
+        return told_digest(self.promise)
+
+    def differs_from(self, told: str) -> tuple[str, ...]:
+        """Fields that are other than in the plan of which this digest was told; empty when it is the same."""
+        return differing(told, self.promise)
+
+    def tell(self, fields: Sequence[str]) -> str:
+        """The named fields as they are now, for a person."""
+        now = self.promise
+        return "; ".join(f"{name} is now {_told(now[name])}" for name in fields)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in cast("list[Any]", value)) or "empty"
+    return "none" if value is None else str(value)
 
 
 EntryKind = Literal["entered", "intent", "observed", "abort", "note"]

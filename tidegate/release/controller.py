@@ -95,7 +95,7 @@ class Controller:
             case _:
                 view = fold_view(release, self.ledger.entries(release.id))
                 service = self.service.model_copy(update={"policy": self.policy_of(view)})
-                effects = Effects(self.ledger, self.platform, self.checks, service)
+                effects = Effects(self.ledger, self.platform, self.checks, service, self.clock)
                 effects.make(release, self.epoch_of(release.id), step)
 
     def next_step(self, release: Release) -> Step:

@@ -24,6 +24,7 @@ from tidegate.domain import (
 )
 from tidegate.steps.near_copies import tensors_of
 from tidegate.steps.overriding import name_override, tell_override
+from tidegate.steps.plan_preview import refuse_other_plan
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import Wish, identify, release_parameters
 from tidegate.steps.provenance import keep_signatures, read_signatures
@@ -134,6 +135,7 @@ def request_release(ports: Ports, request: ReleaseRequest, token: Secret | None 
     request = request.model_copy(update={"version": version.version})
     key = idempotency_key(request.ref, version.digest, request.trigger)
     active = ports.ledger.find_active(key)
+    refuse_other_plan(ports, request, version, active)
     if active is not None and token is None:
         tell_override(ports, active)
         return active
