@@ -259,7 +259,9 @@ def _check_owner(service: ServiceRow, release: ReleaseRow, epoch: int, kind: Ent
         return
     if epoch == 0:
         may = kind == "note" or (kind == "entered" and name == ReleaseState.REJECTED)
-        allowed = may and service.holder != release.id
+        # People may still say something about a release that is over, also when its owner died with the lock.
+        is_epilogue = kind == "note" and release.state in OVER
+        allowed = may and (service.holder != release.id or is_epilogue)
     else:
         allowed = epoch == service.epoch and service.epoch_of == release.id
     if not allowed:
