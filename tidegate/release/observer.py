@@ -123,7 +123,7 @@ class Observer:
         return now.since(TrafficCounts.model_validate(before) if before else None)
 
     def _is_live(self, release: Release, route: Route | None, champion: str | None) -> bool:
-        if release.request.trigger == "rollback" or champion != release.digest or route is None:
+        if champion != release.digest or route is None:
             return False
         live = [
             u.set_name

@@ -20,6 +20,8 @@ def await_approval(view: View, seen: Observation, policy: Policy) -> Step:
     if question == "start":
         return _await_start(view, seen, policy, approver)
     step = _keep_watch(view, seen, policy, is_answered=approver is not None)
+    if isinstance(step, Wait) and age_s(view, seen) > policy.approval.wait_s:
+        return begin_rollback(f"approved, and not possible in time: {step.reason}", "deadline")
     if step is not None:
         return step
     if approver is not None:
@@ -44,9 +46,12 @@ def hold(view: View, seen: Observation, policy: Policy) -> Step:
     """Something could not be judged or needs a decision. Without one by the deadline the old set has its traffic."""
     origin = State(view.data.get("from", State.JUDGING.value))
     if origin is State.ROLLING_BACK:
-        return _hold_of_rollback(view, seen)
+        return _hold_of_rollback(view, seen, policy)
     approver = approver_of(view, seen, policy)
     step = _keep_watch(view, seen, policy, is_answered=approver is not None)
+    is_late = age_s(view, seen) > policy.deadlines.hold_s and origin is not State.RETIRING
+    if isinstance(step, Wait) and is_late:
+        return begin_rollback(f"not possible in time: {step.reason}", "deadline")
     if step is not None:
         return step
     if view.data.get("lost"):
@@ -59,7 +64,7 @@ def hold(view: View, seen: Observation, policy: Policy) -> Step:
             # Gates that never ran cannot be answered by a person (S7): only the old set, or a stop, leads on.
             approver = None
     if approver is None:
-        if age_s(view, seen) > policy.deadlines.hold_s and origin is not State.RETIRING:
+        if is_late:
             return begin_rollback(f"nobody decided within {policy.deadlines.hold_s:.0f} s", "deadline")
         return Stop(view.release.reason)
     return _go_on(view, policy, origin, f"approved by {approver}")
@@ -77,12 +82,14 @@ def _go_on(view: View, policy: Policy, origin: ReleaseState, why: str) -> Step:
             return after_judging(view, policy, why)
 
 
-def _hold_of_rollback(view: View, seen: Observation) -> Step:
-    """The way back is open again as soon as its target is ready; until then whatever is ready serves (S1)."""
+def _hold_of_rollback(view: View, seen: Observation, policy: Policy) -> Step:
+    """The way back is open again as soon as its target is ready; until then whatever is ready serves (S1). A target
+    that could not prove its file is asked again when a person says so: by itself that would go round for ever."""
     blue = view.plan.blue_set
     has_target = blue is not None and seen.blue is not None and seen.blue.is_ready
     may_go_on = has_target or (blue is None and seen.weight(view.plan.green_set) == 0)
-    if may_go_on and seen.route_confirmed:
+    is_open = not view.data.get("unproven") or approver_of(view, seen, policy) is not None
+    if may_go_on and is_open and seen.route_confirmed:
         return begin_rollback(view.release.reason, str(view.data.get("trigger", "")))
     step = serve_without_old(view, seen, 0)
     if step is None and blue is not None:
