@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tidegate.domain.evidence import Gate, WhenNotJudged
+from tidegate.domain.live_policy import LiveMetrics, LivePolicy
 from tidegate.domain.performance_policy import (
     HardLimits,
     LatencyMargin,
@@ -51,6 +52,8 @@ __all__ = [
     "LatencyMargin",
     "LatencyMargins",
     "LatencyPolicy",
+    "LiveMetrics",
+    "LivePolicy",
     "LoadBudget",
     "LoadDesign",
     "PerformancePolicy",
@@ -253,6 +256,7 @@ class Policy(_Part):
     quality: QualityPolicy = QualityPolicy()
     drift: DriftPolicy = DriftPolicy()
     shift: ShiftPolicy = ShiftPolicy()
+    live: LivePolicy = LivePolicy()
     budget: BudgetPolicy = BudgetPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()
     nightly: NightlyPolicy = NightlyPolicy()

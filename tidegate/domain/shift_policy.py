@@ -46,11 +46,9 @@ class ShiftPolicy(_Part):
     )
     look_s: float = Field(default=30.0, ge=0, description="Shortest look at a step before it can pass.")
     min_requests: int = Field(
-        default=50, ge=0, description="Live requests on the new set needed to judge a step."
-    )
-    thin_traffic: Literal["probe", "hold"] = Field(
-        default="probe",
-        description="When clients send too little: send probe requests to the new set, or wait and hold.",
+        default=50,
+        ge=0,
+        description="Requests on the new set, probes included, without which no step passes.",
     )
     step_deadline_s: float = Field(
         default=600.0, gt=0, description="A step not judged by then is held for a person."
@@ -71,12 +69,19 @@ class ShiftPolicy(_Part):
     )
     shadow_s: float = Field(default=60.0, ge=0, description="Shortest shadow before it is judged.")
     max_error_share: float = Field(
-        default=0.02, ge=0, le=1, description="Share of failed requests on the new set that is never harm."
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Share of clients' failed requests that never stops a measurement beside them. What ends a release stands in `live`.",
     )
     max_latency_ratio: float = Field(
-        default=3.0, gt=0, description="Mean latency against the old set's; beyond it is harm."
+        default=3.0,
+        gt=0,
+        description="Clients' mean latency beside a measurement against the usual one; beyond it the measurement stops.",
     )
-    latency_floor_ms: float = Field(default=50.0, ge=0, description="Smaller differences are noise.")
+    latency_floor_ms: float = Field(
+        default=50.0, ge=0, description="Smaller differences of that latency are noise."
+    )
     drain_s: float = Field(
         default=30.0, ge=0, description="Longest wait for streams in flight before a set is removed."
     )

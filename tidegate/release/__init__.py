@@ -6,7 +6,6 @@ from tidegate.release.observation import Observation, View
 from tidegate.release.planning import make_plan
 from tidegate.release.step import Step
 from tidegate.release.view import fold_view
-from tidegate.release.window import Window, judge_window
 
 __all__ = [
     "ALL_GATES",
@@ -14,9 +13,7 @@ __all__ = [
     "Observation",
     "Step",
     "View",
-    "Window",
     "decide",
     "fold_view",
-    "judge_window",
     "make_plan",
 ]

@@ -43,7 +43,7 @@ def shifting(view: View, seen: Observation, policy: Policy) -> Step:
         return next_rung(view, policy, index, why)
     if age_s(view, seen) > policy.shift.step_deadline_s:
         return Enter(State.HOLD, f"not judged: {why}", {"from": State.SHIFTING.value, "step": index})
-    return go_on_looking(view, seen, limits, limits.look_s, why)
+    return go_on_looking(view, seen, policy, limits, why)
 
 
 def next_rung(view: View, policy: Policy, index: int, why: str) -> Enter:
@@ -72,7 +72,7 @@ def baking(view: View, seen: Observation, policy: Policy) -> Step:
         return Enter(
             State.HOLD, f"not judged: {why}", {"from": State.BAKING.value, "step": len(view.plan.ladder)}
         )
-    return go_on_looking(view, seen, policy.shift, policy.shift.bake_s, why)
+    return go_on_looking(view, seen, policy, policy.shift, why)
 
 
 def _commit(view: View, seen: Observation, policy: Policy, why: str) -> Step:

@@ -104,7 +104,7 @@ class Controller:
         required = {
             gate: checks | policy.declared_checks(gate) for gate, checks in self.checks.required.items()
         }
-        observer = Observer(self.ledger, self.platform, self.checks, required, self.clock)
+        observer = Observer(self.ledger, self.platform, self.checks, required, self.clock, policy.live)
         return decide(view, observer.observe(view, self._current_epoch(release)), policy)
 
     def _current_epoch(self, release: Release) -> int:

@@ -68,8 +68,7 @@ class Effects:
             case do.Intend(name):
                 self.ledger.append(release.id, epoch, "intent", name)
             case do.Observe(name, data):
-                extra = {"counts": self._count_snapshot(release)} if name == "weights" else {}
-                self.ledger.append(release.id, epoch, "observed", name, {**data, **extra})
+                self.ledger.append(release.id, epoch, "observed", name, dict(data))
 
     def _record(
         self, release: Release, epoch: int, step: do.MoveAlias | do.Quarantine | do.HoldService
@@ -135,7 +134,10 @@ class Effects:
 
     def _send_probes(self, release: Release, epoch: int, count: int) -> None:
         assert release.plan is not None
-        answered = self.checks.send_probes(release, release.plan.green_set, count)
+        blue = release.plan.blue_set
+        has_old = blue is not None and self.platform.status(blue).is_ready
+        sets = (release.plan.green_set, blue) if blue and has_old else (release.plan.green_set,)
+        answered = self.checks.send_probes(release, sets, count)
         self.ledger.append(release.id, epoch, "observed", "probes", {"wanted": count, "answered": answered})
 
     def _enter(self, release: Release, epoch: int, state: ReleaseState, data: dict[str, Any]) -> None:
@@ -223,12 +225,6 @@ class Effects:
         if known is not None:
             return known
         raise NeedsOperator(f"Set {name} has no address yet.", remedy="It must be ready before it is routed.")
-
-    def _count_snapshot(self, release: Release) -> dict[str, Any]:
-        plan = release.plan
-        names = [name for name in (plan.green_set, plan.blue_set) if name] if plan else []
-        counts = {name: self.ledger.counts(name) for name in names}
-        return {name: value.model_dump(mode="json") for name, value in counts.items() if value}
 
     def _move_alias(self, release: Release, epoch: int, forward: bool) -> None:
         plan, ref = release.plan, release.ref

@@ -4,10 +4,11 @@ from tidegate.domain import Policy, ReleaseState, Verdict
 from tidegate.domain.policy import Rung, ShiftPolicy
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import Enter, ProveIdentity, SendProbes, Step, Wait
-from tidegate.release.window import judge_window
 
 PROBE_PAUSE_S = 2.0
 MAX_IDENTITY_ROUNDS = 3
+MAX_PROBES = 200
+"""Of one round: clients share the machine."""
 
 
 def limits_of(policy: Policy, index: int) -> ShiftPolicy:
@@ -25,27 +26,30 @@ def limits_of(policy: Policy, index: int) -> ShiftPolicy:
 def judge_look(
     view: View, seen: Observation, limits: ShiftPolicy, *, bake: bool = False
 ) -> tuple[Verdict, str]:
-    """Harm as soon as either judge sees it; good only when both do (S7)."""
-    verdict, why = judge_window(seen.window, limits, look_s=look_s(view, seen), bake=bake)
+    """Harm at once; good only when it is shown, and the look was as long and had as many requests as is wanted (S7)."""
     live = seen.live
-    if verdict is Verdict.FAIL or live is None:
-        return verdict, why
+    if live is None:
+        return Verdict.NOT_JUDGED, "no counts from the gateways yet"
     if live.verdict is Verdict.FAIL:
         return Verdict.FAIL, live.reason
-    if verdict is Verdict.PASS:
-        return (Verdict.PASS if live.verdict is Verdict.PASS else Verdict.NOT_JUDGED), live.reason
-    return verdict, why
+    needed_s = limits.bake_s if bake else limits.look_s
+    if look_s(view, seen) < needed_s:
+        return Verdict.NOT_JUDGED, f"looking for {needed_s:.0f} s"
+    had = live.requests + live.probes
+    if had < limits.min_requests:
+        return Verdict.NOT_JUDGED, f"{had} of {limits.min_requests} live requests needed on the new set"
+    return live.verdict, live.reason
 
 
-def go_on_looking(view: View, seen: Observation, limits: ShiftPolicy, needed_s: float, why: str) -> Step:
-    """The look was long enough and still too few requests came: probe, if the policy allows it."""
-    had = seen.window.new.requests if seen.window else 0
-    missing = limits.min_requests - had
-    if seen.live is not None and seen.live.needed_requests is not None:
-        missing = max(missing, seen.live.needed_requests)
-    is_due = look_s(view, seen) >= needed_s + PROBE_PAUSE_S * view.probe_rounds
-    if seen.window is not None and missing > 0 and is_due and limits.thin_traffic == "probe":
-        return SendProbes(missing)
+def go_on_looking(view: View, seen: Observation, policy: Policy, limits: ShiftPolicy, why: str) -> Step:
+    """The look was long enough and what clients sent does not decide: probe, if the policy allows it."""
+    live = seen.live
+    if live is None or policy.live.when_thin != "probe":
+        return Wait(why)
+    missing = max(limits.min_requests - live.requests - live.probes, live.needed_requests or 0)
+    needed_s = limits.look_s if view.state is ReleaseState.SHIFTING else limits.bake_s
+    if missing > 0 and look_s(view, seen) >= needed_s + PROBE_PAUSE_S * view.probe_rounds:
+        return SendProbes(min(missing, MAX_PROBES))
     return Wait(why)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from tidegate.domain import Gate, JournalEntry, Plan, Release, ReleaseState, Route, SetStatus, Verdict
 from tidegate.release.live import LiveJudgement
-from tidegate.release.window import Window
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,8 @@ class Observation:
     """Gates of which no evidence is missing: a policy may decide about them when their samples do not."""
     healthy_sets: frozenset[str] = frozenset()
     active_requests: Mapping[str, int] = field(default_factory=dict[str, int])
-    window: Window | None = None
     live: LiveJudgement | None = None
-    """What live requests since the present weights show; None: no policy asks for it, or nothing was confirmed."""
+    """What live requests since the present weights show; None: nothing was confirmed yet."""
     spent_usd: float = 0.0
     """What the sets of this release have cost so far."""
     evidence_digest: str = ""

@@ -4,24 +4,28 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from tidegate.domain import (
     Evidence,
     Gate,
     GateResult,
     GatewayStatus,
+    LiveBatch,
     Release,
     Route,
     SetStatus,
-    TrafficCounts,
     fold,
 )
+from tidegate.domain.policy import LivePolicy
+from tidegate.release.live import LiveJudgement, judge_live
 from tidegate.release.observation import Observation, View
 from tidegate.release.ports import LEFT, Checks, Ledger, SetPlatform
-from tidegate.release.window import Window
 
 GATEWAY_ALIVE_S = 5.0
+SETTLE_S = 1.0
+"""A second is looked at when every gateway had time to report it."""
+USUAL_S = 900.0
+"""How far back the old set's requests say what was usual."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Observer:
     checks: Checks
     required: Mapping[Gate, frozenset[str]]
     clock: Callable[[], datetime]
+    policy: LivePolicy
 
     def observe(self, view: View, epoch: int) -> Observation:
         """Read the world. Nothing here is remembered between calls."""
@@ -53,7 +58,7 @@ class Observer:
             measured_gates=frozenset(gate for gate, result in gates.items() if result.is_measured),
             healthy_sets=self._healthy(),
             active_requests=self._active(),
-            window=self._window(view),
+            live=self._live(view),
             recorded_sets=tuple(name for name, state in recorded if state != LEFT),
             left_sets=frozenset(name for name, state in recorded if state == LEFT),
             spent_usd=self.checks.spent_usd(release) if plan else 0.0,
@@ -107,20 +112,24 @@ class Observer:
             if gate in present
         }
 
-    def _window(self, view: View) -> Window | None:
+    def _live(self, view: View) -> LiveJudgement | None:
+        """What gateways measured since all of them confirmed the present weights, against the old set meanwhile. Where
+        all traffic is on the new one, the old one's last requests are what was usual."""
         marker = view.observed.get("weights")
         if marker is None:
             return None
-        new = self._counts_since(view.plan.green_set, marker.data)
-        old = self._counts_since(view.plan.blue_set, marker.data) if view.plan.blue_set else None
-        return Window(new=new, old=old) if new else None
-
-    def _counts_since(self, name: str, data: Mapping[str, Any]) -> TrafficCounts | None:
-        now = self.ledger.counts(name)
-        before = data.get("counts", {}).get(name)
-        if now is None:
-            return None
-        return now.since(TrafficCounts.model_validate(before) if before else None)
+        plan, until = view.plan, self.clock() - timedelta(seconds=SETTLE_S)
+        is_alone = plan.blue_set is None or marker.data["weights"].get(plan.blue_set, 0) == 0
+        before: list[LiveBatch] = []
+        if is_alone and plan.blue_set:
+            before = self.ledger.live(plan.blue_set, marker.at - timedelta(seconds=USUAL_S), marker.at)
+        return judge_live(
+            self.ledger.live(plan.green_set, marker.at, until),
+            self.ledger.live(plan.blue_set, marker.at, until) if plan.blue_set else (),
+            self.policy,
+            family=len(plan.ladder) + 1,
+            before=before if is_alone else None,
+        )
 
     def _is_live(self, release: Release, route: Route | None, champion: str | None) -> bool:
         if champion != release.digest or route is None:

@@ -242,8 +242,9 @@ class Checks(Protocol):
 
     def run(self, gates: Sequence[Gate], release: Release) -> list[Evidence]: ...
 
-    def send_probes(self, release: Release, set_name: str, count: int) -> int:
-        """Send probe requests to a set through a gateway; returns how many were answered."""
+    def send_probes(self, release: Release, sets: Sequence[str], count: int) -> int:
+        """Send so many probe requests to each of these sets through a gateway, in turns, so that they can be compared;
+        returns how many the first one answered. Gateways measure them apart from clients'."""
         ...
 
     def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Runs the checks of the gates for a release. Quality and inference go to the GPU runner, the rest runs here."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ REQUIRED: Mapping[Gate, frozenset[str]] = {
     Gate.PERFORMANCE: PERFORMANCE_CHECKS,
     Gate.QUALITY: QUALITY_CHECKS,
 }
+PROBES_IN_TURN = 10
 GPU_GATES: Mapping[Gate, GpuWork] = {Gate.INFERENCE: "inference", Gate.QUALITY: "quality"}
 
 
@@ -55,13 +57,17 @@ class ReleaseChecks:
         subject = release.id if gate is Gate.QUALITY else file_subject(release.ref, release.digest)
         return self._gpu.start(GPU_GATES[gate], subject, f"{release.id}-{attempt}")
 
-    def send_probes(self, release: Release, set_name: str, count: int) -> int:
-        """Short streamed requests to one set; the gateway counts them as it counts clients."""
-        target = arm(self._ports, release.ref, set_name, release.digest, "probe")
+    def send_probes(self, release: Release, sets: Sequence[str], count: int) -> int:
+        """The same short streamed requests to each set, a few in turn; gateways measure them apart from clients'."""
+        arms = [arm(self._ports, release.ref, name, release.digest, name) for name in sets]
         plan = LoadPlan(
-            prompts=self._prompts(release), requests=count, blocks=1, max_tokens=8, warmup_requests=0
+            prompts=self._prompts(release),
+            requests=count,
+            blocks=math.ceil(count / PROBES_IN_TURN),
+            max_tokens=8,
+            warmup_requests=0,
         )
-        result = asyncio.run(measure([target], plan))["probe"]
+        result = asyncio.run(measure(arms, plan))[sets[0]]
         return sum(request.is_ok for request in result.measured())
 
     def _run_here(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:

@@ -36,7 +36,7 @@ def approve(world: World, release: Release, actor: str = "ada", plan: str | None
 
 def test_a_good_release_waits_at_all_traffic_with_the_old_set_warm_and_no_alias_moved() -> None:
     world, held = waiting_world()
-    assert world.live() == {"v2": 100}
+    assert world.serving() == {"v2": 100}
     assert len(world.sets) == 2
     assert world.aliases["champion"] == world.versions[0]
     assert "person must approve" in held.reason
@@ -117,7 +117,7 @@ def test_without_an_answer_the_old_set_gets_its_traffic_back_and_nothing_is_quar
     over = world.drive(held.id)
     assert over.state is State.ROLLED_BACK
     assert "nobody approved" in over.reason
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     assert over.digest not in world.quarantined
 
 
@@ -126,7 +126,7 @@ def test_a_set_that_dies_while_a_person_thinks_is_rolled_back() -> None:
     assert held.plan is not None
     world.sets[held.plan.green_set].state = SetState.FAILED
     assert world.drive(held.id).state is State.ROLLED_BACK
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_live_requests_that_fail_while_a_person_thinks_bring_the_old_set_back() -> None:
@@ -152,12 +152,13 @@ def test_stopping_a_release_that_waits_brings_its_traffic_back_instead_of_leavin
     world.append(held.id, 0, "abort", "stop", {"actor": "ada", "reason": "wrong tone"})
     over = world.drive(held.id)
     assert over.state is State.ROLLED_BACK
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_a_hold_in_its_bake_still_asks_for_the_approval_that_the_policy_wants() -> None:
-    shift = POLICY.shift.model_copy(update={"thin_traffic": "hold", "bake_s": 1})
-    world = world_with("v1", policy=policy().model_copy(update={"shift": shift}))
+    shift = POLICY.shift.model_copy(update={"bake_s": 1})
+    live = POLICY.live.model_copy(update={"when_thin": "hold"})
+    world = world_with("v1", policy=policy().model_copy(update={"shift": shift, "live": live}))
 
     def silence(release: Release, step: object) -> None:
         if isinstance(step, Enter) and step.state is State.BAKING:
@@ -172,7 +173,7 @@ def test_a_rollback_needs_no_approval() -> None:
     world, held = waiting_world()
     approve(world, held)
     assert world.release("v1", trigger="rollback").state is State.DONE
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 @pytest.mark.parametrize("answer", ["approve", "nothing"])
@@ -194,7 +195,7 @@ def test_killed_between_any_two_steps_an_approval_is_still_needed_and_still_coun
             last = approve(world, last) if answer == "approve" else _let_time_pass(world, last)
         expected = {"v1": 100} if last.state is State.ROLLED_BACK else {"v2": 100}
         assert last.state in (State.DONE, State.ROLLED_BACK)
-        assert world.live() == expected, f"crash before step {crash_at}"
+        assert world.serving() == expected, f"crash before step {crash_at}"
 
 
 def _let_time_pass(world: World, held: Release) -> Release:

@@ -22,7 +22,7 @@ def test_a_first_release_goes_live_and_its_alias_names_it() -> None:
     world = world_with("v1")
     done = world.release("v1")
     assert done.state is State.DONE
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     assert world.aliases["champion"] == world.versions[0]
     assert states_of(world, done.id) == [
         "requested", "planned", "validating", "provisioning", "warming", "judging",
@@ -42,7 +42,7 @@ def test_a_good_release_climbs_the_ladder_and_keeps_the_old_set_warm() -> None:
     done = world.release("v2", on_step=note)
     assert done.state is State.DONE
     assert climbed == [10, 50, 100]
-    assert world.live() == {"v2": 100}
+    assert world.serving() == {"v2": 100}
     assert world.aliases["previous"] == world.versions[0]
     assert len(world.sets) == 2, "the old set stays warm for a rollback"
 
@@ -66,7 +66,7 @@ def test_a_failing_validation_gate_refuses_before_anything_is_created(gate: Gate
     assert over.state is State.REJECTED
     assert gate.value in over.reason
     assert world.sets.keys() == before.keys()
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_a_file_that_fails_the_structural_gate_is_never_loaded() -> None:
@@ -83,7 +83,7 @@ def test_a_failing_judgement_rolls_back_without_any_live_traffic_and_quarantines
     over = world.release("v2")
     assert over.state is State.ROLLED_BACK
     assert not any("50" in text or "10," in text for text in world.history)
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     assert world.quarantined[over.digest]
     assert len(world.sets) == 1
     assert world.aliases["champion"] == world.versions[0]
@@ -97,7 +97,7 @@ def test_missing_evidence_is_never_a_pass(gate: Gate, verdict: Verdict) -> None:
     world.verdicts = {gate: [verdict, verdict, verdict]}
     over = world.release("v2")
     assert over.state in (State.REJECTED, State.ROLLED_BACK, State.HOLD)
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_a_judgement_that_could_not_be_made_is_tried_again_once() -> None:
@@ -112,7 +112,7 @@ def test_quality_that_cannot_be_judged_holds_the_release_until_a_person_approves
     world.verdicts = {Gate.QUALITY: [Verdict.NOT_JUDGED, Verdict.NOT_JUDGED]}
     held = world.release("v2")
     assert held.state is State.HOLD
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     assert world.approve(held.id).state is State.DONE
 
 
@@ -129,7 +129,7 @@ def test_a_policy_may_refuse_what_is_not_judged_and_nothing_is_proven_against_it
     world, over = undecided("fail", samples=10)
     assert over.state is State.ROLLED_BACK
     assert "not judged; the policy says fail" in over.reason
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     assert over.digest not in world.quarantined
 
 
@@ -144,7 +144,7 @@ def test_a_policy_cannot_let_through_what_was_never_measured() -> None:
     world, over = undecided("pass", samples=0)
     assert over.state is State.HOLD
     assert "missing, which never passes" in over.reason
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_failing_live_requests_bring_the_old_set_back() -> None:
@@ -158,7 +158,7 @@ def test_failing_live_requests_bring_the_old_set_back() -> None:
     over = world.release("v2", on_step=fail_new)
     assert over.state is State.ROLLED_BACK
     assert "failed on the new set" in over.reason
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_a_set_that_dies_in_its_canary_is_rolled_back_but_not_quarantined() -> None:
@@ -207,7 +207,7 @@ def test_a_stopped_rollback_target_is_started_first() -> None:
             world.sets[blue].state = SetState.STOPPED
 
     assert world.release("v2", on_step=harm).state is State.ROLLED_BACK
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_no_capacity_parks_the_release_and_leaves_the_live_set_alone() -> None:
@@ -216,7 +216,7 @@ def test_no_capacity_parks_the_release_and_leaves_the_live_set_alone() -> None:
     world.capacity = 1
     parked = world.release("v2")
     assert parked.state is State.PARKED
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     world.capacity = 2
     world.sleep(20)
     assert world.drive(parked.id).state is State.DONE
@@ -239,8 +239,8 @@ def test_an_idle_service_is_judged_by_probe_requests() -> None:
 
 def test_an_idle_service_is_held_when_the_policy_forbids_probes() -> None:
     policy = world_with("v1").policy
-    shift = policy.shift.model_copy(update={"thin_traffic": "hold"})
-    world = world_with("v1", "v2", traffic_per_s=0, policy=policy.model_copy(update={"shift": shift}))
+    live = policy.live.model_copy(update={"when_thin": "hold"})
+    world = world_with("v1", "v2", traffic_per_s=0, policy=policy.model_copy(update={"live": live}))
     held = world.release("v1")
     assert held.state is State.HOLD
 
@@ -267,7 +267,7 @@ def test_a_person_stops_a_release_in_its_canary() -> None:
     assert over.state is State.ROLLED_BACK
     assert "ada" in over.reason
     assert over.digest not in world.quarantined
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_the_same_request_returns_the_release_that_is_under_way() -> None:
@@ -291,7 +291,7 @@ def test_a_rollback_goes_to_the_warm_previous_set_and_quarantines_what_it_left()
     created = sum(text.startswith("create") for text in world.history)
     back = world.release("v1", trigger="rollback")
     assert back.state is State.DONE
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     assert sum(text.startswith("create") for text in world.history) == created
     assert world.versions[1].digest in world.quarantined
     assert world.aliases["champion"] == world.versions[0]
@@ -303,7 +303,7 @@ def test_a_rollback_creates_the_set_again_when_it_is_gone() -> None:
     for version in ("v1", "v2", "v3"):
         world.release(version)
     assert world.release("v1", trigger="rollback").state is State.DONE
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
 
 
 def test_a_beat_that_does_not_get_through_is_not_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +363,7 @@ def test_killed_between_any_two_steps_the_release_still_ends_and_the_service_is_
         if over.state is State.DONE and over.id != "r-2":
             over = world.get_release("r-2")  # killed after the end: the same request found nothing left to do
         assert over.state is expected or (verdicts and over.id != "r-2"), f"crash before step {crash_at}"
-        assert world.live() == ({"v1": 100} if verdicts else {"v2": 100}), f"crash before step {crash_at}"
+        assert world.serving() == ({"v1": 100} if verdicts else {"v2": 100}), f"crash before step {crash_at}"
         assert sum(text.startswith("create") for text in world.history) <= 3, "no set was created twice"
         assert set(world.sets) == {name for name, (_, state) in world.recorded.items() if state != "deleted"}
 

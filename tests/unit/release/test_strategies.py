@@ -70,7 +70,7 @@ def test_a_shadow_gets_copies_and_never_a_request_of_its_own_and_is_gone_afterwa
     assert Gate.SHADOW in world.gates_run
     assert 30 in mirrored
     assert mirrored[-1] is None
-    assert world.live() == {"v1": 100}
+    assert world.serving() == {"v1": 100}
     assert world.aliases["champion"] == world.versions[0]
     assert over.digest not in world.quarantined
     assert len(world.sets) == 1
@@ -128,7 +128,7 @@ def test_a_person_is_asked_before_the_start_before_each_increase_and_before_the_
     asked: list[tuple[str, dict[str, int]]] = []
     while held.state is State.AWAIT_APPROVAL:
         question = [e for e in world.journal[held.id] if e.kind == "entered"][-1].data["question"]
-        asked.append((question, world.live()))
+        asked.append((question, world.serving()))
         held = world.approve(held.id)
     assert held.state is State.DONE
     assert asked == [
@@ -152,7 +152,7 @@ def test_only_the_step_that_says_so_asks() -> None:
     rungs = (Rung(weight=10), Rung(weight=50, approval=True), Rung(weight=100))
     world = with_v1_live(policy=policy({"ladder": rungs}))
     held = world.release("v2")
-    assert (held.state, world.live()) == (State.AWAIT_APPROVAL, {"v1": 90, "v2": 10})
+    assert (held.state, world.serving()) == (State.AWAIT_APPROVAL, {"v1": 90, "v2": 10})
     assert world.approve(held.id).state is State.DONE
 
 
@@ -200,7 +200,7 @@ def test_a_release_that_takes_too_long_goes_back_also_while_a_person_thinks() ->
     held = world.release("v2")
     world.sleep(501)
     over = world.drive(held.id)
-    assert (over.state, world.live()) == (State.ROLLED_BACK, {"v1": 100})
+    assert (over.state, world.serving()) == (State.ROLLED_BACK, {"v1": 100})
 
 
 def test_a_question_that_nobody_answers_is_answered_by_going_back() -> None:
@@ -238,7 +238,7 @@ def test_an_old_set_that_dies_while_both_serve_leaves_its_share_to_the_new_one_u
         is_there = isinstance(step, Enter) and step.state is State.SHIFTING and step.data.get("weight") == at
         if is_there and not killed:
             killed.append(kill_old(world))
-        seen.append(world.live())
+        seen.append(world.serving())
 
     done = world.release("v2", on_step=kill)
     assert {"v2": 100} in seen, "its share went to the set that was ready"
@@ -257,14 +257,14 @@ def test_a_way_back_whose_target_is_dead_serves_from_what_is_ready_and_deletes_n
 
     held = world.release("v2", on_step=kill)
     assert held.state is State.HOLD
-    assert world.live() == {"v2": 100}
+    assert world.serving() == {"v2": 100}
     assert len(world.sets) == 2
     world.startable = True
     world.sleep(10)
     world.drive(held.id)
     world.sleep(10)
     over = world.drive(held.id)
-    assert (over.state, world.live()) == (State.ROLLED_BACK, {"v1": 100})
+    assert (over.state, world.serving()) == (State.ROLLED_BACK, {"v1": 100})
 
 
 def test_a_set_that_serves_another_file_than_the_journal_says_stops_the_release() -> None:
@@ -310,13 +310,13 @@ def test_a_rehearsal_goes_to_the_old_set_and_back_before_the_commit() -> None:
     assert done.state is State.DONE
     assert went == [("rehearsal:old", {"green": 0}), ("rehearsal:new", {"green": 100})]
     assert Gate.REHEARSAL in world.gates_run
-    assert world.live() == {"v2": 100}
+    assert world.serving() == {"v2": 100}
 
 
 def test_a_rehearsal_that_lost_a_stream_brings_the_old_set_back() -> None:
     world = with_v1_live(policy=policy({"rehearse": True}), verdicts={Gate.REHEARSAL: [Verdict.FAIL]})
     over = world.release("v2")
-    assert (over.state, world.live()) == (State.ROLLED_BACK, {"v1": 100})
+    assert (over.state, world.serving()) == (State.ROLLED_BACK, {"v1": 100})
 
 
 def test_a_set_that_a_silent_gateway_may_still_use_is_left_and_the_release_ends() -> None:

@@ -16,6 +16,7 @@ from tidegate.domain import (
     Gate,
     GatewayStatus,
     JournalEntry,
+    LiveBatch,
     ModelVersion,
     NotFound,
     Plan,
@@ -29,10 +30,9 @@ from tidegate.domain import (
     SetSpec,
     SetState,
     SetStatus,
-    TrafficCounts,
     Verdict,
 )
-from tidegate.domain.policy import DeadlinePolicy, ShiftPolicy
+from tidegate.domain.policy import DeadlinePolicy, LiveMetrics, LivePolicy, ShiftPolicy
 from tidegate.release import Controller
 from tidegate.release.machine import ALL_GATES
 from tidegate.release.observer import evidence_digest
@@ -42,6 +42,20 @@ START = datetime(2026, 11, 21, tzinfo=UTC)
 POLICY = Policy(
     shift=ShiftPolicy(
         ladder=(10, 50, 100), look_s=1, min_requests=5, bake_s=1, step_deadline_s=30, drain_s=2
+    ),
+    live=LivePolicy(
+        metrics=LiveMetrics(
+            errors=0.2,
+            attempts=0.2,
+            truncated=None,
+            empty=None,
+            malformed=None,
+            stalls=None,
+            stops=None,
+            ttft_p50=None,
+            itl_p50=None,
+            length=None,
+        )
     ),
     deadlines=DeadlinePolicy(provision_s=30, warm_s=10, park_s=60, rollback_wait_s=10),
 )
@@ -72,7 +86,7 @@ class World:
     required: dict[Gate, frozenset[str]] = field(
         default_factory=lambda: {gate: frozenset({"c"}) for gate in Gate}
     )
-    traffic_per_s: int = 40
+    traffic_per_s: int = 400
     failing: dict[str, float] = field(default_factory=dict)
     capacity: int = 8
     gateway_lag_s: float = 0.05
@@ -100,7 +114,8 @@ class World:
         self.last_generation = 0
         self.observed = (0, START)
         self.pending: list[tuple[datetime, int]] = []
-        self.tally: dict[str, TrafficCounts] = {}
+        self.batches: list[LiveBatch] = []
+        self.due: dict[str, float] = {}
         self.history: list[str] = []
         self.gates_run: list[Gate] = []
         self.proofs: list[tuple[str, ...]] = []
@@ -111,7 +126,10 @@ class World:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Clients send for this long; gateways catch up; sets finish loading."""
+        """Clients send for this long; gateways catch up; sets finish loading. A gateway reports second by second."""
+        while seconds > 1:
+            self.sleep(1)
+            seconds -= 1
         self.now += timedelta(seconds=seconds)
         due = [generation for at, generation in self.pending if at <= self.now]
         if due and self.gateway_alive:
@@ -123,18 +141,26 @@ class World:
             if fake.state is SetState.STARTING:
                 fake.state = SetState.READY
 
-    def count(self, name: str, requests: int) -> None:
-        old = self.tally.get(name, TrafficCounts(set_name=name, at=self.now))
-        failed = round(requests * self.failing.get(name, 0.0))
-        self.tally[name] = old.model_copy(
-            update={
-                "requests": old.requests + requests,
-                "failed": old.failed + failed,
-                "latency_ms_sum": old.latency_ms_sum + 10.0 * requests,
-                "latency_count": old.latency_count + requests,
-                "at": self.now,
-            }
-        )
+    def count(self, name: str, requests: int, *, is_probe: bool = False) -> None:
+        """What a gateway measures of requests that end now."""
+        due = self.due.get(name, 0.0) + requests * self.failing.get(name, 0.0)
+        self.due[name] = due - int(due)
+        self.batches.append(
+            LiveBatch(
+                gateway="g", org=REF.org, service=REF.service, set_name=name, is_probe=is_probe,
+                started_at=self.now, ended_at=self.now, requests=requests, failed=int(due),
+                attempts=requests, attempts_failed=int(due),
+            )
+        )  # fmt: skip
+
+    def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+        return [
+            batch
+            for batch in self.batches
+            if batch.set_name == set_name
+            and batch.started_at >= since
+            and (until is None or batch.ended_at <= until)
+        ]
 
     def tick(self) -> None:
         """Called by every effect and journal write: the place where a process can be killed."""
@@ -356,9 +382,6 @@ class World:
             *self.silent,
         ]
 
-    def counts(self, set_name: str, at: datetime | None = None) -> TrafficCounts | None:
-        return self.tally.get(set_name)
-
     # ---- platform
 
     def create(self, spec: SetSpec) -> SetStatus:
@@ -426,9 +449,10 @@ class World:
             )
         return rows
 
-    def send_probes(self, release: Release, set_name: str, count: int) -> int:
+    def send_probes(self, release: Release, sets: Sequence[str], count: int) -> int:
         self.tick()
-        self.count(set_name, count)
+        for name in sets:
+            self.count(name, count, is_probe=True)
         return count
 
     def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:
@@ -490,7 +514,7 @@ class World:
         self.append(release_id, release.epoch, "note", "approve", given | changes)
         return self.drive(release_id)
 
-    def live(self) -> dict[str, int]:
+    def serving(self) -> dict[str, int]:
         """Weights above zero by version."""
         if self.route is None:
             return {}

@@ -15,4 +15,8 @@ class LiveJudgement:
     harmful: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     needed_requests: int | None = None
-    """Requests on the new set that would probably decide; None when nothing is missing or it cannot be said."""
+    """More requests on the new set that would probably decide; None when nothing is missing or it cannot be said."""
+    requests: int = 0
+    """Requests of clients on the new set."""
+    probes: int = 0
+    """Our own requests on it. They are evidence, marked as such, and never called clients'."""
