@@ -1,8 +1,9 @@
 """Parameters of the flows: forms in the Prefect UI. Choices come from the configured organizations."""
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo, model_validator
 
 from tidegate.access import load_organizations
 from tidegate.domain import TRAINING, InvalidInput, Organization, ReleaseRequest, Secret
@@ -74,10 +75,66 @@ class ReleaseForm(BaseModel):
         title="Quarantine override",
         description="Why a version that failed before may be released again.",
     )
+    override_until: datetime | None = Field(
+        default=None,
+        title="Override until",
+        description="The override counts until then; empty: 24 hours from the request.",
+    )
+    plan_only: bool = Field(
+        default=False,
+        title="Only the plan",
+        description="Report what would happen, with prices and time, and do nothing.",
+    )
+    plan_digest: str = Field(
+        default="",
+        title="Digest of the plan",
+        description="From an earlier run with 'Only the plan': exactly that plan is carried out, or the release is "
+        "refused.",
+    )
     token: Token = SecretStr("")
 
     def to_request(self) -> ReleaseRequest:
-        return ReleaseRequest.model_validate(self.model_dump(exclude={"token"}))
+        return ReleaseRequest.model_validate(self.model_dump(exclude={"token", "plan_only"}))
+
+
+class ApproveForm(BaseModel):
+    """Look at what a waiting release asks of a person, then say yes to exactly that."""
+
+    org: OrgChoice = Field(description="Who owns the service.")
+    service: ServiceChoice = Field(description="The service whose release waits.")
+    release: str = Field(
+        default="",
+        title="Release",
+        description="Its id; empty: the one that is under way.",
+        examples=["r-0m3x1"],
+    )
+    decision: Literal["look", "approve"] = Field(
+        default="look",
+        title="Decision",
+        description="look: only report plan, evidence and what changed. approve: let it take its next step.",
+    )
+    of: str = Field(
+        default="",
+        title="Digest",
+        description="From the report that was looked at; refused when plan, evidence or question is another by now.",
+    )
+    reason: str = Field(default="", title="Reason", description="Why it may go on; kept for ever.")
+    approved_by: str = Field(
+        default="", title="Approved by", description="Your name. With a token, the token says it."
+    )
+    token: Token = SecretStr("")
+
+    @model_validator(mode="after")
+    def _yes_is_whole(self) -> Self:
+        if self.decision == "approve":
+            missing = [
+                title for title, value in (("Digest", self.of), ("Reason", self.reason)) if not value.strip()
+            ]
+            if not self.approved_by.strip() and reveal(self.token) is None:
+                missing.append("Approved by, or Request token")
+            if missing:
+                raise ValueError(f"to approve, fill in: {', '.join(missing)}")
+        return self
 
 
 class RollbackForm(BaseModel):

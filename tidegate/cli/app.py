@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from tidegate.cli import (
     agents,
+    approving,
     banks,
     bench,
     comparing,
@@ -25,6 +26,7 @@ from tidegate.cli import (
     running,
     runpod_emulator,
     services,
+    standing,
     tokens,
     trying,
     validating,
@@ -78,6 +80,7 @@ for command in (
     comparing.compare,
     releases.release,
     releases.rollback,
+    approving.approve,
 ):
     app.command()(command)
 app.command(cls=JudgingCommand)(drifting.drift)
@@ -89,6 +92,8 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(banks.app, name="bank")
 app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
+app.add_typer(standing.holds, name="hold")
+app.add_typer(standing.quarantine, name="quarantine")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")

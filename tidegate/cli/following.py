@@ -165,6 +165,7 @@ def outcome_lines(ports: "Ports", release: "Release") -> Iterator[str]:
                 if release.state is ReleaseState.AWAIT_APPROVAL
                 else ""
             )
+            yield f"What is asked: tidegate approve {release.id}"
             yield f"Go on: tidegate releases approve {release.id}{by} --reason ..."
             yield f"Back: tidegate rollback {release.ref} --reason ..."
         case _:

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.cli.approving import approve
 from tidegate.cli.artifact_names import parse_model
 from tidegate.cli.output import OK, JsonFlag, as_data, escape, print_json, print_table, say
-from tidegate.cli.tokens import TokenOption, read_token
+from tidegate.cli.planning import print_plan
+from tidegate.cli.tokens import TokenOption, parse_lifetime, read_token
 
 if TYPE_CHECKING:
     from tidegate.domain import Release, ReleaseState, ServiceRef
@@ -20,6 +22,7 @@ PICKUP_TIMEOUT_S = 20.0
 PICKUP_POLL_S = 0.1
 
 app = typer.Typer(help="Releases: list, show, approve.", no_args_is_help=True)
+app.command()(approve)
 Service = Annotated[str, typer.Argument(metavar="ORG/SERVICE", help="For example swaggystacks/support-chat.")]
 By = Annotated[
     str, typer.Option("--by", help="Who asks, for the audit trail; by default the user at the keyboard.")
@@ -42,6 +45,13 @@ def release(
     override_quarantine: Annotated[
         str, typer.Option(metavar="REASON", help="Release a version that failed before, and say why.")
     ] = "",
+    override_for: Annotated[
+        str, typer.Option(metavar="TIME", help="How long the override counts: 90m, 24h; by default 24h.")
+    ] = "",
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and do nothing.")] = False,
+    plan_digest: Annotated[
+        str, typer.Option(metavar="DIGEST", help="Carry out exactly the plan that --plan told, or refuse.")
+    ] = "",
     timeout: Timeout = FOLLOW_TIMEOUT_S,
     as_json: JsonFlag = False,
 ) -> None:
@@ -55,7 +65,11 @@ def release(
       tidegate release swaggystacks/support-chat pipit:v2
 
       tidegate release swaggystacks/support-chat pipit:latest --no-wait --json
+
+      tidegate release swaggystacks/support-chat pipit:v2 --plan
     """
+    from datetime import UTC, datetime
+
     from tidegate import steps, wiring
     from tidegate.cli.connect import current_user, prefect_api
     from tidegate.cli.following import start_run
@@ -71,8 +85,13 @@ def release(
         requested_by=by or ("" if token else current_user()),
         reason=reason,
         override_quarantine=override_quarantine,
+        override_until=datetime.now(UTC) + parse_lifetime(override_for) if override_for else None,
+        plan_digest=plan_digest,
     )
     ports = wiring.load()
+    if plan:
+        print_plan(ports, request, as_json=as_json)
+        return
     with prefect_api(ports.settings) as api:
         # Asked first: a wish that is recorded but cannot be started would begin when nobody expects it.
         if not api.is_healthy():
@@ -214,7 +233,7 @@ def _finish(
     follower = Follower(ports, found.id, (lambda line: None) if as_json else say)
     last = follower.follow(timeout_s, run=run, api=api)
     if as_json:
-        print_json(_details(ports, last))
+        print_json(details(ports, last))
     else:
         for line in outcome_lines(ports, last):
             say(line)
@@ -283,7 +302,7 @@ def show(
     if follow:
         _finish(ports, found, FOLLOW_TIMEOUT_S, as_json=as_json)
     if as_json:
-        print_json(_details(ports, found))
+        print_json(details(ports, found))
         return
     from rich.markdown import Markdown
 
@@ -291,53 +310,6 @@ def show(
     from tidegate.steps.reporting import release_markdown
 
     console().print(Markdown(release_markdown(ports, found.id)))
-
-
-@app.command()
-def approve(
-    release_id: Annotated[
-        str, typer.Argument(metavar="RELEASE", help="Its id, or ORG/SERVICE for the newest.")
-    ],
-    reason: Annotated[str, typer.Option("--reason", help="Why it may go on; kept for ever.")],
-    by: By = "",
-    token: TokenOption = "",
-    as_json: JsonFlag = False,
-) -> None:
-    """Let a release that waits for a person take its next step, and follow it.
-
-    Examples:
-
-      tidegate releases approve swaggystacks/support-chat --reason "checked the answers by hand"
-    """
-    from tidegate import steps, wiring
-    from tidegate.cli.connect import current_user, prefect_api
-    from tidegate.cli.following import exit_code, start_run
-    from tidegate.domain import Refused, ReleaseState
-
-    ports = wiring.load()
-    found = find_release(ports, release_id)
-    if found.state not in (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL):
-        raise Refused(
-            f"Release {found.id} is {found.state.value}; it waits for nobody.",
-            remedy=f"See: tidegate releases show {found.id}.",
-        )
-    with prefect_api(ports.settings) as api:
-        proof = read_token(token)
-        steps.approve_release(ports, found.id, by or ("" if proof else current_user()), reason, proof)
-        run = start_run(api, found)
-        if not as_json:
-            say(f"[dim]{run.url}[/dim]")
-        # The run ends with the release over, or held again by the next question.
-        api.wait(run.id, FOLLOW_TIMEOUT_S)
-        last = ports.ledger.get_release(found.id)
-    if as_json:
-        print_json(_details(ports, last))
-    else:
-        from tidegate.cli.following import outcome_lines
-
-        for line in outcome_lines(ports, last):
-            say(line)
-    raise typer.Exit(exit_code(last))
 
 
 def find_release(ports: "Ports", text: str) -> "Release":
@@ -368,7 +340,7 @@ def coloured_state(state: str) -> str:
     return f"[{colour}]{state}[/{colour}]"
 
 
-def _details(ports: "Ports", found: "Release") -> object:
+def details(ports: "Ports", found: "Release") -> dict[str, object]:
     from dataclasses import asdict
 
     from tidegate.steps.costs import cost_data, release_cost

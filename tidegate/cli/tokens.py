@@ -45,6 +45,9 @@ def issue(
     override_quarantine: Annotated[
         str, typer.Option(metavar="REASON", help="As it will be given with the release.")
     ] = "",
+    plan_digest: Annotated[
+        str, typer.Option(metavar="DIGEST", help="As it will be given with the release.")
+    ] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Print a token for exactly one request. It can be used once.
@@ -71,6 +74,7 @@ def issue(
         version=version,
         trigger=trigger,
         override_quarantine=override_quarantine,
+        plan_digest=plan_digest,
     )
     ports = wiring.load()
     ports.service(ref)

@@ -1,5 +1,6 @@
 """Pipeline steps: one function per step over ports, outcome as data. What a task, the CLI or a test calls."""
 
+from tidegate.steps.approving import approve_release, question
 from tidegate.steps.pipeline import (
     StepOutcome,
     benchmark,
@@ -15,11 +16,11 @@ from tidegate.steps.pipeline import (
     verify_org_auth,
     verify_trainer,
 )
+from tidegate.steps.plan_preview import preview
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import issue_token, named_wish, rotate_keys
 from tidegate.steps.provenance import attach_signatures, check_provenance, publishers_of
 from tidegate.steps.rollback import (
-    approve_release,
     bring_back,
     is_owner_alive,
     request_rollback,
@@ -39,9 +40,11 @@ __all__ = [
     "is_owner_alive",
     "issue_token",
     "named_wish",
+    "preview",
     "probe_endpoints",
     "promote",
     "publishers_of",
+    "question",
     "register_model",
     "request_release",
     "request_rollback",

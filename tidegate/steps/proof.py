@@ -59,12 +59,14 @@ class IssuedToken:
 
 
 def release_parameters(request: ReleaseRequest) -> dict[str, str]:
-    """What of a release's request changes its outcome, besides service and artifact. A reason is a comment."""
+    """What of a release's request changes its outcome, besides service and artifact. A reason is a comment, and the end
+    of an override is bounded whoever names it."""
     return {
         "model": request.model,
         "version": request.version,
         "trigger": request.trigger,
         "override_quarantine": request.override_quarantine,
+        "plan_digest": request.plan_digest,
     }
 
 

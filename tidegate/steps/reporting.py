@@ -5,6 +5,7 @@ from typing import Any
 from tidegate.domain import JournalEntry, Release, ReleaseState
 from tidegate.release.guards import MAX_GATE_ATTEMPTS
 from tidegate.release.view import fold_view
+from tidegate.steps import approving, overriding
 from tidegate.steps.checks import REQUIRED
 from tidegate.steps.costs import release_cost
 from tidegate.steps.gate_report import (
@@ -28,6 +29,10 @@ OUTCOMES = {
     ReleaseState.AWAIT_APPROVAL: "held until a person approves it",
     ReleaseState.PARKED: "parked until there is capacity",
 }
+
+
+TOLD_NOTES = frozenset({approving.NOTE, overriding.NOTE, "quarantine lifted", "hold lifted"})
+"""Notes of people: they belong to the story as much as the states do."""
 
 
 def outcome_text(release: Release) -> str:
@@ -104,11 +109,25 @@ def timeline_rows(entries: list[JournalEntry]) -> list[dict[str, Any]]:
         {
             "seconds": f"{(entry.at - start).total_seconds():.2f}",
             "state": entry.name,
-            "why": str(entry.data.get("reason", "")),
+            "why": _why(entry),
         }
         for entry in entries
-        if start is not None and entry.kind in ("entered", "abort")
+        if start is not None and (entry.kind in ("entered", "abort") or entry.name in TOLD_NOTES)
     ]
+
+
+def _why(entry: JournalEntry) -> str:
+    """Whose word it was, where a person stands behind it, and until when it counts."""
+    reason, actor = str(entry.data.get("reason", "")), entry.data.get("actor")
+    if entry.kind != "note" or not actor:
+        return reason
+    until = entry.data.get("until")
+    quarantine = entry.data.get("quarantine")
+    return (
+        f"{actor}: {reason}"
+        + (f" (quarantined: {quarantine})" if quarantine else "")
+        + (f", until {until}" if until else "")
+    )
 
 
 def cost_text(ports: Ports, release: Release) -> str:
@@ -138,6 +157,11 @@ def _facts(release: Release, cost: str = "") -> str:
             {"": "ladder", " ": " -> ".join(f"{step} %" for step in plan.ladder)},
             {"": "policy", " ": f"`{plan.policy_digest[:12]}`"},
         ]
+    if release.request.override_quarantine:
+        until = release.request.override_until
+        end = f", until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+        told = f"{release.request.override_quarantine} ({release.request.requested_by}{end})"
+        rows.append({"": "quarantine overridden", " ": told})
     if cost:
         rows.append({"": "cost", " ": cost})
     return markdown_table(["", " "], rows)

@@ -144,6 +144,7 @@ def test_schedules_make_runs(stack: Stack) -> None:
     names = {item["name"] for item in stack.raw.post("/deployments/filter", json={}).json()}
     assert names == {
         "release",
+        "approve",
         "rollback",
         "validate",
         "load-test",

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import orchestrating
+
 from tidegate.domain import (
     Fenced,
     ReleaseRequest,
@@ -99,6 +101,9 @@ JOBS: dict[str, Callable[..., Any]] = {
     "fight": fight,
     "route": route,
     "write_forever": write_forever,
+    "drive": orchestrating.drive,
+    "contend": orchestrating.contend,
+    "gateway": orchestrating.gateway,
 }
 
 

@@ -3,7 +3,15 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from flows.forms import LoadTestForm, ReleaseForm, RollbackForm, TrainedForm, ValidateForm, reveal
+from flows.forms import (
+    ApproveForm,
+    LoadTestForm,
+    ReleaseForm,
+    RollbackForm,
+    TrainedForm,
+    ValidateForm,
+    reveal,
+)
 from tidegate.domain import Secret
 
 TOKEN = "tg1.k1.claims-of-somebody.signature-of-somebody"
@@ -16,6 +24,8 @@ FORMS: list[tuple[type[BaseModel], dict[str, object]]] = [
     (LoadTestForm, {"slo": "ttft=500"}),
 ]
 SIGNED = FORMS[:3]
+LOOK = {**SUPPORT, "decision": "look"}
+YES = {**SUPPORT, "decision": "approve", "of": "0f.12", "reason": "checked", "approved_by": "noor"}
 
 
 @pytest.mark.parametrize(("form", "rest"), FORMS)
@@ -72,3 +82,22 @@ def test_limits_of_a_load_test_are_checked_in_the_form():
     (problem,) = caught.value.errors()
     assert problem["loc"] == ("slo",)
     assert "NAME=MILLISECONDS" in problem["msg"]
+
+
+def test_looking_at_a_question_needs_nothing_more_and_a_yes_needs_what_it_binds_to():
+    ApproveForm.model_validate(LOOK)
+    ApproveForm.model_validate(YES)
+    ApproveForm.model_validate({**YES, "approved_by": "", "token": TOKEN})
+    for missing in ("of", "reason", "approved_by"):
+        with pytest.raises(ValidationError, match="to approve, fill in") as caught:
+            ApproveForm.model_validate({**YES, missing: " "})
+        assert "claims-of-somebody" not in str(caught.value)
+
+
+def test_a_form_that_only_wants_the_plan_makes_the_same_request():
+    form = ReleaseForm.model_validate(
+        {**SUPPORT, "model": "pipit", "plan_only": True, "plan_digest": "0f.12"}
+    )
+    request = form.to_request()
+    assert request.plan_digest == "0f.12"
+    assert ReleaseForm.model_validate(request.model_dump(mode="json")).plan_only is False

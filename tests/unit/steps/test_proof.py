@@ -10,13 +10,16 @@ from tidegate.domain import (
     Action,
     Evidence,
     Gate,
+    GatewayStatus,
     InvalidInput,
     NotFound,
     Refused,
     Release,
     ReleaseState,
+    Route,
     Secret,
     ServiceRef,
+    Upstream,
     Verdict,
 )
 from tidegate.steps.proof import issue_token, named_wish, rotate_keys
@@ -347,9 +350,24 @@ def test_no_approval_token_is_issued_when_nothing_is_under_way(office):
         token(office, by="noor", action=Action.APPROVE)
 
 
+def serve(office, release: Release, green: int) -> None:
+    """Both sets have their share, and the gateway confirms it."""
+    upstreams = tuple(
+        Upstream(set_name=name, host="h", port=1, digest=digest * 64, release_id=release.id)
+        for name, digest in (("green", "1"), ("blue", "2"))
+    )
+    weights = {"green": green, "blue": 100 - green}
+    route = Route(org="acme", service="chat", upstreams=upstreams, weights=weights)
+    generation = office.ledger.put_route(route, epoch=office.ledger.get_release(release.id).epoch)
+    office.ledger.report_gateway(
+        GatewayStatus(gateway="g", observed_generation=generation, seen_at=office.now)
+    )
+
+
 def test_an_approved_release_goes_on_in_the_next_run_of_its_flow(office):
     """And not only when the sweep of `reconcile` comes by."""
     release = office.enter(office.release("acme"), State.HOLD, **{"from": "shifting", "step": 0})
+    serve(office, release, green=10)
     assert steps.select_model(office.ports, office.request("acme")).state is State.HOLD
     steps.approve_release(office.ports, release.id, "noor", "checked by hand")
     outcome = steps.select_model(office.ports, office.request("acme"))
