@@ -13,6 +13,7 @@ from tidegate.domain import (
     GatewayStatus,
     Release,
     Route,
+    ServiceRef,
     SetStatus,
     TrafficCounts,
     fold,
@@ -46,7 +47,7 @@ class Observer:
             green=self.platform.status(plan.green_set) if plan else SetStatus.absent(""),
             blue=self.platform.status(plan.blue_set) if plan and plan.blue_set else None,
             route=route,
-            route_confirmed=self._is_confirmed(route),
+            route_confirmed=self._is_confirmed(release.ref, route),
             champion_digest=champion.digest if champion else None,
             gates={gate: result.verdict for gate, result in gates.items()},
             gate_reasons={gate: result.reasons for gate, result in gates.items()},
@@ -80,11 +81,16 @@ class Observer:
             if status.seen_at >= limit and status.state == "serving"
         ]
 
-    def _is_confirmed(self, route: Route | None) -> bool:
-        """Every live gateway acknowledged the generation; with no live gateway nothing is confirmed."""
+    def _is_confirmed(self, ref: ServiceRef, route: Route | None) -> bool:
+        """Every live gateway has this very route; with no live gateway nothing is confirmed.
+
+        By service: a set of another organization that a gateway cannot reach holds up nobody but its owner.
+        """
         alive = self._alive_gateways()
         wanted = route.generation if route else 0
-        return bool(alive) and all(status.observed_generation >= wanted for status in alive)
+        return bool(alive) and all(
+            max(status.observed_generation, status.observed.get(str(ref), 0)) >= wanted for status in alive
+        )
 
     def _healthy(self) -> frozenset[str]:
         alive = self._alive_gateways()
