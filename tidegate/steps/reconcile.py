@@ -6,7 +6,6 @@ from tidegate.domain import (
     Fenced,
     Release,
     ReleaseState,
-    Route,
     ServiceRef,
     SetStatus,
     TidegateError,
