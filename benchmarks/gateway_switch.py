@@ -102,6 +102,9 @@ class Source:
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
         return
 
+    def wanted_of_gateway(self, gateway: str) -> None:
+        return
+
     def confirmed(self, generation: int) -> float:
         deadline = time.perf_counter() + 15
         while generation not in self.confirmed_at:

@@ -71,6 +71,7 @@ class MemoryRoutes:
     number: int = 0
     is_down: bool = False
     status: GatewayStatus | None = None
+    wish: str | None = None
     totals: dict[str, TrafficCounts] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     gate: threading.Lock = field(default_factory=threading.Lock)
@@ -105,6 +106,10 @@ class MemoryRoutes:
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
         self._answer()
         self.totals.update({one.set_name: one for one in counts})
+
+    def wanted_of_gateway(self, gateway: str) -> str | None:
+        self._answer()
+        return self.wish
 
     def _answer(self) -> None:
         with self.gate:
