@@ -6,13 +6,23 @@ from tidegate.domain import Route
 from tidegate.gateway.admission import admit, admit_all
 from tidegate.gateway.clusters import fallback_name, shadow_name, where
 from tidegate.gateway.config import GatewayConfig
-from tidegate.gateway.listener import METADATA, ROUTE_TABLE, TYPE, Json
+from tidegate.gateway.listener import CLIENT_HEADER, METADATA, ROUTE_TABLE, TYPE, Json
 
 PIN_HEADER = "x-tidegate-pin"
 SHADOW_HEADER = "x-tidegate-shadow"
-_KEY_HEADERS = ("authorization", "x-api-key")
 
-_NEVER_UPSTREAM = (*_KEY_HEADERS, PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
+# A retry goes to another set of the split; with a stand-in there is one split only, and its pair has the other set.
+_SPREAD: Json = {"refresh_cluster_on_retry": True}
+_STAND_IN: Json = {
+    "retry_priority": {
+        "name": "envoy.retry_priorities.previous_priorities",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+            "update_frequency": 1,
+        },
+    }
+}
+_NEVER_UPSTREAM = ("authorization", "x-api-key", PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
 
 
 def route_table(routes: Sequence[Route], config: GatewayConfig) -> Json:
@@ -126,8 +136,9 @@ def _mirrored(route: Route) -> Json:
 
 
 def _hash_policy(route: Route) -> list[Json]:
-    """By the session's header, and without one by the API key where the service wants that."""
-    headers = (route.sticky.header, *(_KEY_HEADERS if route.sticky.by_key else ()))
+    """By the session's header, and without one by the key's owner where the service wants that: the filter of keys
+    names it, and has Envoy choose anew."""
+    headers = (route.sticky.header, *((CLIENT_HEADER,) if route.sticky.by_key else ()))
     return [{"header": {"header_name": header}, "terminal": True} for header in headers]
 
 
@@ -148,7 +159,7 @@ def _send(route: Route, destination: Json, config: GatewayConfig) -> Json:
             "retriable_status_codes": [503],
             "num_retries": 3,
             "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
-            "refresh_cluster_on_retry": True,
+            **(_SPREAD if route.stand_in is None else _STAND_IN),
         },
     }
     return {"route": action}

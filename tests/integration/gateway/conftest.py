@@ -142,12 +142,16 @@ class FakeSet:
 
     def behave(self, mode: str) -> list[str]:
         """Change what it does; returns the paths that it was asked for so far."""
+        return self.control(mode)["asked"]
+
+    def control(self, mode: str) -> dict[str, Any]:
+        """Change what it does; returns what it saw so far."""
         scheme = "https" if self.is_secure else "http"
         # Its name is not what this talk is about.
         trusting = ssl._create_unverified_context()
         url = f"{scheme}://127.0.0.1:{self.port}/control?mode={mode}"
         with urllib.request.urlopen(url, data=b"", context=trusting) as reply:
-            return json.load(reply)["asked"]
+            return json.load(reply)
 
     def kill(self) -> None:
         self.process.kill()
@@ -205,7 +209,9 @@ class Service:
     def auth(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key}"}
 
-    def route(self, weights: dict[FakeSet, int] | dict[str, int], sets: Sequence[FakeSet] = ()) -> Route:
+    def route(
+        self, weights: dict[FakeSet, int] | dict[str, int], sets: Sequence[FakeSet] = (), **more: Any
+    ) -> Route:
         by_name = {one.name if isinstance(one, FakeSet) else one: weight for one, weight in weights.items()}
         upstreams = [one for one in weights if isinstance(one, FakeSet)] or list(sets)
         return Route(
@@ -214,15 +220,16 @@ class Service:
             upstreams=tuple(one.upstream for one in upstreams),
             weights=by_name,
             newest=next(reversed(by_name), None),
+            **more,
         )
 
-    def want(self, weights: dict[FakeSet, int], *, epoch: int = 1) -> int:
+    def want(self, weights: dict[FakeSet, int], *, epoch: int = 1, **more: Any) -> int:
         """Ask for weights, the newest set last, without waiting."""
-        return self.gateway.source.put(self.route(weights), epoch=epoch)
+        return self.gateway.source.put(self.route(weights, **more), epoch=epoch)
 
-    def switch(self, weights: dict[FakeSet, int], *, epoch: int = 1) -> int:
+    def switch(self, weights: dict[FakeSet, int], *, epoch: int = 1, **more: Any) -> int:
         """Ask for weights and wait until the gateway confirmed them."""
-        generation = self.want(weights, epoch=epoch)
+        generation = self.want(weights, epoch=epoch, **more)
         self.gateway.await_generation(generation)
         return generation
 

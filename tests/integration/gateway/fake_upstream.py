@@ -23,6 +23,7 @@ class FakeSet:
         self.mode = "ok"
         self.told: set[str] = set()
         self.asked: list[str] = []
+        self.shadows = 0
 
     async def health(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
@@ -32,14 +33,17 @@ class FakeSet:
     async def control(self, request: web.Request) -> web.Response:
         self.mode = request.query["mode"]
         self.told.add(self.mode)
-        return web.json_response({"mode": self.mode, "asked": self.asked})
+        return web.json_response({"mode": self.mode, "asked": self.asked, "shadows": self.shadows})
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
+        self.shadows += "x-tidegate-shadow" in request.headers
         if self.mode in ("loading", "busy"):
             return web.json_response({"error": {"message": "Loading model"}}, status=503)
         if self.mode == "broken":
             return web.json_response({"error": {"message": "broken"}}, status=500)
+        if self.mode == "hung":
+            await asyncio.Event().wait()
         wanted = await request.json() if request.can_read_body else {}
         if wanted.get("crash"):
             os._exit(1)
