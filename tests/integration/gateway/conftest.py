@@ -472,6 +472,11 @@ def texts_below_fixture() -> Callable[[Path], dict[Path, str]]:
     return texts_below
 
 
+@pytest.fixture(name="claimed_port", scope="session")
+def claimed_port_fixture() -> Callable[[Path], int]:
+    return claimed_port
+
+
 @pytest.fixture(name="eventually", scope="session")
 def eventually_fixture() -> Callable[..., Any]:
     return eventually
