@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp import web
 
-from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Upstream
+from tidegate.domain import GatewayStatus, LiveBatch, Route, Secret, TrafficCounts, Upstream
 from tidegate.gateway import ClientKey, GatewayConfig, serve
 
 ORG, SERVICE, KEY = "bench", "chat", "key-of-the-benchmark"
@@ -103,6 +103,9 @@ class Source:
         return
 
     def wanted_of_gateway(self, gateway: str) -> None:
+        return
+
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
         return
 
     def confirmed(self, generation: int) -> float:

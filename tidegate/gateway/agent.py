@@ -14,6 +14,7 @@ from tidegate.domain import (
     Fenced,
     GatewayStatus,
     InvalidInput,
+    LiveBatch,
     Permanent,
     Route,
     ServiceRef,
@@ -53,6 +54,8 @@ class RouteSource(Protocol):
         """What a person asks of this gateway; None: to serve."""
         ...
 
+    def record_live(self, batches: Sequence[LiveBatch]) -> None: ...
+
 
 class Agent:
     """One step does at most one publication, one sample and one report, whatever is due."""
@@ -66,12 +69,12 @@ class Agent:
         admin: Admin,
         envoy: Envoy,
         publisher: Publisher,
-        key_problem: Callable[[], str] = str,
+        problems: Callable[[], dict[str, str]] = dict,
     ):
         self._config = config
         self._source = source
         self._equipment = Equipment(config, credentials, publisher)
-        self._key_problem = key_problem
+        self._problems = problems
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
@@ -337,7 +340,7 @@ class Agent:
         return {name: active.get(name, 0) + self._leaving_active.get(name, 0) for name in both}
 
     def _status(self, *, healthy: tuple[str, ...], active: dict[str, int]) -> GatewayStatus:
-        errors = {**self._errors, "keys": self._key_problem()}
+        errors = {**self._errors, **self._problems()}
         live = self._publisher.live
         has_routes = self._envoy.pid is not None
         return GatewayStatus(

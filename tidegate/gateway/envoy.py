@@ -22,6 +22,7 @@ import psutil
 
 from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Transient
 from tidegate.gateway.admin import SUBSCRIPTIONS, Admin
+from tidegate.gateway.boots import new_boot
 from tidegate.gateway.config import BOOTSTRAP, GatewayConfig
 from tidegate.gateway.files import OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, read_json, write_whole
 
@@ -30,6 +31,8 @@ MAX_SOCKET_PATH_BYTES = 100
 _POLL_S = 0.02
 _TERM_S = 5.0
 _DEAF_S = 2.0
+FLUSH_MS = 250
+"""A line of a log reaches its file within this time."""
 _STABLE_S = 10.0
 _MAX_BACKOFF_S = 2.0
 
@@ -207,26 +210,34 @@ class Envoy:
         # A connection that is still open leads to the former Envoy, which would answer for the new one.
         self._admin.close()
         command = [
-            *(str(self._binary), "-c", str(self._config.path(BOOTSTRAP))),
+            *(str(self._binary.absolute()), "-c", str(self._config.path(BOOTSTRAP).absolute())),
             *("--concurrency", str(self._config.concurrency)),
             *("--drain-time-s", str(max(1, int(self._config.drain_s))), "--drain-strategy", "immediate"),
-            *("--file-flush-interval-msec", "1000"),
+            *("--file-flush-interval-msec", str(FLUSH_MS)),
             *("--log-level", "error", "--component-log-level", "config:warning"),
             # Without it a mistyped field in a swapped file is silently accepted.
             "--reject-unknown-dynamic-fields",
             # No shared memory: Envoys of one machine never meet, and a killed one leaves nothing.
             "--disable-hot-restart",
         ]
+        boot, alive = new_boot(self._config)
+        # Admin's /server_info repeats it: which of two Envoys answers.
+        command += ["--service-zone", boot.name]
         log = os.open(self._config.envoy_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ONLY_FILE)
         with os.fdopen(log, "ab") as output:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(self._config.environment),
-                start_new_session=True,
-            )
+            try:
+                self._child = subprocess.Popen(
+                    command,
+                    cwd=boot.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=dict(self._config.environment),
+                    start_new_session=True,
+                    pass_fds=(alive,),
+                )
+            finally:
+                os.close(alive)
         self._started = self._now()
         created = psutil.Process(self._child.pid).create_time()
         write_whole(self._pid_file, json.dumps({"pid": self._child.pid, "created": created}).encode())

@@ -11,6 +11,7 @@ from tidegate.gateway.envoy import Envoy, find_envoy
 from tidegate.gateway.equipment import Credentials, no_credentials
 from tidegate.gateway.files import single_writer
 from tidegate.gateway.key_agent import KeyAgent, Keys
+from tidegate.gateway.meter import Meter
 from tidegate.gateway.publish import Publisher
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class _Gateway:
         self._config = config
         self._envoy = Envoy(config, admin, binary)
         self._key_agent = KeyAgent(config, keys)
+        self._meter = Meter(config, source)
         self._agent = Agent(
             config,
             source,
@@ -57,7 +59,7 @@ class _Gateway:
             admin=admin,
             envoy=self._envoy,
             publisher=Publisher(config, admin, binary),
-            key_problem=lambda: self._key_agent.problem,
+            problems=lambda: {"keys": self._key_agent.problem, "live": self._meter.problem},
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -82,12 +84,15 @@ class _Gateway:
     def _serve(self, stop: threading.Event) -> bool:
         """True when Envoy is left running for the next agent."""
         is_over = threading.Event()
-        thread = threading.Thread(
-            target=self._key_agent.run, args=(is_over,), name=f"{self._config.name}-keys"
-        )
+        name = self._config.name
+        threads = [
+            threading.Thread(target=self._key_agent.run, args=(is_over,), name=f"{name}-keys"),
+            threading.Thread(target=self._meter.run, args=(is_over,), name=f"{name}-live"),
+        ]
         try:
             self._envoy.start()
-            thread.start()
+            for thread in threads:
+                thread.start()
             while not (stop.is_set() or self._agent.is_drained or self._agent.is_renewed):
                 self._agent.step()
                 stop.wait(self._config.poll_s)
@@ -96,12 +101,14 @@ class _Gateway:
             raise
         finally:
             is_over.set()
-            if thread.is_alive():
-                thread.join()
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join()
         return self._agent.is_renewed and not stop.is_set()
 
     def _end(self, ceiling_s: float) -> None:
         """No new connection; what is in flight ends, with a ceiling."""
         cut = self._envoy.stop(ceiling_s, self._agent.watch_drain)
+        self._meter.finish()
         if cut:
             _LOG.warning("gateway %s: ended with %d requests in flight", self._config.name, cut)

@@ -21,7 +21,8 @@ import aiohttp
 import httpx
 import pytest
 
-from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Transient, Upstream
+from tidegate.domain import GatewayStatus, LiveBatch, Route, Secret, TrafficCounts, Transient, Upstream
+from tidegate.domain.live import ALL, total
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, find_envoy, serve
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.config import AUTH
@@ -73,6 +74,8 @@ class MemoryRoutes:
     status: GatewayStatus | None = None
     wish: str | None = None
     totals: dict[str, TrafficCounts] = field(default_factory=dict)
+    batches: dict[tuple[object, ...], LiveBatch] = field(default_factory=dict)
+    """What was reported of live requests; one that comes again changes nothing, as in the ledger."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     gate: threading.Lock = field(default_factory=threading.Lock)
     """Whoever holds it makes the source as slow as it likes."""
@@ -111,6 +114,19 @@ class MemoryRoutes:
         self._answer()
         return self.wish
 
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
+        self._answer()
+        for batch in batches:
+            self.batches.setdefault(batch.key, batch)
+
+    def live_totals(self, slice_name: str = ALL, *, is_probe: bool = False) -> dict[str, dict[str, int]]:
+        """Counts by set."""
+        chosen = [
+            one for one in list(self.batches.values()) if (one.slice, one.is_probe) == (slice_name, is_probe)
+        ]
+        names = {one.set_name for one in chosen}
+        return {name: dict(total(one for one in chosen if one.set_name == name)) for name in names}
+
     def _answer(self) -> None:
         with self.gate:
             pass
@@ -142,16 +158,12 @@ class FakeSet:
 
     def behave(self, mode: str) -> list[str]:
         """Change what it does; returns the paths that it was asked for so far."""
-        return self.control(mode)["asked"]
-
-    def control(self, mode: str) -> dict[str, Any]:
-        """Change what it does; returns what it saw so far."""
         scheme = "https" if self.is_secure else "http"
         # Its name is not what this talk is about.
         trusting = ssl._create_unverified_context()
         url = f"{scheme}://127.0.0.1:{self.port}/control?mode={mode}"
         with urllib.request.urlopen(url, data=b"", context=trusting) as reply:
-            return json.load(reply)
+            return json.load(reply)["asked"]
 
     def kill(self) -> None:
         self.process.kill()
