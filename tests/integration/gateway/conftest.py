@@ -71,6 +71,10 @@ class MemoryRoutes:
     routes: dict[tuple[str, str], Route] = field(default_factory=dict)
     number: int = 0
     is_down: bool = False
+    is_mute: bool = False
+    """Routes can be read, and no report is taken."""
+    unheard: int = 0
+    on_answer: Callable[[], object] = object
     status: GatewayStatus | None = None
     wish: str | None = None
     totals: dict[str, TrafficCounts] = field(default_factory=dict)
@@ -104,6 +108,9 @@ class MemoryRoutes:
 
     def report_gateway(self, status: GatewayStatus) -> None:
         self._answer()
+        if self.is_mute:
+            self.unheard += 1
+            raise Transient("The ledger takes nothing.")
         self.status = status
 
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
@@ -129,7 +136,7 @@ class MemoryRoutes:
 
     def _answer(self) -> None:
         with self.gate:
-            pass
+            self.on_answer()
         if self.is_down:
             raise Transient("The ledger does not answer.")
 
