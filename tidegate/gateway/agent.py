@@ -203,7 +203,7 @@ class Agent:
         """The source answered. Raises: Fenced."""
         absent_s = self._presence.heard()
         if absent_s is not None:
-            _LOG.warning("gateway %s: the ledger was out of reach for %.1f s", self._config.name, absent_s)
+            _LOG.warning("gateway %s: hears the ledger again after %.1f s", self._config.name, absent_s)
         self._fence.check_generation(generation)
         return generation
 
