@@ -5,13 +5,14 @@
 -- something new is known, and at least every 0.1 s in which something comes. Times are microseconds since the
 -- answer's headers. The record is one text; `measured.py` reads it.
 
-local find, match, sub, gsub = string.find, string.match, string.sub, string.gsub
+local find, match, sub, gsub, byte = string.find, string.match, string.sub, string.gsub, string.byte
 local concat = table.concat
 
 local SPACE, KEY = "tidegate.measure", "answer"
 local NOTE_EVERY = 100000
 local MAX_LINE, MAX_PLAIN, MAX_REQUEST = 65536, 65536, 8388608
 local LOOK_BACK = 32
+local CR, BLANK = 13, 32
 
 local function now(handle)
   return tonumber(handle:timestampString(EnvoyTimestampResolution.MICROSECOND))
@@ -27,12 +28,10 @@ end
 
 -- A JSON object as far as cheap looks can tell: strings that end, braces that match, no word that JSON lacks.
 local function is_object(text)
-  local bare, ended
   if find(text, "\\", 1, true) then text = gsub(text, "\\.", "") end
-  bare = gsub(text, '"[^"]*"', "0")
-  if find(bare, "[^%d%s{}%[%],:%+%-%.eEtrufalsn]") then return false end
-  ended = match(bare, "^%s*%b{}()%s*$")
-  return ended ~= nil and not find(bare, "[,:]%s*[,:}%]]")
+  local bare = gsub(text, '"[^"]*"', "0")
+  if find(bare, '"', 1, true) or find(bare, "[A-DF-Zb-dg-kmo-qv-z]") then return false end
+  return match(bare, "^%s*%b{}()%s*$") ~= nil and not find(bare, "[,:]%s*[,:}%]]")
 end
 
 local function number_of(text, name)
@@ -69,7 +68,7 @@ local function tick(seen, at)
 end
 
 local function event(seen, text, at)
-  if text == "[DONE]" then
+  if text == "[DONE]" or match(text, "^%[DONE%]%s*$") then
     seen.done, seen.is_news = 1, true
     return
   end
@@ -80,28 +79,27 @@ local function event(seen, text, at)
   if seen.first < 0 and has_content(text) then
     seen.first, seen.is_news = at, true
   end
-  if seen.first >= 0 and not find(text, '"choices":%s*%[%s*%]') then seen.came = true end
+  local is_plain = find(text, '"finish_reason":%s*null')
+  if seen.first >= 0 and (is_plain or not find(text, '"choices":%s*%[%s*%]')) then seen.came = true end
   if find(text, '^%s*{%s*"error":') then seen.failed, seen.is_news = 1, true end
-  if not find(text, '"finish_reason":%s*null') or find(text, '"usage":', 1, true) then learn(seen, text) end
+  if not is_plain or find(text, '"usage":{', 1, true) or find(text, '"usage": {', 1, true) then learn(seen, text) end
 end
 
 local function lines(seen, text, at)
   local from = 1
   while true do
     local stop = find(text, "\n", from, true)
-    if not stop then break end
-    local line = sub(text, from, stop - 1)
-    from = stop + 1
-    local data = match(line, "^data:%s?(.-)%s*$")
-    if data then
-      event(seen, data, at)
-    elseif line ~= "" and line ~= "\r" and not find(line, "^:") and not find(line, "^%l+:") then
-      seen.bad, seen.is_news = seen.bad + 1, true
-    elseif find(line, "^error:") then
-      seen.failed, seen.is_news = 1, true
+    if not stop then return sub(text, from) end
+    local last = byte(text, stop - 1) == CR and stop - 2 or stop - 1
+    if sub(text, from, from + 4) == "data:" then
+      event(seen, sub(text, byte(text, from + 5) == BLANK and from + 6 or from + 5, last), at)
+    elseif last >= from and not find(text, "^:", from) then
+      -- Another field of an event, or nothing that may stand here.
+      if find(text, "^error:", from) then seen.failed, seen.is_news = 1, true
+      elseif not find(text, "^%l+:", from) then seen.bad, seen.is_news = seen.bad + 1, true end
     end
+    from = stop + 1
   end
-  return sub(text, from)
 end
 
 local function stream(handle, seen, start)

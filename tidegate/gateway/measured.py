@@ -7,7 +7,7 @@ when it is neither. `measure.lua` writes the part `answer`.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from tidegate.domain.live import ALL, PLAIN, SHADOW, STREAM, size_slice
@@ -194,18 +194,16 @@ def _with_figures(
     tokens = (
         answer.tokens if answer.tokens is not None else (answer.pieces if answer.kind == "stream" else None)
     )
-    return Fact(
-        **{
-            **vars(fact),
-            "malformed": answer.is_malformed,
-            "empty": is_empty and not answer.is_malformed,
-            "stalled": gap is not None and gap > stall_ms,
-            "stop": answer.finish if is_judged and answer.finish is not None else None,
-            "ttft_ms": _ttft(row, answer, began) if is_judged or answer.kind == "stream" else None,
-            "gap_ms": gap,
-            "itl_ms": _pace(answer) if answer.kind == "stream" else None,
-            "tokens": tokens if is_judged and is_generation else None,
-        }
+    return replace(
+        fact,
+        malformed=answer.is_malformed,
+        empty=is_empty and not answer.is_malformed,
+        stalled=gap is not None and gap > stall_ms,
+        stop=answer.finish if is_judged else None,
+        ttft_ms=_ttft(row, answer, began) if is_judged or answer.kind == "stream" else None,
+        gap_ms=gap,
+        itl_ms=_pace(answer) if answer.kind == "stream" else None,
+        tokens=tokens if is_judged and is_generation else None,
     )
 
 

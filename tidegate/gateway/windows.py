@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from tidegate.domain.live import ALL, COUNTED, MEASURED, PLAIN, SHADOW, STREAM, Histogram, LiveBatch, bin_of
+from tidegate.domain.live import ALL, COUNTED, MEASURED, PLAIN, SHADOW, STREAM, LiveBatch, bin_of
 from tidegate.gateway.measured import Fact
 
 _OPEN_AHEAD = 5
@@ -125,18 +125,20 @@ class Windows:
         return self._sums.setdefault(Key(window, org, service, set_name, slice_name, is_probe), _Sum())
 
     def _batch(self, key: Key, one: _Sum) -> LiveBatch:
-        return LiveBatch(
-            gateway=self._gateway,
-            org=key.org,
-            service=key.service,
-            set_name=key.set_name,
-            started_at=datetime.fromtimestamp(key.window * self._window_s, UTC),
-            ended_at=datetime.fromtimestamp((key.window + 1) * self._window_s, UTC),
-            slice=key.slice,
-            is_probe=key.is_probe,
-            stops=one.stops,
-            **one.counts,
-            **{name: Histogram(counts=bins) for name, bins in one.bins.items()},
+        return LiveBatch.model_validate(
+            {
+                "gateway": self._gateway,
+                "org": key.org,
+                "service": key.service,
+                "set_name": key.set_name,
+                "slice": key.slice,
+                "is_probe": key.is_probe,
+                "started_at": datetime.fromtimestamp(key.window * self._window_s, UTC),
+                "ended_at": datetime.fromtimestamp((key.window + 1) * self._window_s, UTC),
+                "stops": one.stops,
+                **one.counts,
+                **{name: {"counts": bins} for name, bins in one.bins.items()},
+            }
         )
 
 
