@@ -14,6 +14,7 @@ from tidegate.cli import (
     comparing,
     diagnosis,
     drifting,
+    gateways,
     inspecting,
     keys,
     logs,
@@ -92,6 +93,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(banks.app, name="bank")
 app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
+app.add_typer(gateways.app, name="gateways")
 app.add_typer(standing.holds, name="hold")
 app.add_typer(standing.quarantine, name="quarantine")
 app.add_typer(quality.app, name="quality")

@@ -7,11 +7,21 @@ from tidegate.gateway.admission import admit, admit_all
 from tidegate.gateway.clusters import fallback_name
 from tidegate.gateway.config import GatewayConfig
 from tidegate.gateway.copies import copy_policy
-from tidegate.gateway.listener import METADATA, ROUTE_TABLE, TYPE, Json
+from tidegate.gateway.listener import CLIENT_HEADER, METADATA, ROUTE_TABLE, TYPE, Json
 
 PIN_HEADER = "x-tidegate-pin"
-SESSION_HEADER = "x-session-id"
 
+# A retry goes to another set of the split; with a stand-in there is one split only, and its pair has the other set.
+_SPREAD: Json = {"refresh_cluster_on_retry": True}
+_STAND_IN: Json = {
+    "retry_priority": {
+        "name": "envoy.retry_priorities.previous_priorities",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+            "update_frequency": 1,
+        },
+    }
+}
 _NEVER_UPSTREAM = ("authorization", "x-api-key", PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
 
 
@@ -43,12 +53,12 @@ def _attribution(header: str, field: str) -> Json:
 
 def _service_routes(route: Route, config: GatewayConfig) -> list[Json]:
     pins = [
-        _entry(route, {"string_match": {"exact": name}}, _send({"cluster": name}, config))
+        _entry(route, {"string_match": {"exact": name}}, _send(route, {"cluster": name}, config))
         for name in sorted(route.weights)
     ]
     unknown_pin = _entry(route, {"present_match": True}, _answer(404))
     weighted = _weighted(route)
-    answer = _send({**weighted, **_mirrored(route)}, config) if weighted else _answer(503)
+    answer = _send(route, {**weighted, **_mirrored(route)}, config) if weighted else _answer(503)
     return [*pins, unknown_pin, _entry(route, None, answer)]
 
 
@@ -100,14 +110,26 @@ def _mirrored(route: Route) -> Json:
 
 
 def _with_fallback(name: str, serving: list[str], route: Route) -> str:
-    """Only a set that has weight itself may stand in for another: one at 0 is not proven."""
+    """Only a set that has weight itself may stand in for another: one at 0 is not proven, unless the route says so."""
     others = [other for other in serving if other != name]
-    if not others:
-        return name
-    return fallback_name(name, max(others, key=lambda other: (route.weights[other], other)))
+    if others:
+        return fallback_name(name, max(others, key=lambda other: (route.weights[other], other)))
+    return fallback_name(name, route.stand_in) if route.stand_in is not None else name
 
 
-def _send(destination: Json, config: GatewayConfig) -> Json:
+def _is_split(route: Route) -> bool:
+    """Whether there is another set in the split to try, or nobody who stands in."""
+    return route.stand_in is None or sum(weight > 0 for weight in route.weights.values()) > 1
+
+
+def _hash_policy(route: Route) -> list[Json]:
+    """By the session's header, and without one by the key's owner where the service wants that: the filter of keys
+    names it, and has Envoy choose anew."""
+    headers = (route.sticky.header, *((CLIENT_HEADER,) if route.sticky.by_key else ()))
+    return [{"header": {"header_name": header}, "terminal": True} for header in headers]
+
+
+def _send(route: Route, destination: Json, config: GatewayConfig) -> Json:
     """No total time limit (streams), but an idle one; retries only where the engine saw no request.
 
     `reset` is left out on purpose: a request that crashes an engine must not be sent to the next one.
@@ -118,13 +140,13 @@ def _send(destination: Json, config: GatewayConfig) -> Json:
         "auto_host_rewrite": True,
         "timeout": "0s",
         "idle_timeout": f"{config.stream_idle_s}s",
-        "hash_policy": [{"header": {"header_name": SESSION_HEADER}, "terminal": True}],
+        "hash_policy": _hash_policy(route),
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,reset-before-request,retriable-status-codes",
             "retriable_status_codes": [503],
             "num_retries": 3,
             "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
-            "refresh_cluster_on_retry": True,
+            **(_SPREAD if _is_split(route) else _STAND_IN),
         },
     }
     return {"route": action}

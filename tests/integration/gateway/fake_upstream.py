@@ -44,6 +44,8 @@ class FakeSet:
             return web.json_response({"error": {"message": "Loading model"}}, status=503)
         if self.mode == "broken":
             return web.json_response({"error": {"message": "broken"}}, status=500)
+        if self.mode == "hung":
+            await asyncio.Event().wait()
         wanted = await request.json() if request.can_read_body else {}
         if wanted.get("crash"):
             os._exit(1)
