@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tidegate.domain.route import Sticky
+
 Strategy = Literal["canary", "linear", "all_at_once", "shadow", "shadow_then_canary"]
 
 
@@ -88,6 +90,11 @@ class ShiftPolicy(_Part):
     latency_floor_ms: float = Field(default=50.0, ge=0, description="Smaller differences are noise.")
     drain_s: float = Field(
         default=30.0, ge=0, description="Longest wait for streams in flight before a set is removed."
+    )
+    sticky: Sticky = Field(
+        default=Sticky(),
+        description="What keeps requests together while traffic is split: a header's value, else the API key if "
+        "`by_key` says so.",
     )
     keep_previous: int = Field(
         default=1, ge=0, description="Sets of earlier versions kept warm for rollback."
