@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from tidegate.benchmark.traffic import TrafficClient, TrafficSnapshot
-from tidegate.domain import Evidence, Gate, GatewayStatus, Release, Route, Transient, Verdict
-from tidegate.release.observer import GATEWAY_ALIVE_S
+from tidegate.domain import Evidence, Gate, Release, Transient, Verdict
+from tidegate.release.confirmation import is_confirmed
 from tidegate.steps.artifacts import prompts_of, service_bank
 from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import Ports
@@ -50,12 +49,12 @@ class Rehearsal:
             before = client.snapshot()
             began = self.monotonic()
             switch()
-            is_confirmed = self._confirmed()
+            has_come = self._confirmed()
             seconds = self.monotonic() - began
             self._await(client, lambda seen: _ended(seen) >= _ended(before) + STREAMS + STREAMS_AFTER)
         finally:
             over = client.stop(drain_s=self.longest_s)
-        return {"seconds": round(seconds, 4), "confirmed": is_confirmed, **figures(over)}
+        return {"seconds": round(seconds, 4), "confirmed": has_come, **figures(over)}
 
     def _client(self) -> TrafficClient:
         return TrafficClient(
@@ -76,25 +75,13 @@ class Rehearsal:
             self.sleep(POLL_S)
 
     def _confirmed(self) -> bool:
+        ref, ledger = self.release.ref, self.ports.ledger
         end = self.monotonic() + self.longest_s
-        while True:
-            limit = self.ports.clock() - timedelta(seconds=GATEWAY_ALIVE_S)
-            if all_have(self.ports.ledger.get_route(self.release.ref), self.ports.ledger.gateways(), limit):
-                return True
+        while not is_confirmed(ledger.gateways(), self.ports.clock(), ref, ledger.get_route(ref)):
             if self.monotonic() > end:
                 return False
             self.sleep(POLL_S)
-
-
-def all_have(route: Route | None, gateways: list[GatewayStatus], alive_since: Any) -> bool:
-    """Every gateway that is alive has this route; with none alive nobody has it."""
-    if route is None:
-        return False
-    alive = [one for one in gateways if one.state == "serving" and one.seen_at >= alive_since]
-    name = f"{route.org}/{route.service}"
-    return bool(alive) and all(
-        one.observed.get(name, one.observed_generation) >= route.generation for one in alive
-    )
+        return True
 
 
 def _ended(seen: TrafficSnapshot) -> int:
@@ -133,14 +120,14 @@ def switch_row(check: str, way: str, met: Mapping[str, Any] | None, limit_s: flo
             remedy="Nothing was measured: let the release go on, or ask for another one.",
         )
     harm = int(met["lost"]) + int(met["truncated"])
-    is_confirmed = bool(met.get("confirmed", True))
+    has_come = bool(met.get("confirmed", True))
     seconds = float(met["seconds"])
     text = (
         f"The switch {way} took {seconds:.2f} s; of {met['streams']} streams {met['lost']} were lost and "
         f"{met['truncated']} cut off."
     )
     remedy = ""
-    if not is_confirmed:
+    if not has_come:
         text = f"Not every gateway confirmed the switch {way} within {seconds:.0f} s."
         remedy = "See: tidegate status."
     elif harm:
@@ -150,7 +137,7 @@ def switch_row(check: str, way: str, met: Mapping[str, Any] | None, limit_s: flo
     elif seconds > limit_s:
         text = f"{text} The policy allows {limit_s:g} s."
         remedy = "See whether gateways or the ledger are slow: tidegate doctor."
-    is_good = is_confirmed and not harm and seconds <= limit_s
+    is_good = has_come and not harm and seconds <= limit_s
     return Evidence(
         gate=Gate.REHEARSAL,
         check=check,
