@@ -10,6 +10,7 @@ from tidegate.cli import (
     agents,
     banks,
     bench,
+    captures,
     comparing,
     diagnosis,
     drifting,
@@ -89,6 +90,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(banks.app, name="bank")
 app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
+app.add_typer(captures.app, name="captures")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")

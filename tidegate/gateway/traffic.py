@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tidegate.domain import Route
 from tidegate.gateway.admission import admit, admit_all
+from tidegate.gateway.capturing import capture_policies
 from tidegate.gateway.clusters import fallback_name, shadow_name, where
 from tidegate.gateway.config import GatewayConfig
 from tidegate.gateway.listener import METADATA, ROUTE_TABLE, TYPE, Json
@@ -48,7 +49,7 @@ def _service_routes(route: Route, config: GatewayConfig) -> list[Json]:
     ]
     unknown_pin = _entry(route, {"present_match": True}, _answer(404))
     weighted = _weighted(route)
-    answer = _send(route, {**weighted, **_mirrored(route)}, config) if weighted else _answer(503)
+    answer = _send(route, {**weighted, **_mirrored(route, config)}, config) if weighted else _answer(503)
     return [*pins, unknown_pin, _entry(route, None, answer)]
 
 
@@ -100,13 +101,19 @@ def _with_fallback(name: str, serving: list[str], route: Route) -> str:
     return fallback_name(name, route.stand_in) if route.stand_in is not None else name
 
 
-def _mirrored(route: Route) -> Json:
+def _mirrored(route: Route, config: GatewayConfig) -> Json:
+    """Who gets copies of live requests: the shadow, and the sampler."""
+    policies = [*_shadowed(route), *capture_policies(route, config)]
+    return {"request_mirror_policies": policies} if policies else {}
+
+
+def _shadowed(route: Route) -> list[Json]:
     """A share of live requests is copied to the shadow, which learns from a header that it is one.
 
     A probe's requests are not copied: their answers are counted, and those of copies never are.
     """
     if route.mirror is None:
-        return {}
+        return []
     shadow = next(one for one in route.upstreams if one.set_name == route.mirror.set_name)
     share = {"numerator": route.mirror.percent, "denominator": "HUNDRED"}
     policy: Json = {
@@ -122,7 +129,7 @@ def _mirrored(route: Route) -> Json:
             }
         ],
     }
-    return {"request_mirror_policies": [policy]}
+    return [policy]
 
 
 def _hash_policy(route: Route) -> list[Json]:

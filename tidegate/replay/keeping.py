@@ -2,12 +2,12 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, cast
 
-from tidegate.domain import ServiceRef
+from tidegate.domain import Organization, Secret, ServiceRef
 from tidegate.domain.policy import CapturePolicy
 from tidegate.replay.redaction import redact
 from tidegate.replay.sealing import Sealer
@@ -32,11 +32,11 @@ class Captures(Protocol):
 
 @dataclass(frozen=True)
 class Keeper:
-    """`sealer_of` gives the sealer of an organization. What is not listed in `policies` is not kept."""
+    """`secret_of` gives the secret that an organization's requests are sealed with. What is not listed in `policies` is not kept."""
 
     ledger: Captures
     policies: Mapping[ServiceRef, CapturePolicy]
-    sealer_of: Callable[[str], Sealer]
+    secret_of: Callable[[str], Secret]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     _sealers: dict[str, Sealer] = field(default_factory=dict[str, Sealer])
@@ -56,8 +56,18 @@ class Keeper:
 
     def _sealer(self, org: str) -> Sealer:
         if org not in self._sealers:
-            self._sealers[org] = self.sealer_of(org)
+            self._sealers[org] = Sealer(self.secret_of(org))
         return self._sealers[org]
+
+
+def capture_policies(organizations: Iterable[Organization]) -> dict[ServiceRef, CapturePolicy]:
+    """Services that want requests to be sampled, and how."""
+    return {
+        ServiceRef(org.name, name): service.policy.replay.capture
+        for org in organizations
+        for name, service in org.services.items()
+        if service.policy.replay.capture.percent > 0
+    }
 
 
 def open_requests(ledger: Captures, sealer: Sealer, ref: ServiceRef, limit: int) -> list[dict[str, Any]]:

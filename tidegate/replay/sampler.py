@@ -10,7 +10,7 @@ import queue
 import socket
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +18,9 @@ from typing import Any, cast
 from tidegate.domain import InvalidInput, ServiceRef, TidegateError
 
 SERVICE_HEADER = "x-tidegate-captured"
+CLIENT_HEADER = "x-tidegate-client"
+PROBE_CLIENT = "tidegate-probe"
+"""As the gateway names our own probe, whose requests say nothing about clients."""
 PATH_END = "/chat/completions"
 MAX_BODY_BYTES = 1024**2
 MAX_WAITING = 256
@@ -27,6 +30,23 @@ OWNER_ONLY = 0o600
 log = logging.getLogger(__name__)
 
 Keep = Callable[[ServiceRef, bytes], object]
+
+
+@contextlib.contextmanager
+def sampling(path: Path | None, keep: Keep) -> Iterator[None]:
+    """A sampler in a thread of its own while the block runs; none without a path."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=Sampler(path, keep).serve, args=(stop,), name="sampler", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 class Sampler:
@@ -94,7 +114,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self._body()
         ref = _service(self.headers.get(SERVICE_HEADER, ""))
-        if body is not None and ref is not None and self.path.partition("?")[0].endswith(PATH_END):
+        is_probe = self.headers.get(CLIENT_HEADER, "") == PROBE_CLIENT
+        if (
+            body is not None
+            and ref is not None
+            and not is_probe
+            and self.path.partition("?")[0].endswith(PATH_END)
+        ):
             cast("_Server", self.server).offer(ref, body)
         self.send_response(204)
         self.send_header("content-length", "0")
