@@ -7,7 +7,6 @@ what comes faster than it can be kept is dropped and counted.
 import contextlib
 import logging
 import queue
-import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -57,16 +56,18 @@ class Sampler:
         self._keep = keep
         self._waiting: queue.Queue[tuple[ServiceRef, bytes] | None] = queue.Queue(MAX_WAITING)
         self.dropped = 0
+        self.is_listening = threading.Event()
 
     def serve(self, stop: threading.Event) -> None:
         """Until `stop` is set; what has arrived by then is kept."""
         self._path.unlink(missing_ok=True)
-        server = _Server(str(self._path), self._offer)
+        server = _Server(str(self._path), self.offer)
         self._path.chmod(OWNER_ONLY)
         listening = threading.Thread(target=server.serve_forever, name="sampler", daemon=True)
         keeping = threading.Thread(target=self._keep_all, name="sampler-keeps", daemon=True)
         for thread in (listening, keeping):
             thread.start()
+        self.is_listening.set()
         try:
             stop.wait()
         finally:
@@ -77,7 +78,8 @@ class Sampler:
             keeping.join()
             self._path.unlink(missing_ok=True)
 
-    def _offer(self, ref: ServiceRef, body: bytes) -> None:
+    def offer(self, ref: ServiceRef, body: bytes) -> None:
+        """Keep it soon, or drop it: nobody waits."""
         try:
             self._waiting.put_nowait((ref, body))
         except queue.Full:
@@ -156,9 +158,3 @@ def _service(text: str) -> ServiceRef | None:
         return ServiceRef.parse(text)
     except InvalidInput:
         return None
-
-
-def answers(path: Path) -> bool:
-    """Whether a sampler listens there."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
