@@ -41,18 +41,26 @@ class Keeper:
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     _sealers: dict[str, Sealer] = field(default_factory=dict[str, Sealer])
 
-    def keep(self, ref: ServiceRef, body: bytes) -> bool:
-        """Keep one request, if it may be kept. Raises what the ledger raises."""
+    def keep(self, copies: Sequence[tuple[ServiceRef, bytes]]) -> int:
+        """Keep those that may be kept; returns how many. Raises what the ledger raises."""
+        rows: dict[ServiceRef, list[SealedRequest]] = {}
+        for ref, body in copies:
+            row = self._row(ref, body)
+            if row is not None:
+                rows.setdefault(ref, []).append(row)
+        for ref, own in rows.items():
+            self.ledger.record_captured(ref, own, keep=self.policies[ref].keep)
+        return sum(map(len, rows.values()))
+
+    def _row(self, ref: ServiceRef, body: bytes) -> SealedRequest | None:
         policy = self.policies.get(ref)
         request = None if policy is None or policy.percent <= 0 else _read(body)
         kept = redact(request, policy) if request is not None and policy is not None else None
         if kept is None or policy is None:
-            return False
+            return None
         now, name = self.clock(), self.new_id()
         sealed = self._sealer(ref.org).seal(json.dumps(kept).encode(), ref, name)
-        row = SealedRequest(name, now, now + timedelta(hours=policy.keep_hours), sealed)
-        self.ledger.record_captured(ref, [row], keep=policy.keep)
-        return True
+        return SealedRequest(name, now, now + timedelta(hours=policy.keep_hours), sealed)
 
     def _sealer(self, org: str) -> Sealer:
         if org not in self._sealers:

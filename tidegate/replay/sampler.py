@@ -9,7 +9,8 @@ import logging
 import queue
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
@@ -23,12 +24,15 @@ PROBE_CLIENT = "tidegate-probe"
 PATH_END = "/chat/completions"
 MAX_BODY_BYTES = 1024**2
 MAX_WAITING = 256
+GATHER_S = 0.5
+"""Copies of so long are kept in one transaction."""
 READ_TIMEOUT_S = 5.0
 OWNER_ONLY = 0o600
 
 log = logging.getLogger(__name__)
 
-Keep = Callable[[ServiceRef, bytes], object]
+Copy = tuple[ServiceRef, bytes]
+Keep = Callable[[Sequence[Copy]], object]
 
 
 @contextlib.contextmanager
@@ -54,7 +58,7 @@ class Sampler:
     def __init__(self, path: Path, keep: Keep):
         self._path = path
         self._keep = keep
-        self._waiting: queue.Queue[tuple[ServiceRef, bytes] | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[Copy | None] = queue.Queue(MAX_WAITING)
         self.dropped = 0
         self.is_listening = threading.Event()
 
@@ -86,13 +90,28 @@ class Sampler:
             self.dropped += 1
 
     def _keep_all(self) -> None:
-        while (found := self._waiting.get()) is not None:
-            ref, body = found
+        is_over = False
+        while not is_over:
+            copies, is_over = self._gather()
+            if not copies:
+                continue
             try:
-                self._keep(ref, body)
+                self._keep(copies)
             except TidegateError as error:
-                # The message is ours; what the client sent is never in it.
-                log.warning("a sampled request of %s was not kept: %s", ref, error.message)
+                # The message is ours; what clients sent is never in it.
+                log.warning("%d sampled requests were not kept: %s", len(copies), error.message)
+
+    def _gather(self) -> tuple[list[Copy], bool]:
+        """What has come, waiting for the first one without end and for others shortly; and whether that was all."""
+        found, copies = self._waiting.get(), list[Copy]()
+        end = time.monotonic() + GATHER_S
+        while found is not None:
+            copies.append(found)
+            try:
+                found = self._waiting.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return copies, False
+        return copies, True
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

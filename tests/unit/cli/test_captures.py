@@ -17,7 +17,7 @@ BODY = b'{"messages": [{"role": "user", "content": "a private question"}]}'
 def capture(home: Path, count: int) -> None:
     ledger = Ledger.open(f"sqlite:///{home / 'ledger.sqlite3'}")
     keeper = Keeper(ledger, {SUPPORT: CapturePolicy(percent=5)}, lambda org: Secret("k" * 43))
-    assert all(keeper.keep(SUPPORT, BODY) for _ in range(count))
+    assert keeper.keep([(SUPPORT, BODY)] * count) == count
     ledger.close()
 
 

@@ -37,12 +37,12 @@ def home(tmp_path: Path):
 
 
 def test_a_kept_request_comes_back_redacted(home: Home):
-    assert home.keeper.keep(CHAT, BODY)
+    assert home.keeper.keep([(CHAT, BODY)])
     assert home.opened() == [{"messages": [{"role": "user", "content": "a very private question"}]}]
 
 
 def test_no_file_of_the_database_shows_what_was_asked(home: Home):
-    home.keeper.keep(CHAT, BODY)
+    home.keeper.keep([(CHAT, BODY)])
     home.ledger.close()
     files = [one.read_bytes() for one in home.path.parent.iterdir() if one.is_file()]
     assert files
@@ -52,19 +52,19 @@ def test_no_file_of_the_database_shows_what_was_asked(home: Home):
 def test_the_oldest_goes_when_there_are_too_many_and_all_go_in_time(home: Home):
     for number in range(5):
         home.now += timedelta(seconds=1)
-        home.keeper.keep(CHAT, BODY.replace(b"very", str(number).encode()))
+        home.keeper.keep([(CHAT, BODY.replace(b"very", str(number).encode()))])
     assert [one["messages"][0]["content"][2] for one in home.opened()] == ["2", "3", "4"]
     home.now += timedelta(hours=2)
     assert home.opened() == []
 
 
 def test_a_service_that_did_not_ask_for_it_keeps_nothing(home: Home):
-    assert not home.keeper.keep(OTHER, BODY)
+    assert not home.keeper.keep([(OTHER, BODY)])
     assert home.ledger.captured(OTHER) == []
 
 
 def test_what_is_no_request_is_not_kept(home: Home):
-    assert not any(home.keeper.keep(CHAT, body) for body in (b"", b"no json", b"[1]", b"[" * 100_000))
+    assert not home.keeper.keep([(CHAT, body) for body in (b"", b"no json", b"[1]", b"[" * 100_000)])
 
 
 def test_another_key_another_service_or_a_changed_byte_opens_nothing():

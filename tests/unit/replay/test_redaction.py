@@ -26,7 +26,7 @@ ASKED = {"role": "user", "content": "What is the capital of France?"}
         ("Authorization: Bearer abcdef0123456789xyz", "abcdef0123", "[key]"),
         ("password: hunter2hunter2", "hunter2", "[key]"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc_def", "eyJ", "[key]"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "MIIEow", "[key]"),
+        ("-----BEGIN DSA PRIVATE KEY-----\nMIIEow\n-----END DSA PRIVATE KEY-----", "MIIEow", "[key]"),
         ("hash 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "9f86", "[key]"),
         ("IBAN DE89 3704 0044 0532 0130 00", "3704", "[account]"),
     ],

@@ -6,7 +6,7 @@ import queue
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,11 +35,14 @@ class Kept:
     def __init__(self) -> None:
         self.found: queue.Queue[tuple[ServiceRef, bytes]] = queue.Queue()
         self.trouble: list[Exception] = []
+        self.lost = threading.Event()
 
-    def __call__(self, ref: ServiceRef, body: bytes) -> None:
+    def __call__(self, copies: Sequence[tuple[ServiceRef, bytes]]) -> None:
         if self.trouble:
+            self.lost.set()
             raise self.trouble.pop()
-        self.found.put((ref, body))
+        for one in copies:
+            self.found.put(one)
 
 
 @pytest.fixture
@@ -102,6 +105,7 @@ def test_other_paths_strange_services_large_bodies_and_our_own_probe_are_not_kep
 def test_one_that_cannot_be_kept_is_lost_and_the_next_one_is_not(path: Path, kept: Kept, caplog):
     kept.trouble.append(Transient("the ledger does not answer"))
     send(path, b"secret words")
+    assert kept.lost.wait(WAIT_S)
     send(path, b"next")
     assert kept.found.get(timeout=WAIT_S) == (CHAT, b"next")
     assert "the ledger does not answer" in caplog.text
@@ -121,7 +125,7 @@ def test_who_hangs_up_in_the_middle_is_forgotten(path: Path, kept: Kept):
 
 
 def test_more_than_can_be_kept_is_dropped_and_never_waited_for(path: Path):
-    sampler = Sampler(path, lambda ref, body: None)
+    sampler = Sampler(path, lambda copies: None)
     for _ in range(300):
         sampler.offer(CHAT, b"{}")
     assert sampler.dropped == 300 - 256

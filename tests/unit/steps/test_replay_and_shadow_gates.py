@@ -34,9 +34,8 @@ def capture(office, count: int) -> None:
         lambda org: office.ports.secrets.ensure(capture_key_name(org)),
         lambda: office.now,
     )
-    for number in range(count):
-        body = {"messages": [{"role": "user", "content": f"question {number}"}]}
-        assert keeper.keep(ACME, json.dumps(body).encode())
+    bodies = ({"messages": [{"role": "user", "content": f"question {number}"}]} for number in range(count))
+    assert keeper.keep([(ACME, json.dumps(body).encode()) for body in bodies]) == count
 
 
 def answered(requests, new, old, limits):
