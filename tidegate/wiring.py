@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tidegate.access import (
     PROBE_KEY,
     SecretStore,
     api_key_name,
+    capture_key_name,
     credential_name,
     engine_keys_name,
     load_organizations,
@@ -314,9 +316,12 @@ def run_gateway_agent(
 ) -> None:
     """The agent beside one Envoy, until `stop` is set."""
     from tidegate.gateway import GatewayConfig, serve
+    from tidegate.replay.keeping import Keeper, capture_policies
+    from tidegate.replay.sampler import sampling
 
     ports = load(settings)
     provision_secrets(ports)
+    sampled = capture_policies(ports.organizations.values())
     config = GatewayConfig(
         name=name,
         root=settings.gateway_dir / name,
@@ -324,16 +329,15 @@ def run_gateway_agent(
         admin_socket=settings.runtime_dir / f"{name}.sock",
         envoy_bin=settings.envoy_bin,
         ca_file=settings.ca_file,
+        captures={str(ref): policy.percent for ref, policy in sampled.items()},
         # The mark by which the stack finds an Envoy whose agent was killed.
         environment={name: os.environ[name] for name in (STACK_MARK_VARIABLE,) if name in os.environ},
     )
-    serve(
-        config,
-        ports.ledger,
-        lambda: client_keys(ports),
-        stop,
-        lambda org, name: platform_credential(ports, org, name),
+    keeper = Keeper(
+        ports.ledger, sampled, lambda org: ports.secrets.ensure(capture_key_name(org)), ports.clock
     )
+    with sampling(config.sampler_socket if sampled else None, keeper.keep):
+        serve(config, ports.ledger, partial(client_keys, ports), stop, partial(platform_credential, ports))
 
 
 def run_platform_agent(settings: Settings, stop: threading.Event) -> None:

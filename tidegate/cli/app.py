@@ -11,6 +11,7 @@ from tidegate.cli import (
     approving,
     banks,
     bench,
+    captures,
     comparing,
     diagnosis,
     drifting,
@@ -96,6 +97,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(gateways.app, name="gateways")
 app.add_typer(standing.holds, name="hold")
 app.add_typer(standing.quarantine, name="quarantine")
+app.add_typer(captures.app, name="captures")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")

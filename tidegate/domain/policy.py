@@ -25,6 +25,7 @@ from tidegate.domain.quality_policy import (
     QuestionBudget,
     SlicePolicy,
 )
+from tidegate.domain.replay_policy import CapturePolicy, ReplayPolicy
 from tidegate.domain.shift_policy import (
     ApprovalPolicy,
     BudgetPolicy,
@@ -43,6 +44,7 @@ __all__ = [
     "ApprovalPolicy",
     "ArtifactPolicy",
     "BudgetPolicy",
+    "CapturePolicy",
     "CheckLevel",
     "DeadlinePolicy",
     "DriftLimits",
@@ -60,6 +62,7 @@ __all__ = [
     "Policy",
     "QualityPolicy",
     "QuestionBudget",
+    "ReplayPolicy",
     "ResponsePolicy",
     "Rung",
     "ShiftPolicy",
@@ -255,6 +258,7 @@ class Policy(_Part):
     performance: PerformancePolicy = PerformancePolicy()
     quality: QualityPolicy = QualityPolicy()
     drift: DriftPolicy = DriftPolicy()
+    replay: ReplayPolicy = ReplayPolicy()
     shift: ShiftPolicy = ShiftPolicy()
     live: LivePolicy = LivePolicy()
     budget: BudgetPolicy = BudgetPolicy()

@@ -63,11 +63,20 @@ class ShiftPolicy(_Part):
         description="Before the commit go back to the old set and to the new one again, under streams of our own, and "
         "measure how long that takes and what is lost.",
     )
+    max_switch_s: float = Field(
+        default=5.0, gt=0, description="A rehearsed switch that takes longer fails the release."
+    )
     shadow_percent: int = Field(
         default=20,
         ge=1,
         le=100,
         description="Percent of live requests that are copied to the new set in a shadow.",
+    )
+    shadow_margin: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of copies that may go wrong on the new set beyond the live set's own share.",
     )
     shadow_s: float = Field(default=60.0, ge=0, description="Shortest shadow before it is judged.")
     max_error_share: float = Field(

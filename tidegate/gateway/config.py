@@ -75,6 +75,8 @@ class GatewayConfig:
     """Whom to trust about sets that are reached by TLS."""
     remote_check_s: float | None = 30.0
     """How often a connection to a remote set's front door is tried; None: never. No request is sent."""
+    captures: Mapping[str, float] = field(default_factory=dict[str, float])
+    """`org/service` -> percent of its requests that are copied to the sampler."""
     max_access_log_bytes: int = 64 * 1024**2
     live_poll_s: float = 0.2
     """How often the log of what was measured is read."""
@@ -90,6 +92,11 @@ class GatewayConfig:
     def path(self, file: str) -> Path:
         """Where one of the files of this gateway lies."""
         return self.root / file
+
+    @property
+    def sampler_socket(self) -> Path:
+        """Where the sampler beside this gateway listens."""
+        return self.admin_socket.with_name(f"{self.name}-sampler.sock")
 
     @property
     def access_log(self) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidegate.domain import InvalidInput, Route, Upstream
 from tidegate.domain.names import NAME_PATTERN
-from tidegate.gateway import admission, clusters, copies, doors, listener, traffic
+from tidegate.gateway import admission, capturing, clusters, copies, doors, listener, traffic
 from tidegate.gateway.config import (
     AUTH,
     BOOTSTRAP,
@@ -53,7 +53,9 @@ def render(
             generation,
             [listener.listener(config), listener.doors_listener(config), copies.copies_listener()],
         ),
-        CLUSTERS: _response(generation, clusters.clusters(groups, config)),
+        CLUSTERS: _response(
+            generation, [*clusters.clusters(groups, config), *capturing.sampler_clusters(config)]
+        ),
         DOORS: _response(generation, [doors.door_table(groups, config)]),
         ROUTES: _response(generation, [traffic.route_table(routes, config)]),
         AUTH: render_keys(keys),

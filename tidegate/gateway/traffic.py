@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tidegate.domain import Route, ServiceRef
 from tidegate.gateway.admission import admit, admit_all
+from tidegate.gateway.capturing import capture_policies
 from tidegate.gateway.clusters import fallback_name
 from tidegate.gateway.config import GatewayConfig
 from tidegate.gateway.copies import copy_policy
@@ -58,7 +59,7 @@ def _service_routes(route: Route, config: GatewayConfig) -> list[Json]:
     ]
     unknown_pin = _entry(route, {"present_match": True}, _answer(404))
     weighted = _weighted(route)
-    answer = _send(route, {**weighted, **_mirrored(route)}, config) if weighted else _answer(503)
+    answer = _send(route, {**weighted, **_mirrored(route, config)}, config) if weighted else _answer(503)
     return [*pins, unknown_pin, _entry(route, None, answer)]
 
 
@@ -102,13 +103,6 @@ def _weighted(route: Route) -> Json | None:
     return {"weighted_clusters": {"clusters": entries, "use_hash_policy": {"value": True}}}
 
 
-def _mirrored(route: Route) -> Json:
-    """Our own probes are never copied: their routes have no such entry."""
-    if route.mirror is None:
-        return {}
-    return {"request_mirror_policies": [copy_policy(route.mirror, ServiceRef(route.org, route.service))]}
-
-
 def _with_fallback(name: str, serving: list[str], route: Route) -> str:
     """Only a set that has weight itself may stand in for another: one at 0 is not proven, unless the route says so."""
     others = [other for other in serving if other != name]
@@ -120,6 +114,13 @@ def _with_fallback(name: str, serving: list[str], route: Route) -> str:
 def _is_split(route: Route) -> bool:
     """Whether there is another set in the split to try, or nobody who stands in."""
     return route.stand_in is None or sum(weight > 0 for weight in route.weights.values()) > 1
+
+
+def _mirrored(route: Route, config: GatewayConfig) -> Json:
+    """Who gets copies of live requests: the shadow, and the sampler. Our own probes' routes have no such entry."""
+    shadow = [] if route.mirror is None else [copy_policy(route.mirror, ServiceRef(route.org, route.service))]
+    policies = [*shadow, *capture_policies(route, config)]
+    return {"request_mirror_policies": policies} if policies else {}
 
 
 def _hash_policy(route: Route) -> list[Json]:

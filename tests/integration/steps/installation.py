@@ -2,6 +2,9 @@
 
 import threading
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tidegate import steps, wiring
 from tidegate.domain import Release, ReleaseRequest, ServiceRef
@@ -13,6 +16,22 @@ MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
 SUPPORT = ServiceRef("swaggystacks", "support-chat")
 
 
+def sampling(folder: Path, ref: ServiceRef) -> Path:
+    """The demo's deployments, of which one service samples requests of its clients."""
+    folder.mkdir(parents=True)
+    for place in (SOURCE_ROOT / "deployments").iterdir():
+        if place.name != "organizations":
+            (folder / place.name).symlink_to(place)
+    (folder / "organizations").mkdir()
+    for file in (SOURCE_ROOT / "deployments" / "organizations").glob("*.yaml"):
+        content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if content["name"] == ref.org:
+            policy = content["services"][ref.service].setdefault("policy", {})
+            policy["replay"] = {"capture": {"percent": 20}}
+        (folder / "organizations" / file.name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder
+
+
 class Installation:
     """One home with a gateway and the local platform's agent, both in threads of this process."""
 
@@ -20,10 +39,9 @@ class Installation:
         self.settings = Settings(
             home=home,
             ledger_url=f"sqlite:///{home / 'ledger.sqlite3'}",
-            deployments_dir=SOURCE_ROOT / "deployments",
+            deployments_dir=sampling(home / "deployments", SUPPORT),
             runtime_dir=home / "run",
         )
-        home.mkdir(parents=True, exist_ok=True)
         port = choose_ports(home, {"gateway": 18080}, "127.0.0.1")["gateway"]
         self.url = f"http://127.0.0.1:{port}"
         self.stop = threading.Event()
@@ -53,9 +71,26 @@ class Installation:
         steps.resume(self.ports, wish.id)
         return self.ports.ledger.get_release(wish.id)
 
+    def want(self, ref: ServiceRef, policy: dict[str, Any]) -> None:
+        """Releases of this process follow a changed policy of one service from now on."""
+        org = self.ports.organization(ref.org)
+        service = org.services[ref.service]
+        wanted = type(service.policy).model_validate(_merged(service.policy.model_dump(mode="json"), policy))
+        services = {**org.services, ref.service: service.model_copy(update={"policy": wanted})}
+        self.ports.organizations = {
+            **self.ports.organizations, ref.org: org.model_copy(update={"services": services}),
+        }  # fmt: skip
+
     def close(self) -> None:
         self.stop.set()
         for thread in self.threads:
             thread.join(40)
         for status in self.ports.platforms["local"].list_owned():
             self.ports.platforms["local"].delete(status.name)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return base | {
+        name: _merged(base[name], value) if isinstance(value, dict) else value
+        for name, value in changes.items()
+    }

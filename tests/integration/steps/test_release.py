@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,36 @@ def test_reconcile_leaves_a_release_to_an_owner_that_lives(
         owner.join()
     steps.stop_release(live.ports, wish.id, "ada", "the test is over")
     assert steps.resume(live.ports, wish.id).state is ReleaseState.REJECTED
+
+
+def test_sampled_requests_proofs_of_every_file_and_a_rehearsal_lead_to_a_release(live: Installation) -> None:
+    """Clients' own requests are sampled and replayed, and the way back is rehearsed before the commit."""
+    live.want(
+        SUPPORT,
+        {
+            "replay": {"pairs": 40, "max_slowdown": 50, "floor_ms": 5000},
+            "shift": {"rehearse": True, "max_switch_s": 60, "ladder": [50, 100]},
+        },
+    )
+    client = traffic(live, SUPPORT)
+    client.start()
+    try:
+        deadline = time.monotonic() + 300
+        while len(kept := live.ports.ledger.captured(SUPPORT)) < 40:
+            assert time.monotonic() < deadline, f"{len(kept)} of {client.snapshot()} were sampled"
+            time.sleep(0.1)
+        assert not any(b"capital" in one.sealed for one in kept)
+        done = live.release(SUPPORT, "pipit", "fast" if live_version(live) == {"v1": 100} else "v1")
+    finally:
+        over = client.stop()
+    assert done.state is ReleaseState.DONE, done.reason
+    assert (over.failed, over.truncated) == (0, 0), over.failures
+
+    rows = {row.check: row for row in live.ports.ledger.evidence(done.id)}
+    assert rows["replay.errors"].samples == 40
+    for check in ("rehearsal.back", "rehearsal.forth"):
+        assert rows[check].data["lost"] == rows[check].data["truncated"] == 0, rows[check]
+        assert rows[check].data["streams"] > 0
+    proofs = [entry.data for entry in live.ports.ledger.entries(done.id) if entry.name == "identity"]
+    assert len(proofs) >= 3, "at two steps, and before anything is removed"
+    assert not any(proof["failed"] or proof["open"] for proof in proofs)
