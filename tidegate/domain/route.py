@@ -58,6 +58,9 @@ class Route(BaseModel):
     mirror: Mirror | None = Field(
         default=None, description="Shadow traffic; its set must be routed at weight 0."
     )
+    published_at: datetime | None = Field(
+        default=None, description="When this generation was written; the ledger says it."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -154,6 +154,7 @@ def _route(row: RouteRow) -> Route:
         weights=row.weights,
         newest=row.newest,
         mirror=Mirror.model_validate(row.mirror) if row.mirror else None,
+        published_at=row.updated_at,
     )
 
 

@@ -18,17 +18,19 @@ from tidegate.steps.pipeline import (
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import issue_token, named_wish, rotate_keys
 from tidegate.steps.provenance import attach_signatures, check_provenance, publishers_of
-from tidegate.steps.rollback import (
-    approve_release,
+from tidegate.steps.rollback import approve_release, is_owner_alive, stop_release
+from tidegate.steps.rollback_manager import (
+    RollbackManager,
+    RollbackOutcome,
     bring_back,
-    is_owner_alive,
     request_rollback,
     roll_back_service,
-    stop_release,
 )
 
 __all__ = [
     "Ports",
+    "RollbackManager",
+    "RollbackOutcome",
     "StepOutcome",
     "approve_release",
     "attach_signatures",
