@@ -21,6 +21,7 @@ from tidegate.domain import (
     ServiceConfig,
     ServiceRef,
 )
+from tidegate.domain.standing import Finding
 from tidegate.platforms.protocol import Bills, Platform
 from tidegate.release import Controller, Step
 from tidegate.release.ports import Checks, Ledger
@@ -58,6 +59,18 @@ class ReleaseLedger(Ledger, Protocol):
     def releases_since(self, org: str, at: datetime) -> list[Release]: ...
     def spend(self, proof: RequestProof, release_id: str) -> None: ...
     def proofs(self, release_id: str, action: Action | None = None) -> list[RequestProof]: ...
+    def note_finding(
+        self,
+        kind: str,
+        subject: str,
+        summary: str,
+        *,
+        remedy: str = "",
+        ref: ServiceRef | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> Finding: ...
+    def resolve_finding(self, kind: str, subject: str) -> None: ...
+    def findings(self, *, only_open: bool = True) -> list[Finding]: ...
 
 
 class ArtifactStore(Protocol):

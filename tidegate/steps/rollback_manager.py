@@ -104,6 +104,7 @@ class RollbackManager:
         leaving: str | None = None,
         token: str | None = None,
         proof: Secret | None = None,
+        asker: Asker | None = None,
         timeout_s: float = 300.0,
     ) -> RollbackOutcome:
         """Go back, verified, and tell how long each part took.
@@ -122,6 +123,7 @@ class RollbackManager:
             leaving=leaving,
             token=token,
             proof=proof,
+            asker=asker,
         )
         return self.carry_out(ref, begun, timeout_s)
 
@@ -136,8 +138,10 @@ class RollbackManager:
         leaving: str | None = None,
         token: str | None = None,
         proof: Secret | None = None,
+        asker: Asker | None = None,
     ) -> Begun:
-        """Find out who asks, record the wish, hold the service, and say which release carries it out.
+        """Find out who asks, record the wish, hold the service, and say which release carries it out. `asker` is who
+        was identified in another way: a monitor by its own secret, or this installation itself.
 
         Raises: NotFound when there is nothing to go back to, Refused when that is quarantined (S10), or when
         whoever asks may not.
@@ -150,7 +154,8 @@ class RollbackManager:
         active = ports.ledger.active_release(ref)
         if active is not None and active.request.trigger == "rollback" and to in (None, active.digest):
             return Begun(find_target(ports, ref, to), active, trigger)
-        asker = identify(ports, rollback_wish(ports, ref, to or ""), actor, proof, active)
+        if asker is None:
+            asker = identify(ports, rollback_wish(ports, ref, to or ""), actor, proof, active)
         before = take_snapshot(ports, ref)
         target = find_target(ports, ref, to, leaving)
         begun = Begun(target, self._record(ref, target, asker, reason, trigger), trigger, before)
@@ -175,6 +180,10 @@ class RollbackManager:
             finally:
                 traffic = watch.finish()
         return self._outcome(ref, begun, release, traffic.isoformat() if traffic else None)
+
+    def is_known(self, ref: ServiceRef, token: str) -> bool:
+        """A rollback was asked for with this token before."""
+        return self._known(ref, token) is not None
 
     def _known(self, ref: ServiceRef, token: str | None) -> Begun | None:
         """The rollback that this token asked for before, whether it is over or not."""
