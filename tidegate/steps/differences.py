@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tidegate.domain import GatewayStatus, Release, ReleaseState, Route, ServiceRef, SetState, SetStatus
-from tidegate.release.observer import GATEWAY_ALIVE_S
+from tidegate.release.confirmation import GATEWAY_ALIVE_S
 from tidegate.release.ports import LEFT
 
 SETTLE_S = 5.0

@@ -3,7 +3,6 @@
 from tidegate.domain import (
     Fenced,
     NeedsOperator,
-    Route,
     ServiceRef,
     SetState,
     SetStatus,
@@ -77,7 +76,10 @@ def _put_weights(ports: Ports, intended: Intended, live: str) -> str:
     route = intended.route
     assert route is not None, "weights drift only where a route is"
     weights = {name: 100 if name == live else 0 for name in route.weights}
-    wanted = route.model_copy(update={"weights": weights, "mirror": None, "newest": live})
+    stand_in = route.stand_in if route.stand_in != live else None
+    wanted = route.model_copy(
+        update={"weights": weights, "mirror": None, "newest": live, "stand_in": stand_in}
+    )
     ports.ledger.put_route(wanted, epoch=intended.epoch, expected_generation=route.generation)
     return f"{intended.ref}: all traffic is on {live} again"
 
@@ -118,14 +120,7 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
     fresh = [_with_address(upstream, platform.status(upstream.set_name)) for upstream in route.upstreams]
     if tuple(fresh) == route.upstreams:
         return False
-    wanted = Route(
-        org=route.org,
-        service=route.service,
-        upstreams=tuple(fresh),
-        weights=route.weights,
-        newest=route.newest,
-        mirror=route.mirror,
-    )
+    wanted = route.model_copy(update={"upstreams": tuple(fresh)})
     ports.ledger.put_route(
         wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation
     )

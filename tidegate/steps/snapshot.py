@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tidegate.domain import GatewayStatus, ServiceRef, SetStatus, TidegateError
-from tidegate.release.observer import GATEWAY_ALIVE_S
+from tidegate.release.confirmation import GATEWAY_ALIVE_S
 from tidegate.steps.ports import Ports
 
 
