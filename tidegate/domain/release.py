@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.domain.names import Digest, ServiceRef
+from tidegate.domain.told import differing, told_digest
 
 
 class ReleaseState(StrEnum):
@@ -38,6 +40,11 @@ TERMINAL = frozenset(
 )
 
 
+MANUAL, ROLLBACK = "manual", "rollback"
+MACHINES = ("service:", "schedule:")
+"""How the names of what asks by itself begin."""
+
+
 class ReleaseRequest(BaseModel):
     """Who wants which model version on which service, and why."""
 
@@ -58,9 +65,24 @@ class ReleaseRequest(BaseModel):
         default="", description="Reason for releasing a quarantined digest, with a name."
     )
 
+    override_until: datetime | None = Field(
+        default=None, description="The override counts until then; later the gate refuses the file again."
+    )
+    plan_digest: str = Field(
+        default="",
+        description="The plan that was told before: exactly this one is carried out, or the release is refused.",
+    )
+
     @property
     def ref(self) -> ServiceRef:
         return ServiceRef(self.org, self.service)
+
+    @property
+    def is_automatic(self) -> bool:
+        """Nobody asked for it by hand. The way back is no release: a hold never stops it."""
+        if self.trigger == ROLLBACK:
+            return False
+        return self.trigger != MANUAL or self.requested_by.startswith(MACHINES)
 
 
 def idempotency_key(ref: ServiceRef, digest: str, trigger: str) -> str:
@@ -107,6 +129,31 @@ class Plan(BaseModel):
     def digest(self) -> str:
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def promise(self) -> dict[str, Any]:
+        """What can be told, and kept, before there is a release: all but the name of its set, and forecasts."""
+        return self.model_dump(mode="json", exclude={"green_set", "expected"})
+
+    @property
+    def told_digest(self) -> str:
+        """What `--plan` prints: a release that is given it carries out this plan, or nothing."""
+        return told_digest(self.promise)
+
+    def differs_from(self, told: str) -> tuple[str, ...]:
+        """Fields that are other than in the plan of which this digest was told; empty when it is the same."""
+        return differing(told, self.promise)
+
+    def tell(self, fields: Sequence[str]) -> str:
+        """The named fields as they are now, for a person."""
+        now = self.promise
+        return "; ".join(f"{name} is now {_told(now[name])}" for name in fields)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in cast("list[Any]", value)) or "empty"
+    return "none" if value is None else str(value)
 
 
 EntryKind = Literal["entered", "intent", "observed", "abort", "note"]

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.domain.names import Digest
+from tidegate.domain.errors import Refused
+from tidegate.domain.names import Digest, ServiceRef
 
 
 class Hold(BaseModel):
@@ -27,6 +28,16 @@ class Hold(BaseModel):
     @property
     def stands(self) -> bool:
         return self.lifted_at is None
+
+
+def held(ref: ServiceRef, actor: str, reason: str) -> Refused:
+    """Why nothing is released to a held service by itself."""
+    return Refused(
+        f"{ref} is held by {actor}: {reason}. Nothing is released to it by itself.",
+        remedy=f"Release by hand, or lift the hold: tidegate hold lift {ref} --reason ...",
+        service=str(ref),
+        problem="held",
+    )
 
 
 class Quarantined(BaseModel):

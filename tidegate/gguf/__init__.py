@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tidegate.gguf.probe_facts import template_facts, trigger_words
     from tidegate.gguf.reader import Reading, read_header
     from tidegate.gguf.rules import RULES, UNSUPPORTED, finding
+    from tidegate.gguf.same_tensors import tensor_digest
     from tidegate.gguf.split import SplitName, check_split, is_part, joined, parse_name
     from tidegate.gguf.split_inspection import SplitInspection, inspect_split, judge_split, set_digest
     from tidegate.gguf.template import check_template
@@ -107,6 +108,7 @@ __all__ = [
     "template_diffs",
     "template_digest",
     "template_facts",
+    "tensor_digest",
     "tokenizer_diff",
     "trigger_words",
     "with_prices",
@@ -128,6 +130,7 @@ _HOMES = {
     ),
     "reader": ("Reading", "read_header"),
     "rules": ("RULES", "UNSUPPORTED", "finding"),
+    "same_tensors": ("tensor_digest",),
     "split": ("SplitName", "check_split", "is_part", "joined", "parse_name"),
     "split_inspection": ("SplitInspection", "inspect_split", "judge_split", "set_digest"),
     "lora": ("check_adapter_on", "is_adapter"),

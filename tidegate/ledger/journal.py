@@ -13,7 +13,6 @@ from tidegate.domain import (
     Gate,
     InvalidInput,
     JournalEntry,
-    NotFound,
     Plan,
     Refused,
     Release,
@@ -24,8 +23,17 @@ from tidegate.domain import (
     Verdict,
 )
 from tidegate.domain.release import EntryKind
+from tidegate.domain.standing import held
 from tidegate.ledger.engine import to_json
-from tidegate.ledger.part import Part, fenced, lock_service
+from tidegate.ledger.part import (
+    Part,
+    fenced,
+    lock_owned,
+    lock_release,
+    lock_service,
+    standing_holds,
+    unknown_release,
+)
 from tidegate.ledger.proofs import replayed, spend, spent_on
 from tidegate.ledger.tables import EntryRow, EvidenceRow, ReleaseRow, ServiceRow
 
@@ -40,7 +48,8 @@ class JournalPart(Part):
     ) -> Release:
         """Create it in REQUESTED (first journal row included), or return the one that already has `key` and
         is not over. One transaction, in which the request's `proof` is spent; two callers at once get the same
-        release. Raises: Refused for a proof that was spent on another release, or on one that is over."""
+        release. Raises: Refused for a proof that was spent on another release, or on one that is over; and for a
+        new one that nobody asked for by hand, while the service is held."""
         at = self._clock()
         with self._database.write() as session:
             lock_service(session, request.ref, at)
@@ -50,6 +59,7 @@ class JournalPart(Part):
                     raise replayed(request.ref, used_for)
                 return _release(row)
             if row is None:
+                _refuse_held(session, request)
                 row = _new_release(request, digest, key=key, release_id=self._new_id(), at=at)
                 session.add(row)
                 _add_entry(session, row, 0, "entered", ReleaseState.REQUESTED, {"key": key}, at)
@@ -111,7 +121,7 @@ class JournalPart(Part):
         """Take the service for this release and return a new, higher epoch; the same release asking again gets a
         new epoch too (its former owner is fenced off). None while another release that is not over holds it."""
         with self._database.write() as session:
-            row, service = _lock_release(session, release_id)
+            row, service = lock_release(session, release_id)
             if (row.org, row.service) != ref:
                 raise InvalidInput(
                     f"Release {release_id} is of {row.org}/{row.service}, not of {ref}.",
@@ -156,7 +166,7 @@ class JournalPart(Part):
         at = self._clock()
         content: dict[str, Any] = to_json(data or {})
         with self._database.write() as session:
-            row, service = _lock_release(session, release_id)
+            row, service = lock_release(session, release_id)
             _check_owner(service, row, epoch, kind, name)
             if kind == "entered":
                 _enter(row, name, str(content.get("reason", "")), plan)
@@ -185,7 +195,7 @@ class JournalPart(Part):
         at = self._clock()
         with self._database.write() as session:
             if release_id is not None:
-                release, service = _lock_release(session, release_id)
+                release, service = lock_release(session, release_id)
                 if epoch is not None:
                     _check_owner(service, release, epoch, "observed", "evidence")
             for row in rows:
@@ -219,17 +229,28 @@ class JournalPart(Part):
         with self._database.read() as session:
             return [_evidence(row) for row in session.scalars(wanted)]
 
-    def heartbeat(self, release_id: str, owner: str) -> None:
-        """Say who drives the release, and that it lives. Raises: NotFound."""
+    def heartbeat(self, release_id: str, owner: str, epoch: int = 0) -> None:
+        """Say who drives the release, and that it lives.
+
+        Raises: NotFound; Fenced for an `epoch` that another owner replaced: one that was pushed aside and still runs
+        would let everybody believe that the release has a living owner."""
         seen = (
             update(ReleaseRow)
             .where(ReleaseRow.id == release_id)
             .values(owner=owner, owner_seen_at=self._clock())
         )
         with self._database.write() as session:
+            if epoch:
+                lock_owned(session, release_id, epoch)
             changed = session.scalars(seen.returning(ReleaseRow.id)).one_or_none()
         if changed is None:
-            raise _unknown_release(release_id)
+            raise unknown_release(release_id)
+
+
+def _refuse_held(session: Session, request: ReleaseRequest) -> None:
+    """Asked within the transaction that records the wish: a hold that is set meanwhile comes before or after it."""
+    if request.is_automatic and (hold := session.scalars(standing_holds(request.ref)).first()):
+        raise held(request.ref, hold.actor, hold.reason)
 
 
 def _check_owner(service: ServiceRow, release: ReleaseRow, epoch: int, kind: EntryKind, name: str) -> None:
@@ -306,34 +327,11 @@ def _add_entry(
     return JournalEntry.model_validate(values | {"seq": session.scalars(added).one()})
 
 
-def _lock_release(session: Session, release_id: str) -> tuple[ReleaseRow, ServiceRow]:
-    """A release and its service, both ours until the end of the transaction."""
-    wanted = (
-        select(ReleaseRow, ServiceRow)
-        .join(ServiceRow, (ServiceRow.org == ReleaseRow.org) & (ServiceRow.service == ReleaseRow.service))
-        .where(ReleaseRow.id == release_id)
-        .with_for_update(key_share=True)
-    )
-    found = session.execute(wanted).one_or_none()
-    if found is None:
-        raise _unknown_release(release_id)
-    release, service = found
-    return release, service
-
-
 def _get(session: Session, release_id: str | None) -> ReleaseRow:
     row = session.get(ReleaseRow, release_id)
     if row is None:
-        raise _unknown_release(release_id)
+        raise unknown_release(release_id)
     return row
-
-
-def _unknown_release(release_id: str | None) -> NotFound:
-    return NotFound(
-        f"There is no release {release_id}.",
-        remedy="List the releases to find its id.",
-        release_id=release_id,
-    )
 
 
 def _release(row: ReleaseRow) -> Release:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from tidegate.domain import Fenced, Refused, ServiceRef, owner_of_set
+from tidegate.domain import Fenced, NotFound, Refused, ServiceRef, owner_of_set
 from tidegate.ledger.columns import Rows
 from tidegate.ledger.engine import Database
-from tidegate.ledger.tables import OrganizationRow, ServiceRow, SetRow
+from tidegate.ledger.tables import HoldRow, OrganizationRow, ReleaseRow, ServiceRow, SetRow
 
 Clock = Callable[[], datetime]
 NewId = Callable[[], str]
@@ -56,6 +56,45 @@ def lock_fenced(session: Session, ref: ServiceRef, epoch: int, at: datetime) -> 
     if service.epoch != epoch:
         raise fenced(ref, epoch, service.epoch)
     return service
+
+
+def lock_release(session: Session, release_id: str | None) -> tuple[ReleaseRow, ServiceRow]:
+    """A release and its service, both ours until the end of the transaction. Raises: NotFound."""
+    wanted = (
+        select(ReleaseRow, ServiceRow)
+        .join(ServiceRow, (ServiceRow.org == ReleaseRow.org) & (ServiceRow.service == ReleaseRow.service))
+        .where(ReleaseRow.id == release_id)
+        .with_for_update(key_share=True)
+    )
+    found = session.execute(wanted).one_or_none()
+    if found is None:
+        raise unknown_release(release_id)
+    release, service = found
+    return release, service
+
+
+def lock_owned(session: Session, release_id: str | None, epoch: int) -> tuple[ReleaseRow, ServiceRow]:
+    """The same, for a writer that claims to own the release with `epoch`. Raises: Fenced when another does (S6)."""
+    release, service = lock_release(session, release_id)
+    if epoch == 0 or epoch != service.epoch or service.epoch_of != release.id:
+        raise fenced(ServiceRef(release.org, release.service), epoch, service.epoch)
+    return release, service
+
+
+def standing_holds(ref: ServiceRef) -> Select[tuple[HoldRow]]:
+    return (
+        select(HoldRow)
+        .where(HoldRow.org == ref.org, HoldRow.service == ref.service, HoldRow.lifted_at.is_(None))
+        .order_by(HoldRow.number)
+    )
+
+
+def unknown_release(release_id: str | None) -> NotFound:
+    return NotFound(
+        f"There is no release {release_id}.",
+        remedy="List the releases to find its id.",
+        release_id=release_id,
+    )
 
 
 def refuse_foreign_set(session: Session, ref: ServiceRef, names: Sequence[str]) -> None:

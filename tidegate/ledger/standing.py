@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import or_, select, update
 
 from tidegate.domain import NotFound, ServiceRef
 from tidegate.domain.standing import Finding, Hold, Quarantined
 from tidegate.ledger.engine import to_json
-from tidegate.ledger.part import Part, ensure_organization, lock_service, upsert
+from tidegate.ledger.part import Part, ensure_organization, lock_owned, lock_service, standing_holds, upsert
 from tidegate.ledger.tables import FindingRow, HoldRow, QuarantineRow, VersionRow
 
 
@@ -15,13 +15,24 @@ class StandingPart(Part):
     """All of these are kept after they end: who lifted what, when and why can always be told."""
 
     def hold_service(
-        self, ref: ServiceRef, *, reason: str, actor: str, release_id: str | None = None
+        self,
+        ref: ServiceRef,
+        *,
+        reason: str,
+        actor: str,
+        release_id: str | None = None,
+        epoch: int | None = None,
     ) -> Hold:
-        """Let nothing be released to it by itself. One that stands already is returned."""
+        """Let nothing be released to it by itself. One that stands already is returned.
+
+        Raises: Fenced when `epoch` is given and is not the one that owns the release."""
         at = self._clock()
         with self._database.write() as session:
-            lock_service(session, ref, at)
-            row = session.scalars(_standing(ref)).first()
+            if epoch is None:
+                lock_service(session, ref, at)
+            else:
+                lock_owned(session, release_id, epoch)
+            row = session.scalars(standing_holds(ref)).first()
             if row is None:
                 row = HoldRow(
                     org=ref.org, service=ref.service, reason=reason, actor=actor, release_id=release_id, at=at
@@ -33,15 +44,25 @@ class StandingPart(Part):
     def hold_of(self, ref: ServiceRef) -> Hold | None:
         """The hold that stands on a service."""
         with self._database.read() as session:
-            row = session.scalars(_standing(ref)).first()
+            row = session.scalars(standing_holds(ref)).first()
         return _hold(row) if row else None
+
+    def list_holds(self, ref: ServiceRef | None = None, *, lifted: bool = False) -> list[Hold]:
+        """Newest first; those that were lifted only when asked for."""
+        wanted = select(HoldRow).order_by(HoldRow.number.desc())
+        if ref is not None:
+            wanted = wanted.where(HoldRow.org == ref.org, HoldRow.service == ref.service)
+        if not lifted:
+            wanted = wanted.where(HoldRow.lifted_at.is_(None))
+        with self._database.read() as session:
+            return [_hold(row) for row in session.scalars(wanted)]
 
     def lift_hold(self, ref: ServiceRef, *, actor: str, reason: str) -> Hold | None:
         """End the hold that stands; None when there is none."""
         at = self._clock()
         with self._database.write() as session:
             lock_service(session, ref, at)
-            row = session.scalars(_standing(ref)).first()
+            row = session.scalars(standing_holds(ref)).first()
             if row is None:
                 return None
             row.lifted_at, row.lifted_by, row.lift_reason = at, actor, reason
@@ -49,12 +70,23 @@ class StandingPart(Part):
             return _hold(row)
 
     def quarantine(
-        self, org: str, digest: str, *, reason: str, release_id: str, tensor_digest: str | None = None
+        self,
+        org: str,
+        digest: str,
+        *,
+        reason: str,
+        release_id: str,
+        tensor_digest: str | None = None,
+        epoch: int | None = None,
     ) -> None:
         """Forbid the digest, and files of the same tensors, to the organization; again for the same digest, the
-        newest reason stands. Without `tensor_digest` the registered version's is taken."""
+        newest reason stands. Without `tensor_digest` the registered version's is taken.
+
+        Raises: Fenced when `epoch` is given and is not the one that owns the release."""
         at = self._clock()
         with self._database.write() as session:
+            if epoch is not None:
+                lock_owned(session, release_id, epoch)
             ensure_organization(session, org, at)
             known = select(VersionRow.tensor_digest).where(VersionRow.org == org, VersionRow.digest == digest)
             values = {
@@ -70,6 +102,13 @@ class StandingPart(Part):
             }
             renewed = tuple(name for name in values if name not in ("org", "digest"))
             upsert(session, QuarantineRow, values, ("org", "digest"), overwrite=renewed)
+
+    def note_tensors(self, org: str, digest: str, tensor_digest: str) -> None:
+        """Remember what a file holds that was registered, or put into quarantine, before that was looked at."""
+        with self._database.write() as session:
+            for table in (VersionRow, QuarantineRow):
+                own = (table.org == org, table.digest == digest, table.tensor_digest.is_(None))
+                session.execute(update(table).where(*own).values(tensor_digest=tensor_digest))
 
     def quarantined(self, org: str, digest: str) -> Quarantined | None:
         """Why a file may not be released: its own quarantine, else that of a file with the same tensors."""
@@ -162,14 +201,6 @@ class StandingPart(Part):
             wanted = wanted.where(FindingRow.resolved_at.is_(None))
         with self._database.read() as session:
             return [_finding(row) for row in session.scalars(wanted)]
-
-
-def _standing(ref: ServiceRef) -> Select[tuple[HoldRow]]:
-    return (
-        select(HoldRow)
-        .where(HoldRow.org == ref.org, HoldRow.service == ref.service, HoldRow.lifted_at.is_(None))
-        .order_by(HoldRow.number)
-    )
 
 
 def _hold(row: HoldRow) -> Hold:

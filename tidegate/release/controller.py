@@ -48,7 +48,7 @@ class Controller:
         epoch = self.ledger.acquire_lock(release.ref, release_id)
         if epoch is not None:
             self._epochs[release_id] = epoch
-            self.ledger.heartbeat(release_id, self.owner)
+            self.ledger.heartbeat(release_id, self.owner, epoch)
         return self.ledger.get_release(release_id)
 
     def adopt_epoch(self, release_id: str, epoch: int) -> None:
@@ -95,7 +95,7 @@ class Controller:
             case _:
                 view = fold_view(release, self.ledger.entries(release.id))
                 service = self.service.model_copy(update={"policy": self.policy_of(view)})
-                effects = Effects(self.ledger, self.platform, self.checks, service)
+                effects = Effects(self.ledger, self.platform, self.checks, service, self.clock)
                 effects.make(release, self.epoch_of(release.id), step)
 
     def next_step(self, release: Release) -> Step:
@@ -133,12 +133,15 @@ class Controller:
         def beat() -> None:
             while not over.wait(HEARTBEAT_S):
                 try:
-                    self.ledger.heartbeat(release_id, self.owner)
+                    self.ledger.heartbeat(release_id, self.owner, self.epoch_of(release_id))
+                except Fenced:
+                    # Another owner speaks for it now; what this one still does is refused, and its next step says so.
+                    return
                 except Transient as error:
                     # One beat that did not get through is no death: the next one may, and silence would be.
                     log.warning("heartbeat of %s: %s", release_id, error.message)
 
-        self.ledger.heartbeat(release_id, self.owner)
+        self.ledger.heartbeat(release_id, self.owner, self.epoch_of(release_id))
         thread = threading.Thread(target=beat, name=f"heartbeat-{release_id}", daemon=True)
         thread.start()
         try:

@@ -1,7 +1,8 @@
 """Carries out the steps that `decide` chose. Every effect is idempotent and fenced by the epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.domain import (
@@ -16,14 +17,13 @@ from tidegate.domain import (
     ReleaseState,
     Route,
     ServiceConfig,
-    SetSpec,
     SetState,
     Upstream,
     fold,
 )
 from tidegate.domain.names import ServiceRef
 from tidegate.release import step as do
-from tidegate.release.planning import make_plan
+from tidegate.release.plan_reading import read_plan, spec_of
 from tidegate.release.ports import LEFT, Checks, Ledger, SetPlatform
 from tidegate.release.step import Step
 
@@ -34,6 +34,7 @@ class Effects:
     platform: SetPlatform
     checks: Checks
     service: ServiceConfig
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def make(self, release: Release, epoch: int, step: Step) -> None:
         """Carry out one step. Every effect is idempotent: a crash after it only means doing it again."""
@@ -86,13 +87,17 @@ class Effects:
             case do.MoveAlias(forward):
                 self._move_alias(release, epoch, forward)
             case do.Quarantine(digest, reason):
-                self.ledger.quarantine(release.request.org, digest, reason=reason, release_id=release.id)
+                self.ledger.quarantine(
+                    release.request.org, digest, reason=reason, release_id=release.id, epoch=epoch
+                )
                 self.ledger.append(
                     release.id, epoch, "observed", "quarantine", {"digest": digest, "reason": reason}
                 )
             case do.HoldService(reason):
                 actor = release.request.requested_by
-                self.ledger.hold_service(release.ref, reason=reason, actor=actor, release_id=release.id)
+                self.ledger.hold_service(
+                    release.ref, reason=reason, actor=actor, release_id=release.id, epoch=epoch
+                )
                 self.ledger.append(release.id, epoch, "observed", "held", {"reason": reason})
 
     def _change_set(
@@ -148,18 +153,13 @@ class Effects:
             self.ledger.release_lock(release.ref, release.id, epoch)
 
     def _plan(self, release: Release, epoch: int) -> None:
-        plan = make_plan(
-            release,
-            self.service.policy,
-            route=self.ledger.get_route(release.ref),
-            champion=self.ledger.get_alias(release.ref, "champion"),
-            previous=self.ledger.get_alias(release.ref, "previous"),
-            sets=[spec for spec, state in self.ledger.list_sets(release.ref) if state != "deleted"],
-        )
-        price = self.platform.price_per_hour_usd(self._spec(release, plan.green_set))
-        plan = plan.model_copy(
-            update={"estimated_usd": round(price * self.service.policy.budget.release_hours, 6)}
-        )
+        """Where a plan was told beforehand, exactly that one is carried out, or none."""
+        plan = read_plan(self.ledger, self.platform, self.service, release, self.clock())
+        told = release.request.plan_digest
+        if told and (other := plan.differs_from(told)):
+            reason = f"the plan is not the one that was told: {plan.tell(other)}"
+            self._enter(release, epoch, ReleaseState.REJECTED, {"reason": reason, "differs": list(other)})
+            return
         data = {
             "reason": "planned",
             "plan_digest": plan.digest,
@@ -184,28 +184,10 @@ class Effects:
                 release.id, epoch, "observed", f"gate:{gate.value}", {"verdict": result.verdict.value}
             )
 
-    def _spec(self, release: Release, name: str) -> SetSpec:
-        known = self.ledger.get_set(name)
-        if known is not None:
-            return known[0]
-        version = self.ledger.get_version(release.request.org, release.request.model, release.request.version)
-        return SetSpec(
-            name=name,
-            org=release.request.org,
-            service=release.request.service,
-            release_id=release.id,
-            digest=release.digest,
-            artifact_path=version.path,
-            context_tokens=self.service.context_tokens,
-            parallel=self.service.parallel,
-            threads=self.service.threads,
-            max_memory_bytes=self.service.max_memory_bytes,
-        )
-
     def _create(self, release: Release, epoch: int) -> None:
         """Find by name or create; no capacity parks the release and touches nothing else."""
         assert release.plan is not None
-        spec = self._spec(release, release.plan.green_set)
+        spec = spec_of(self.ledger, self.service, release, release.plan.green_set)
         self.ledger.record_set(spec, platform=self.platform.name, epoch=epoch, state="wanted")
         try:
             status = self.platform.create(spec)

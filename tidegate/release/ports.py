@@ -68,15 +68,31 @@ class Registry(Protocol):
     def alias_history(self, ref: ServiceRef) -> list[dict[str, Any]]: ...
 
     def quarantine(
-        self, org: str, digest: str, *, reason: str, release_id: str, tensor_digest: str | None = None
-    ) -> None: ...
+        self,
+        org: str,
+        digest: str,
+        *,
+        reason: str,
+        release_id: str,
+        tensor_digest: str | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        """Forbid the digest, and files of the same tensors. Raises: Fenced for an `epoch` that does not own the release."""
+        ...
 
     def quarantine_reason(self, org: str, digest: str) -> str | None: ...
 
     def hold_service(
-        self, ref: ServiceRef, *, reason: str, actor: str, release_id: str | None = None
+        self,
+        ref: ServiceRef,
+        *,
+        reason: str,
+        actor: str,
+        release_id: str | None = None,
+        epoch: int | None = None,
     ) -> Hold:
-        """Let nothing be released to it by itself. One that stands already is returned."""
+        """Let nothing be released to it by itself. One that stands already is returned.
+        Raises: Fenced for an `epoch` that does not own the release."""
         ...
 
 
@@ -146,7 +162,9 @@ class Journal(Protocol):
         """Latest row of each (gate, check), in the order of storing."""
         ...
 
-    def heartbeat(self, release_id: str, owner: str) -> None: ...
+    def heartbeat(self, release_id: str, owner: str, epoch: int = 0) -> None:
+        """Say who drives it, and that it lives. Raises: Fenced for an `epoch` that another owner replaced."""
+        ...
 
     def record_set(self, spec: SetSpec, *, platform: str, epoch: int, state: str) -> None:
         """Remember a set and its spec (upsert by name). Raises: Fenced, Refused for a name of another service."""

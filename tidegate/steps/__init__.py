@@ -1,5 +1,6 @@
 """Pipeline steps: one function per step over ports, outcome as data. What a task, the CLI or a test calls."""
 
+from tidegate.steps.approving import approve_release, question
 from tidegate.steps.pipeline import (
     StepOutcome,
     benchmark,
@@ -15,10 +16,11 @@ from tidegate.steps.pipeline import (
     verify_org_auth,
     verify_trainer,
 )
+from tidegate.steps.plan_preview import preview
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import issue_token, named_wish, rotate_keys
 from tidegate.steps.provenance import attach_signatures, check_provenance, publishers_of
-from tidegate.steps.rollback import approve_release, is_owner_alive, stop_release
+from tidegate.steps.rollback import is_owner_alive, stop_release
 from tidegate.steps.rollback_manager import (
     RollbackManager,
     RollbackOutcome,
@@ -41,9 +43,11 @@ __all__ = [
     "is_owner_alive",
     "issue_token",
     "named_wish",
+    "preview",
     "probe_endpoints",
     "promote",
     "publishers_of",
+    "question",
     "register_model",
     "request_release",
     "request_rollback",

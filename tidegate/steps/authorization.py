@@ -15,6 +15,7 @@ from tidegate.domain import (
     Verdict,
 )
 from tidegate.steps.costs import month_to_date_usd
+from tidegate.steps.near_copies import know_tensors
 from tidegate.steps.ports import Ports
 from tidegate.steps.provenance import check_provenance, publishers_of
 from tidegate.validation import PROVENANCE_CHECK
@@ -28,6 +29,7 @@ AUTHORIZATION_CHECKS = frozenset(
         "auth.limits",
         "auth.budget",
         "auth.quarantine",
+        "auth.hold",
         PROVENANCE_CHECK,
     }
 )
@@ -44,6 +46,7 @@ def check_authorization(ports: Ports, release: Release) -> list[Evidence]:
         _limits(ports, release),
         _budget(ports, release),
         _quarantine(ports, release),
+        _hold(ports, release),
         check_provenance(ports, release.request.org, release.digest),
     ]
 
@@ -195,19 +198,38 @@ def _budget(ports: Ports, release: Release) -> Evidence:
 
 
 def _quarantine(ports: Ports, release: Release) -> Evidence:
-    """S10: a digest that failed once needs a named override."""
-    reason = ports.ledger.quarantine_reason(release.request.org, release.digest)
-    override = release.request.override_quarantine
-    if reason is None:
-        return _row("quarantine", True, "this digest never failed")
-    if override:
-        text = f"quarantined ({reason}), overridden by {release.request.requested_by}: {override}"
-        return _row("quarantine", True, text, override=override)
+    """S10: a file that failed once, and every file with the same tensors, needs a named override."""
+    request = release.request
+    know_tensors(ports, request.org, release.digest)
+    found = ports.ledger.quarantined(request.org, release.digest)
+    if found is None:
+        return _row("quarantine", True, "neither this digest nor a copy of it ever failed")
+    is_copy = found.digest != release.digest
+    what = f"this file has the same tensors as {found.digest[:12]}, which" if is_copy else "this digest"
+    why = f"{what} is quarantined: {found.reason}"
+    facts = {"quarantined": found.digest, "since": found.at.isoformat(), "release": found.release_id}
+    until = request.override_until
+    if request.override_quarantine and (until is None or ports.clock() <= until):
+        end = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+        text = f"{why}; overridden by {request.requested_by}{end}: {request.override_quarantine}"
+        return _row("quarantine", True, text, override=request.override_quarantine, **facts)
+    if request.override_quarantine:
+        why = f"{why}; the override by {request.requested_by} ended at {until:%Y-%m-%d %H:%M} UTC"
+    remedy = "Train a new version, or release it with --override-quarantine REASON."
+    return _row("quarantine", False, why, remedy=remedy, **facts)
+
+
+def _hold(ports: Ports, release: Release) -> Evidence:
+    """Asked again here: a release that waited for its turn may be older than the hold."""
+    found = ports.ledger.hold_of(release.ref)
+    if found is None:
+        return _row("hold", True, f"{release.ref} is not held")
+    said = f"{release.ref} is held by {found.actor}: {found.reason}"
+    if not release.request.is_automatic:
+        return _row("hold", True, f"{said}; this release was asked for by hand", hold=found.number)
+    remedy = f"Release by hand, or lift the hold: tidegate hold lift {release.ref} --reason ..."
     return _row(
-        "quarantine",
-        False,
-        f"this digest is quarantined: {reason}",
-        remedy="Train a new version, or release it with --override-quarantine REASON.",
+        "hold", False, f"{said}; nothing is released to it by itself", remedy=remedy, hold=found.number
     )
 
 

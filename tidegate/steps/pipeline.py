@@ -22,6 +22,9 @@ from tidegate.domain import (
     ServiceRef,
     idempotency_key,
 )
+from tidegate.steps.near_copies import tensors_of
+from tidegate.steps.overriding import name_override, tell_override
+from tidegate.steps.plan_preview import refuse_other_plan
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import Wish, identify, release_parameters
 from tidegate.steps.provenance import keep_signatures, read_signatures
@@ -99,6 +102,7 @@ def register_model(
             size_bytes=stored.size_bytes,
             path=str(stored.path),
             provenance=provenance or {},
+            tensor_digest=tensors_of(Path(stored.path)),
             registered_at=ports.clock(),
         )
     )
@@ -123,19 +127,24 @@ def request_release(ports: Ports, request: ReleaseRequest, token: Secret | None 
     """Find out who asks, then record the wish. While a release of this digest for this reason is not over, it is
     returned: it was allowed when it was recorded, and going on with it needs no token.
 
-    Raises: NotFound for an unknown organization, service or version; Refused for somebody who may not ask.
+    Raises: NotFound for an unknown organization, service or version; Refused for somebody who may not ask, for an
+    override without a name, and for what asks by itself while the service is held.
     """
     ports.platform(request.ref)
     version = ports.ledger.get_version(request.org, request.model, request.version)
     request = request.model_copy(update={"version": version.version})
     key = idempotency_key(request.ref, version.digest, request.trigger)
     active = ports.ledger.find_active(key)
+    refuse_other_plan(ports, request, version, active)
     if active is not None and token is None:
+        tell_override(ports, active)
         return active
     wish = Wish(request.ref, Action.RELEASE, version.digest, release_parameters(request))
     asker = identify(ports, wish, request.requested_by, token, active)
-    request = request.model_copy(update={"requested_by": asker.identity})
-    return ports.ledger.request_release(request, version.digest, key=key, proof=asker.proof)
+    request = name_override(ports, request.model_copy(update={"requested_by": asker.identity}))
+    release = ports.ledger.request_release(request, version.digest, key=key, proof=asker.proof)
+    tell_override(ports, release)
+    return release
 
 
 def verify_trainer(ports: Ports, ref: ServiceRef, claimed: str, token: Secret | None) -> str:

@@ -65,6 +65,8 @@ def release_parameters(request: ReleaseRequest) -> dict[str, str]:
         "version": request.version,
         "trigger": request.trigger,
         "override_quarantine": request.override_quarantine,
+        "override_until": request.override_until.isoformat() if request.override_until else "",
+        "plan_digest": request.plan_digest,
     }
 
 

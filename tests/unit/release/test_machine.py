@@ -309,7 +309,7 @@ def test_a_rollback_creates_the_set_again_when_it_is_gone() -> None:
 def test_a_beat_that_does_not_get_through_is_not_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
     beats, again = list[str](), threading.Event()
 
-    def busy(release_id: str, owner: str) -> None:
+    def busy(release_id: str, owner: str, epoch: int = 0) -> None:
         beats.append(release_id)
         if len(beats) == 2:
             raise Transient("the database is locked")

@@ -174,13 +174,25 @@ class World:
         self._fence(epoch)
         self.aliases[alias] = version
 
-    def quarantine(self, org: str, digest: str, *, reason: str, release_id: str) -> None:
+    def quarantine(
+        self, org: str, digest: str, *, reason: str, release_id: str, epoch: int | None = None
+    ) -> None:
+        if epoch is not None:
+            self._fence(epoch)
         self.quarantined[digest] = reason
 
     def hold_service(
-        self, ref: ServiceRef, *, reason: str, actor: str, release_id: str | None = None
+        self,
+        ref: ServiceRef,
+        *,
+        reason: str,
+        actor: str,
+        release_id: str | None = None,
+        epoch: int | None = None,
     ) -> None:
         self.tick()
+        if epoch is not None:
+            self._fence(epoch)
         self.held = reason
 
     # ---- journal
@@ -283,7 +295,7 @@ class World:
     def evidence(self, release_id: str, gate: Gate | None = None) -> list[Evidence]:
         return list(self.rows.get(release_id, {}).values())
 
-    def heartbeat(self, release_id: str, owner: str) -> None:
+    def heartbeat(self, release_id: str, owner: str, epoch: int = 0) -> None:
         return
 
     def record_set(self, spec: SetSpec, *, platform: str, epoch: int, state: str) -> None:
