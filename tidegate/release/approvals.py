@@ -12,13 +12,17 @@ State = ReleaseState
 
 
 def ask(view: View, question: str, why: str, *, step: int = -1) -> Enter:
-    """Wait for a person. The question says what a yes means: `start`, `increase` or `commit`."""
+    """Wait for a person. The question says what a yes means: `start`, `increase` or `commit`.
+
+    Traffic stays as it is meanwhile, so what is remembered is where it got its weights: not a hold in between.
+    """
     text = {
         "start": "a person must approve before it starts",
         "increase": "a person must approve the next step",
         "commit": "a person must approve it",
     }[question]
-    data = {"from": view.state.value, "step": step, "question": question}
+    origin = view.data.get("from", "") if view.state is State.HOLD else view.state.value
+    data = {"from": origin, "step": step, "question": question}
     return Enter(State.AWAIT_APPROVAL, f"{why}; {text}", data)
 
 

@@ -13,7 +13,7 @@ from tidegate.release.looking import (
 )
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import Enter, Rehearse, Step, Wait
-from tidegate.release.weights import bring_to_weight, start_again, weights_with_green_at
+from tidegate.release.weights import bring_to_weight, serve_without_old, start_again, weights_with_green_at
 
 State = ReleaseState
 REHEARSED = ("rehearsal:old", "rehearsal:new")
@@ -105,6 +105,10 @@ def _rehearse(view: View, seen: Observation, policy: Policy) -> Step | None:
 
 
 def _old_is_missing(view: View, seen: Observation, policy: Policy) -> Step:
+    """It may have died in the middle of the rehearsal, with all traffic on it (S1)."""
+    step = serve_without_old(view, seen, 0)
+    if step is not None:
+        return step
     if age_s(view, seen) > policy.shift.bake_s + policy.shift.step_deadline_s:
         data = {"from": State.BAKING.value, "step": len(view.plan.ladder)}
         return Enter(State.HOLD, "not rehearsed: the old set is not ready", data)

@@ -33,7 +33,7 @@ def rolling_back(view: View, seen: Observation, policy: Policy) -> Step:
         return MoveAlias(forward=False)
     proof = prove_identity(view, blue)
     if isinstance(proof, str):
-        return _ask_person(view, f"the old set is not what it should be: {proof}")
+        return _ask_person(view, f"the old set is not what it should be: {proof}", unproven=True)
     return proof or _clean_up_green(view, seen, policy)
 
 
@@ -45,8 +45,10 @@ def _withdraw(view: View, seen: Observation, policy: Policy) -> Step:
     return _clean_up_green(view, seen, policy)
 
 
-def _ask_person(view: View, why: str) -> Step:
+def _ask_person(view: View, why: str, *, unproven: bool = False) -> Step:
     data = {"from": State.ROLLING_BACK.value, "step": -1, "trigger": view.data.get("trigger", "")}
+    if unproven:
+        data["unproven"] = True
     return Enter(State.HOLD, f"{view.release.reason}; {why}", data)
 
 

@@ -14,6 +14,7 @@ from tidegate.release.observation import Observation, View
 from tidegate.release.step import (
     AcquireLock,
     CreateSet,
+    DeleteSet,
     Enter,
     HoldService,
     Intend,
@@ -26,7 +27,7 @@ from tidegate.release.step import (
     Stop,
     Wait,
 )
-from tidegate.release.weights import take_out, weights_with_green_at
+from tidegate.release.weights import is_doomed, is_lost, start_again, take_out, weights_with_green_at
 
 State = ReleaseState
 PARK_RETRY_S = 15.0
@@ -58,9 +59,7 @@ def _abort(view: View, seen: Observation, policy: Policy) -> Step | None:
         return None
     told = view.abort.data
     reason = f"stopped by {told.get('actor', 'unknown')}: {told.get('reason', '')}"
-    if not _has_set(view):
-        return Enter(State.REJECTED, reason)
-    return begin_rollback(reason, str(told.get("trigger", "abort")))
+    return _give_up(view, seen, reason, str(told.get("trigger", "abort")))
 
 
 def _overrun(view: View, seen: Observation, policy: Policy) -> Step | None:
@@ -71,15 +70,23 @@ def _overrun(view: View, seen: Observation, policy: Policy) -> Step | None:
         return None
     cap = policy.budget.max_release_usd
     if seen.spent_usd > cap:
-        return _give_up(view, f"its sets have cost {seen.spent_usd:.2f} USD of {cap:.2f}", "budget")
+        return _give_up(view, seen, f"its sets have cost {seen.spent_usd:.2f} USD of {cap:.2f}", "budget")
     planned = view.facts.get(State.PLANNED.value)
     if planned and (seen.now - planned.at).total_seconds() > policy.deadlines.release_s:
-        return _give_up(view, f"not committed within {policy.deadlines.release_s:.0f} s", "deadline")
+        return _give_up(view, seen, f"not committed within {policy.deadlines.release_s:.0f} s", "deadline")
     return None
 
 
-def _give_up(view: View, reason: str, trigger: str) -> Enter:
-    return begin_rollback(reason, trigger) if _has_set(view) else Enter(State.REJECTED, reason)
+def _give_up(view: View, seen: Observation, reason: str, trigger: str) -> Step:
+    return begin_rollback(reason, trigger) if _has_set(view) else _reject(view, seen, reason)
+
+
+def _reject(view: View, seen: Observation, reason: str) -> Step:
+    """A call that found no room may have made the set all the same, or make it later: it is removed and marked so,
+    and reconcile removes what comes after that (S5)."""
+    if view.state is State.PARKED and view.plan.green_set in seen.recorded_sets:
+        return DeleteSet(view.plan.green_set)
+    return Enter(State.REJECTED, reason)
 
 
 def _has_set(view: View) -> bool:
@@ -138,8 +145,9 @@ def _provisioning(view: View, seen: Observation, policy: Policy) -> Step:
 
 
 def _parked(view: View, seen: Observation, policy: Policy) -> Step:
-    if age_s(view, seen) > policy.deadlines.park_s:
-        return Enter(State.REJECTED, "no capacity before the deadline; the live set was not touched")
+    since = view.parked_since or view.entered_at
+    if (seen.now - since).total_seconds() > policy.deadlines.park_s:
+        return _reject(view, seen, "no capacity before the deadline; the live set was not touched")
     if age_s(view, seen) >= PARK_RETRY_S:
         return Enter(State.PROVISIONING, "trying again for capacity")
     return Stop("parked: the platform has no capacity; tried again by reconcile")
@@ -185,7 +193,7 @@ def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
     if seen.champion_digest != view.plan.green_digest:
         return MoveAlias(forward=True)
     if not seen.green.is_ready:
-        return Wait("the new set is not ready at the moment; nothing is removed", 0.5)
+        return _without_new(view, seen)
     wanted = {green: 100} | {name: 0 for name in kept if seen.is_routed(name)}
     if seen.route is None or dict(seen.route.weights) != wanted or seen.route.mirror is not None:
         return PutWeights(wanted)
@@ -211,6 +219,17 @@ def _retiring(view: View, seen: Observation, policy: Policy) -> Step:
     return _after_a_rollback(view) or Enter(
         State.DONE, f"all traffic is on {view.release.request.model}:{view.release.request.version}"
     )
+
+
+def _without_new(view: View, seen: Observation) -> Step:
+    """The new set does not run, and nothing is removed (S2). While the old one does, traffic goes back to it (S1)."""
+    blue = view.plan.blue_set
+    has_old = blue is not None and seen.blue is not None and seen.blue.is_ready
+    is_ours = blue is not None and blue not in seen.left_sets and not is_doomed(view, blue)
+    if is_lost(seen.green) and has_old and is_ours:
+        return begin_rollback(f"the new set was lost ({seen.green.state.value}) after the commit", "set_lost")
+    again = start_again(view, seen, view.plan.green_set, seen.green)
+    return again or Wait("the new set is not ready at the moment; nothing is removed", 0.5)
 
 
 def _after_a_rollback(view: View) -> Step | None:

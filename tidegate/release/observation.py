@@ -26,6 +26,8 @@ class View:
     probe_rounds: int = 0
     identity_rounds: int = 0
     """Times that the present state asked which files are served."""
+    parked_since: datetime | None = None
+    """When it was first without capacity; trying again in between does not begin a new wait."""
 
     @property
     def state(self) -> ReleaseState:

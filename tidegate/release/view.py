@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
-from tidegate.domain import JournalEntry, Release
+from tidegate.domain import JournalEntry, Release, ReleaseState
 from tidegate.release.observation import View
+
+_FOR_CAPACITY = frozenset({ReleaseState.PARKED.value, ReleaseState.PROVISIONING.value})
 
 
 def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:
@@ -32,7 +35,18 @@ def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:
         ),
         probe_rounds=_rounds(recent, "probes"),
         identity_rounds=_rounds(recent, "identity"),
+        parked_since=_parked_since(entries),
     )
+
+
+def _parked_since(entries: Sequence[JournalEntry]) -> datetime | None:
+    since: datetime | None = None
+    for entry in reversed(entries):
+        if entry.kind == "entered" and entry.name not in _FOR_CAPACITY:
+            break
+        if entry.kind == "entered" and entry.name == ReleaseState.PARKED.value:
+            since = entry.at
+    return since
 
 
 def _rounds(recent: Sequence[JournalEntry], name: str) -> int:

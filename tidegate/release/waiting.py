@@ -44,7 +44,7 @@ def hold(view: View, seen: Observation, policy: Policy) -> Step:
     """Something could not be judged or needs a decision. Without one by the deadline the old set has its traffic."""
     origin = State(view.data.get("from", State.JUDGING.value))
     if origin is State.ROLLING_BACK:
-        return _hold_of_rollback(view, seen)
+        return _hold_of_rollback(view, seen, policy)
     approver = approver_of(view, seen, policy)
     step = _keep_watch(view, seen, policy, is_answered=approver is not None)
     if step is not None:
@@ -77,12 +77,14 @@ def _go_on(view: View, policy: Policy, origin: ReleaseState, why: str) -> Step:
             return after_judging(view, policy, why)
 
 
-def _hold_of_rollback(view: View, seen: Observation) -> Step:
-    """The way back is open again as soon as its target is ready; until then whatever is ready serves (S1)."""
+def _hold_of_rollback(view: View, seen: Observation, policy: Policy) -> Step:
+    """The way back is open again as soon as its target is ready; until then whatever is ready serves (S1). A target
+    that could not prove its file is asked again when a person says so: by itself that would go round for ever."""
     blue = view.plan.blue_set
     has_target = blue is not None and seen.blue is not None and seen.blue.is_ready
     may_go_on = has_target or (blue is None and seen.weight(view.plan.green_set) == 0)
-    if may_go_on and seen.route_confirmed:
+    is_open = not view.data.get("unproven") or approver_of(view, seen, policy) is not None
+    if may_go_on and is_open and seen.route_confirmed:
         return begin_rollback(view.release.reason, str(view.data.get("trigger", "")))
     step = serve_without_old(view, seen, 0)
     if step is None and blue is not None:

@@ -2,11 +2,13 @@
 
 from tidegate.domain import Mirror, Policy, ReleaseState, SetState, SetStatus
 from tidegate.release.observation import Observation, View
-from tidegate.release.step import DeleteSet, LeaveSet, Observe, PutWeights, StartSet, Step, Wait
+from tidegate.release.step import DeleteSet, Intend, LeaveSet, Observe, PutWeights, StartSet, Step, Wait
 
 LOST = frozenset({SetState.FAILED, SetState.ABSENT})
 """A set that is only restarting is bridged by the gateways: they send its share to the other one meanwhile."""
 START_PAUSE_S = 5.0
+DELETE = "delete:"
+"""Intent: the tombstone of a set, written before the platform is told."""
 CAN_BE_STARTED = frozenset({SetState.STOPPED, SetState.FAILED, SetState.ABSENT})
 
 
@@ -34,7 +36,8 @@ def weights_by_health(view: View, seen: Observation, percent: int) -> dict[str, 
     if blue is None:
         return wanted
     if is_lost(seen.blue) and seen.green.is_ready and wanted[blue] > 0:
-        return wanted | {view.plan.green_set: 100, blue: 0}
+        rest = {name: weight for name, weight in wanted.items() if name != blue or seen.is_routed(name)}
+        return rest | dict.fromkeys(rest, 0) | {view.plan.green_set: 100}
     if is_lost(seen.green) and seen.blue is not None and seen.blue.is_ready and percent > 0:
         return wanted | {view.plan.green_set: 0, blue: 100}
     return wanted
@@ -42,7 +45,7 @@ def weights_by_health(view: View, seen: Observation, percent: int) -> dict[str, 
 
 def serve_without_old(view: View, seen: Observation, percent: int) -> Step | None:
     """The old set is gone: its share goes to the new one at once. None when nothing is to be moved."""
-    if not is_lost(seen.blue) or not seen.green.is_ready:
+    if not is_lost(seen.blue) or not seen.green.is_ready or is_doomed(view, view.plan.green_set):
         return None
     wanted = weights_by_health(view, seen, percent)
     return PutWeights(wanted) if seen.route is not None and dict(seen.route.weights) != wanted else None
@@ -64,6 +67,8 @@ def bring_to_weight(view: View, seen: Observation, percent: int, mirror: Mirror 
     if not _is_published(seen, wanted, mirror):
         if percent < 100 and view.plan.blue_set and (seen.blue is None or not seen.blue.is_ready):
             return Wait("the old set is not ready at the moment; weights stay")
+        if percent > max(0, seen.weight(view.plan.green_set)) and not seen.green.is_ready:
+            return Wait("the new set is not ready at the moment; weights stay")
         return PutWeights(wanted, mirror)
     if not seen.route_confirmed:
         return Wait("gateways are confirming the weights", 0.02)
@@ -114,4 +119,10 @@ def take_out(view: View, seen: Observation, policy: Policy, name: str) -> Step:
     waited_s = (seen.now - marker.at).total_seconds()
     if seen.active_requests.get(name, 0) > 0 and waited_s < policy.shift.drain_s:
         return Wait(f"{seen.active_requests[name]} requests are still in flight on {name}")
-    return DeleteSet(name)
+    return DeleteSet(name) if is_doomed(view, name) else Intend(f"{DELETE}{name}")
+
+
+def is_doomed(view: View, name: str) -> bool:
+    """Its removal was announced. An owner that was fenced off meanwhile may still make that call, because a platform
+    cannot refuse an old epoch: such a set never gets traffic again, however ready it looks."""
+    return f"{DELETE}{name}" in view.intents
