@@ -20,8 +20,10 @@ from tidegate.cli import (
     nights,
     policies,
     quality,
+    reconciling,
     registry_checking,
     releases,
+    rolling_back,
     running,
     runpod_emulator,
     services,
@@ -77,7 +79,8 @@ for command in (
     inspecting.inspect,
     comparing.compare,
     releases.release,
-    releases.rollback,
+    rolling_back.rollback,
+    reconciling.reconcile,
 ):
     app.command()(command)
 app.command(cls=JudgingCommand)(drifting.drift)

@@ -10,9 +10,7 @@ OWNER_ALIVE_S = 10.0
 OWNER_POLL_S = 0.1
 
 
-def stop_release(
-    ports: Ports, release_id: str, actor: str, reason: str, trigger: str = "abort"
-) -> Release:
+def stop_release(ports: Ports, release_id: str, actor: str, reason: str, trigger: str = "abort") -> Release:
     """Ask a release to stop and bring its traffic back. Its owner, or reconcile, does it. `trigger` says what asks.
 
     Asking a release that is over changes nothing.
