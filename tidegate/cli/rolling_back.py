@@ -56,6 +56,7 @@ def rollback(
     from tidegate.cli.connect import current_user
     from tidegate.domain import InvalidInput, ServiceRef
     from tidegate.steps import RollbackManager
+    from tidegate.steps.rollback_target import digest_of
 
     ref = ServiceRef.parse(service)
     if not plan and len(reason.strip()) < MINIMUM_REASON:
@@ -65,7 +66,7 @@ def rollback(
     ports = wiring.load()
     ports.service(ref)
     manager = RollbackManager(ports)
-    target = _digest(ports, ref, to) if to else None
+    target = digest_of(ports, ref, to)
     if plan:
         _tell_plan(manager.verify_rollback_safety(ref, target), as_json=as_json)
         return
@@ -73,15 +74,6 @@ def rollback(
     actor = by or ("" if proof else current_user())
     outcome = _execute(ports, manager, ref, actor, reason, target, key, proof, timeout, as_json=as_json)
     _tell_outcome(ports, outcome, as_json=as_json)
-
-
-def _digest(ports: "Ports", ref: "ServiceRef", text: str) -> str:
-    from tidegate.cli.artifact_names import parse_model
-
-    if ":" not in text:
-        return text
-    name, version = parse_model(text)
-    return ports.ledger.get_version(ref.org, name, version).digest
 
 
 def _execute(

@@ -98,6 +98,8 @@ def _print_addresses(record: "StackRecord", headline: str) -> None:
     say(f"[green]{escape(headline)}[/green]")
     say(f"  gateway   {record.urls['gateway']}")
     say(f"  prefect   {record.urls['prefect']}   (its password: tidegate keys prefect)")
+    if "console" in record.urls:
+        say(f"  API       {record.urls['console']}   (its token: tidegate keys console)")
     say("Next: tidegate demo, tidegate status, tidegate models register.")
 
 

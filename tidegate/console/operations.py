@@ -15,6 +15,7 @@ from tidegate.steps.alerts import AlertGroup, receive
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import identify, rollback_wish
 from tidegate.steps.rollback_manager import Begun
+from tidegate.steps.rollback_target import AFTER_THE_POINT_OF_RECORD
 from tidegate.steps.rollback_times import phases_of
 
 log = logging.getLogger(__name__)
@@ -179,6 +180,11 @@ def abort(desk: Desk, call: Call) -> Reply:
     release = desk.ports.ledger.get_release(call.path["release"])
     if release.is_over:
         return Reply(OK, {"release": release.model_dump(mode="json")})
+    if release.state in AFTER_THE_POINT_OF_RECORD:
+        raise Refused(
+            f"Release {release.id} is {release.state.value}: its version is recorded as live.",
+            remedy=f"Roll the service back: POST /v1/services/{release.ref}/rollback.",
+        )
     wish = rollback_wish(desk.ports, release.ref)
     asker = identify(desk.ports, wish, body.requested_by, body.proof, release)
     if asker.proof is not None:

@@ -12,7 +12,7 @@ from tidegate.stack.processes import MARK
 from tidegate.stack.specification import HttpProbe, LogProbe, ProcessSpec, RestartPolicy, TcpProbe
 from tidegate.stack.supervisor import Blueprint
 
-PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200}
+PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200, "console": 8090}
 RUNNING_LINE = "agent is running"
 GATEWAY_NAME = "gateway-1"
 FLOW_HOST = "TIDEGATE_FLOW_HOST"
@@ -56,6 +56,7 @@ def embedded_stack(
         _prefect_server(settings, server, ports),
         _gateway(settings, shared, ports),
         _platform(settings, shared),
+        _console(settings, shared, ports),
         _bootstrap(settings, client),
         _flow_host(settings, client),
         _worker(settings, client, "control"),
@@ -68,6 +69,7 @@ def embedded_stack(
         urls={
             "gateway": f"http://{LOOPBACK}:{ports['gateway']}",
             "prefect": f"http://{LOOPBACK}:{ports['prefect']}",
+            "console": f"http://{LOOPBACK}:{ports['console']}",
         },
         ports=dict(ports),
     )
@@ -146,6 +148,15 @@ def _gateway(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int
 
 def _platform(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
     return replace(_agent(settings, env, "platform"), ready=LogProbe(RUNNING_LINE), orphans="keep")
+
+
+def _console(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:
+    """The HTTP API, on loopback: who wants it elsewhere puts a proxy with TLS before it."""
+    port = ports["console"]
+    return replace(
+        _agent(settings, env, "console", f"--port={port}"),
+        ready=HttpProbe(f"http://{LOOPBACK}:{port}/healthz"),
+    )
 
 
 def _bootstrap(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:

@@ -55,6 +55,14 @@ def find_target(ports: Ports, ref: ServiceRef, to: str | None = None, leaving: s
     return _of_record(ports, ref, to, "asked for by name", active, way="stop_and_release")
 
 
+def digest_of(ports: Ports, ref: ServiceRef, named: str) -> str | None:
+    """The digest behind `MODEL:VERSION`, or the digest itself; None for an empty text. Raises: NotFound."""
+    name, colon, version = named.strip().partition(":")
+    if not colon:
+        return name or None
+    return ports.ledger.get_version(ref.org, name, version).digest
+
+
 def _join(ports: Ports, active: Release, to: str | None) -> Target:
     if to is not None and to != active.digest:
         raise Refused(
