@@ -91,6 +91,13 @@ def _ready(found: SetSeen | None, target: Target) -> Precondition:
         return Precondition("target.ready", Verdict.PASS, f"{found.name} is ready: a change of weights")
     state = found.state if found else SetState.ABSENT.value
     name = found.name if found else f"a set of {target.label}"
+    if state == SetState.FAILED.value:
+        return Precondition(
+            "target.ready",
+            Verdict.FAIL,
+            f"{name} has failed; a rollback that finds it so gives up and leaves traffic where it is",
+            "tidegate reconcile starts it again; see why it failed: tidegate status.",
+        )
     return Precondition(
         "target.ready",
         Verdict.NOT_JUDGED,
