@@ -148,6 +148,15 @@ class RollbackForm(BaseModel):
         examples=["wrong prices in answers"],
         min_length=3,
     )
+    to: str = Field(
+        default="",
+        title="To",
+        description="MODEL:VERSION to go back to; empty: what served before.",
+        examples=["pipit:v1"],
+    )
+    plan: bool = Field(
+        default=False, title="Plan only", description="Say what would be done, and do nothing."
+    )
     requested_by: str = Field(
         default="prefect-ui", title="Requested by", description="Your name, for the audit trail."
     )

@@ -17,8 +17,4 @@ def reconcile() -> State[None]:
         publish_summary("reconcile", report_markdown(report), "What reconcile found and did")
     if report.problems:
         return Failed(name="NeedsOperator", message="; ".join(report.problems))
-    return Completed(
-        message="quiet"
-        if report.is_quiet
-        else "; ".join(report.resumed + report.readdressed + report.orphans)
-    )
+    return Completed(message="quiet" if report.is_quiet else "; ".join(report.done or report.drift))

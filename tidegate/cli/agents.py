@@ -87,6 +87,31 @@ def platform() -> None:
 
 
 @app.command()
+def console(
+    port: Annotated[int, typer.Option(help="Where it answers.")] = 8090,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+) -> None:
+    """The HTTP API."""
+    from tidegate import wiring
+    from tidegate.cli.connect import prefect_api
+    from tidegate.cli.following import start_run
+    from tidegate.console import ALERT_TOKEN, API_TOKEN, Console, serve
+    from tidegate.console.operations import Desk
+    from tidegate.domain import Release
+
+    _log_to_stdout()
+    ports = wiring.load()
+    for name in (API_TOKEN, ALERT_TOKEN):
+        ports.secrets.ensure(name)
+
+    def start(release: Release) -> str:
+        with prefect_api(ports.settings) as api:
+            return start_run(api, release).url
+
+    serve(Console(Desk(ports, start), ports.secrets.get), host, port, _stop_event())
+
+
+@app.command()
 def bootstrap() -> None:
     """Work pools and deployments of the embedded Prefect server."""
     import os

@@ -23,8 +23,10 @@ from tidegate.cli import (
     nights,
     policies,
     quality,
+    reconciling,
     registry_checking,
     releases,
+    rolling_back,
     running,
     runpod_emulator,
     services,
@@ -81,8 +83,9 @@ for command in (
     inspecting.inspect,
     comparing.compare,
     releases.release,
-    releases.rollback,
     approving.approve,
+    rolling_back.rollback,
+    reconciling.reconcile,
 ):
     app.command()(command)
 app.command(cls=JudgingCommand)(drifting.drift)

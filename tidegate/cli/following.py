@@ -16,8 +16,6 @@ RUN_LOOK_S = 3.0
 MAX_RUNS = 100
 SET_TAIL = 8
 RELEASE_DEPLOYMENT = "release/release"
-ROLLBACK_DEPLOYMENT = "rollback/rollback"
-CONTROL_POOL = "control"
 
 
 def start_run(api: "PrefectApi", release: "Release") -> "FlowRun":
@@ -65,7 +63,7 @@ class Follower:
         while True:
             # Read before the rows, so that the last rows of a finished release are told too.
             release = self._ports.ledger.get_release(self._release_id)
-            self._tell_new_rows()
+            self.tell_new_rows()
             if release.is_over or release.state in asking:
                 return release
             now = time.monotonic()
@@ -89,12 +87,13 @@ class Follower:
             return run
         if now.is_over:
             self._tell(
-                f"[yellow]Its run ended ({now.state.lower()}); reconcile takes over within a minute.[/yellow]"
+                f"[yellow]Its run ended ({now.state.lower()}); reconcile takes over within half a minute.[/yellow]"
             )
             return None
         return now
 
-    def _tell_new_rows(self) -> None:
+    def tell_new_rows(self) -> None:
+        """What was written since the last time."""
         for entry in self._ports.ledger.entries(self._release_id):
             if entry.seq <= self._seen:
                 continue

@@ -1,6 +1,6 @@
 """`tidegate keys`: keys of the gateway's clients. A key is shown once, when it is made; only its digest is kept.
 
-`show` and `prefect` print secrets that this installation keeps for itself, each only the one that was asked for.
+`show`, `prefect`, `console` and `alerts` print secrets that this installation keeps for itself, each only the one that was asked for.
 """
 
 import re
@@ -174,6 +174,32 @@ def prefect(as_json: JsonFlag = False) -> None:
     from tidegate.access import PREFECT_AUTH
 
     _print(PREFECT_AUTH, as_json=as_json)
+
+
+@app.command()
+def console(as_json: JsonFlag = False) -> None:
+    """Print the bearer token of the HTTP API.
+
+    Examples:
+
+      tidegate keys console
+    """
+    from tidegate.console import API_TOKEN
+
+    _print(API_TOKEN, as_json=as_json)
+
+
+@app.command()
+def alerts(as_json: JsonFlag = False) -> None:
+    """Print the bearer token of the alert webhook; it opens nothing else.
+
+    Examples:
+
+      tidegate keys alerts
+    """
+    from tidegate.console import ALERT_TOKEN
+
+    _print(ALERT_TOKEN, as_json=as_json)
 
 
 def _check_org(org: str) -> None:

@@ -1,4 +1,4 @@
-"""`tidegate release`, `rollback` and `releases`: start, follow, look at, decide about."""
+"""`tidegate release` and `releases`: start, follow, look at, decide about."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -6,20 +6,16 @@ import typer
 
 from tidegate.cli.approving import approve
 from tidegate.cli.artifact_names import parse_model
-from tidegate.cli.output import OK, JsonFlag, as_data, escape, print_json, print_table, say
+from tidegate.cli.output import JsonFlag, as_data, escape, print_json, print_table, say
 from tidegate.cli.planning import print_plan
 from tidegate.cli.tokens import TokenOption, parse_lifetime, read_token
 
 if TYPE_CHECKING:
-    from tidegate.domain import Release, ReleaseState, ServiceRef
+    from tidegate.domain import Release
     from tidegate.stack.prefect_api import FlowRun, PrefectApi
     from tidegate.steps import Ports
 
 FOLLOW_TIMEOUT_S = 3600.0
-ROLLBACK_TIMEOUT_S = 300.0
-MINIMUM_REASON = 3
-PICKUP_TIMEOUT_S = 20.0
-PICKUP_POLL_S = 0.1
 
 app = typer.Typer(help="Releases: list, show, approve.", no_args_is_help=True)
 app.command()(approve)
@@ -112,111 +108,6 @@ def release(
         _finish(ports, found, timeout, as_json=as_json, run=run, api=api)
 
 
-def rollback(
-    service: Service,
-    reason: Annotated[
-        str, typer.Option("--reason", help="Why; the version that is left is quarantined with it.")
-    ],
-    by: By = "",
-    token: TokenOption = "",
-    direct: Annotated[bool, typer.Option("--direct", help="Do it in this process, without Prefect.")] = False,
-    timeout: Timeout = ROLLBACK_TIMEOUT_S,
-    as_json: JsonFlag = False,
-) -> None:
-    """Bring a service back to what served before.
-
-    Stops the release under way, or returns to the previous version. Runs on a worker where Prefect and one are there, else at once in this process. Verified before it is
-    called done. Exit code: 0 the service is back, 1 or 3 it is not.
-
-    Examples:
-
-      tidegate rollback swaggystacks/support-chat --reason "wrong prices in answers"
-    """
-    from tidegate import steps, wiring
-    from tidegate.cli.connect import current_user
-    from tidegate.domain import InvalidInput, ServiceRef
-
-    ref = ServiceRef.parse(service)
-    if len(reason.strip()) < MINIMUM_REASON:
-        raise InvalidInput(
-            "A rollback needs a reason.", remedy='For example --reason "wrong prices".', field="reason"
-        )
-    proof = read_token(token)
-    actor = by or ("" if proof else current_user())
-    ports = wiring.load()
-    ports.service(ref)
-    # A token is used by the process that has it: it is not handed around.
-    why_here = (
-        "asked for"
-        if direct or proof
-        else _dispatch_rollback(ports, ref, actor, reason, timeout, as_json=as_json)
-    )
-    if why_here is None:
-        return
-    if not as_json:
-        say(f"Rolling {ref} back in this process ({escape(why_here)}).")
-    _finish_rollback(
-        ports, steps.roll_back_service(ports, ref, actor, reason, proof), timeout, as_json=as_json
-    )
-
-
-def _dispatch_rollback(
-    ports: "Ports", ref: "ServiceRef", actor: str, reason: str, timeout_s: float, *, as_json: bool
-) -> str | None:
-    """Have a worker do it; otherwise say why it must be done here. Safety does not rest on Prefect."""
-    from tidegate.cli.connect import prefect_api
-    from tidegate.cli.following import CONTROL_POOL, ROLLBACK_DEPLOYMENT
-    from tidegate.domain import TidegateError
-
-    active = ports.ledger.active_release(ref)
-    if active is not None:
-        return f"release {active.id} is under way and is stopped"
-    try:
-        with prefect_api(ports.settings) as api:
-            if not any(worker.is_online for worker in api.workers(CONTROL_POOL)):
-                return "no worker is online"
-            wish = {"org": ref.org, "service": ref.service, "reason": reason, "requested_by": actor}
-            run = api.create_flow_run(ROLLBACK_DEPLOYMENT, {"request": wish})
-            if not as_json:
-                say(f"[dim]{run.url}[/dim]")
-            before = {found.id for found in ports.ledger.list_releases(ref=ref)}
-            taken = _wait_for_release(ports, ref, before, api, run.id)
-            if taken is None:
-                return "no worker took it"
-    except TidegateError as error:
-        return error.message
-    _finish_rollback(ports, taken, timeout_s, as_json=as_json)
-    return None
-
-
-def _finish_rollback(ports: "Ports", found: "Release", timeout_s: float, *, as_json: bool) -> None:
-    """A rollback went well when its own release is done, or when the stopped one has brought traffic back."""
-    from tidegate.domain import ReleaseState
-
-    good = frozenset({ReleaseState.DONE, ReleaseState.ROLLED_BACK, ReleaseState.REJECTED})
-    _finish(ports, found, timeout_s, as_json=as_json, good=good)
-
-
-def _wait_for_release(
-    ports: "Ports", ref: "ServiceRef", before: set[str], api: "PrefectApi", run_id: str
-) -> "Release | None":
-    """The release that the run made; None after withdrawing a run that no worker began."""
-    import time
-
-    deadline = time.monotonic() + PICKUP_TIMEOUT_S
-    is_withdrawn = False
-    while True:
-        for found in ports.ledger.list_releases(ref=ref):
-            if found.id not in before:
-                return found
-        if api.get_flow_run(run_id).is_over:
-            return None
-        if not is_withdrawn and time.monotonic() > deadline:
-            api.cancel(run_id)
-            is_withdrawn = True
-        time.sleep(PICKUP_POLL_S)
-
-
 def _finish(
     ports: "Ports",
     found: "Release",
@@ -225,7 +116,6 @@ def _finish(
     as_json: bool,
     run: "FlowRun | None" = None,
     api: "PrefectApi | None" = None,
-    good: "frozenset[ReleaseState] | None" = None,
 ) -> None:
     """Follow to the end, tell the outcome, leave with its exit code."""
     from tidegate.cli.following import Follower, exit_code, outcome_lines
@@ -237,8 +127,7 @@ def _finish(
     else:
         for line in outcome_lines(ports, last):
             say(line)
-    code = OK if good is not None and last.state in good else exit_code(last)
-    raise typer.Exit(code)
+    raise typer.Exit(exit_code(last))
 
 
 @app.command("list")

@@ -109,6 +109,8 @@ def _print_addresses(record: "StackRecord", headline: str) -> None:
     for name in sorted(name for name in record.urls if name.startswith("gateway")):
         say(f"  {name:9} {record.urls[name]}")
     say(f"  prefect   {record.urls['prefect']}   (its password: tidegate keys prefect)")
+    if "console" in record.urls:
+        say(f"  API       {record.urls['console']}   (its token: tidegate keys console)")
     say("Next: tidegate demo, tidegate status, tidegate models register.")
 
 

@@ -74,6 +74,9 @@ class Route(BaseModel):
     mirror: Mirror | None = Field(
         default=None, description="Shadow traffic; its set must be routed at weight 0."
     )
+    published_at: datetime | None = Field(
+        default=None, description="When this generation was written; the ledger says it."
+    )
     sticky: Sticky = Sticky()
     stand_in: str | None = Field(
         default=None,

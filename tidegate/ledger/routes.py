@@ -167,6 +167,7 @@ def _route(row: RouteRow) -> Route:
         weights=row.weights,
         newest=row.newest,
         mirror=Mirror.model_validate(row.mirror) if row.mirror else None,
+        published_at=row.updated_at,
         sticky=Sticky.model_validate(row.sticky or {}),
         stand_in=row.stand_in,
     )

@@ -68,7 +68,15 @@ class Effects:
             case do.Intend(name):
                 self.ledger.append(release.id, epoch, "intent", name)
             case do.Observe(name, data):
-                self.ledger.append(release.id, epoch, "observed", name, dict(data))
+                extra = self._publication(release) if "weights" in data else {}
+                self.ledger.append(release.id, epoch, "observed", name, {**data, **extra})
+
+    def _publication(self, release: Release) -> dict[str, Any]:
+        """When the weights that every gateway just confirmed were written: what a switch took is told by this."""
+        route = self.ledger.get_route(release.ref)
+        if route is None or route.published_at is None:
+            return {}
+        return {"published_at": route.published_at.isoformat(), "generation": route.generation}
 
     def _record(
         self, release: Release, epoch: int, step: do.MoveAlias | do.Quarantine | do.HoldService

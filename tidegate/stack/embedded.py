@@ -12,7 +12,7 @@ from tidegate.stack.processes import MARK
 from tidegate.stack.specification import HttpProbe, LogProbe, ProcessSpec, RestartPolicy, TcpProbe
 from tidegate.stack.supervisor import Blueprint
 
-PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200}
+PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200, "console": 8090}
 """More gateways follow the first one: see `preferred_ports`."""
 RUNNING_LINE = "agent is running"
 GATEWAY_NAME = "gateway-1"
@@ -68,6 +68,7 @@ def embedded_stack(
         _gateway(settings, shared, ports["gateway"]),
         *(_further_gateway(settings, shared, name, ports[name]) for _, name in _further(settings.gateways)),
         _platform(settings, shared),
+        _console(settings, shared, ports),
         _bootstrap(settings, client),
         _flow_host(settings, client),
         _worker(settings, client, "control"),
@@ -80,6 +81,7 @@ def embedded_stack(
         urls={
             "gateway": f"http://{LOOPBACK}:{ports['gateway']}",
             "prefect": f"http://{LOOPBACK}:{ports['prefect']}",
+            "console": f"http://{LOOPBACK}:{ports['console']}",
             **{name: f"http://{LOOPBACK}:{ports[name]}" for _, name in _further(settings.gateways)},
         },
         ports=dict(ports),
@@ -165,6 +167,15 @@ def _gateway(settings: Settings, env: Mapping[str, str], port: int) -> ProcessSp
 
 def _platform(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
     return replace(_agent(settings, env, "platform"), ready=LogProbe(RUNNING_LINE), orphans="keep")
+
+
+def _console(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:
+    """The HTTP API, on loopback: who wants it elsewhere puts a proxy with TLS before it."""
+    port = ports["console"]
+    return replace(
+        _agent(settings, env, "console", f"--port={port}"),
+        ready=HttpProbe(f"http://{LOOPBACK}:{port}/healthz"),
+    )
 
 
 def _bootstrap(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:

@@ -20,16 +20,19 @@ from tidegate.steps.plan_preview import preview
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import issue_token, named_wish, rotate_keys
 from tidegate.steps.provenance import attach_signatures, check_provenance, publishers_of
-from tidegate.steps.rollback import (
+from tidegate.steps.rollback import is_owner_alive, stop_release
+from tidegate.steps.rollback_manager import (
+    RollbackManager,
+    RollbackOutcome,
     bring_back,
-    is_owner_alive,
     request_rollback,
     roll_back_service,
-    stop_release,
 )
 
 __all__ = [
     "Ports",
+    "RollbackManager",
+    "RollbackOutcome",
     "StepOutcome",
     "approve_release",
     "attach_signatures",

@@ -169,12 +169,13 @@ def release_wish(ports: Ports, request: ReleaseRequest, digest: str = "") -> Wis
     return Wish(request.ref, Action.RELEASE, digest, release_parameters(request))
 
 
-def rollback_wish(ports: Ports, ref: ServiceRef) -> Wish:
-    """The wish to leave what a rollback would leave now: the release under way, else the champion."""
+def rollback_wish(ports: Ports, ref: ServiceRef, to: str = "") -> Wish:
+    """The wish to leave what a rollback would leave now: the release under way, else the champion. `to` is bound
+    where a target is named."""
     active = ports.ledger.active_release(ref)
     champion = ports.ledger.get_alias(ref, "champion")
     digest = active.digest if active else champion.digest if champion else None
-    return Wish(ref, Action.ROLLBACK, digest, {})
+    return Wish(ref, Action.ROLLBACK, digest, {"to": to})
 
 
 def approval_wish(ports: Ports, release: Release) -> Wish:

@@ -1,5 +1,10 @@
-"""Level-triggered repair: finishes releases whose owner died and asserts what should be served."""
+"""Level-triggered repair: finishes releases whose owner died, and brings reality to what the ledger says.
 
+One sweep looks at everything anew and remembers nothing but its findings, so that any number of sweeps, at once or one
+after the other, come to the same.
+"""
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tidegate.domain import (
@@ -7,13 +12,19 @@ from tidegate.domain import (
     Release,
     ReleaseState,
     ServiceRef,
-    SetStatus,
     TidegateError,
-    Upstream,
 )
+from tidegate.domain.standing import Finding
+from tidegate.steps.differences import Difference, Intended, Repair, compare, silent_gateways
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
+from tidegate.steps.reality import overspent, read_intended, read_observed
+from tidegate.steps.repairs import assert_addresses, go_back, repair
 from tidegate.steps.rollback import is_abandoned
+
+__all__ = ["ReconcileReport", "assert_addresses", "reconcile", "report_markdown"]
+
+OWN_KINDS = ("gateway.", "set.", "weights.", "alias.", "spend.")
 
 
 @dataclass
@@ -24,39 +35,68 @@ class ReconcileReport:
     left_to_owner: list[str] = field(default_factory=list[str])
     awaiting: list[str] = field(default_factory=list[str])
     readdressed: list[str] = field(default_factory=list[str])
+    repaired: list[str] = field(default_factory=list[str])
     orphans: list[str] = field(default_factory=list[str])
+    drift: list[str] = field(default_factory=list[str])
     problems: list[str] = field(default_factory=list[str])
 
     @property
     def is_quiet(self) -> bool:
-        return not (self.resumed or self.readdressed or self.orphans or self.problems)
+        return not (
+            self.resumed or self.readdressed or self.repaired or self.orphans or self.drift or self.problems
+        )
+
+    @property
+    def done(self) -> list[str]:
+        return [*self.resumed, *self.readdressed, *self.repaired, *self.orphans]
 
 
-def reconcile(ports: Ports) -> ReconcileReport:
-    """One sweep over every service; one that fails does not keep the others from being repaired."""
+Resume = Callable[[Release, ReconcileReport], None]
+
+
+def reconcile(ports: Ports, resume_abandoned: Resume | None = None) -> ReconcileReport:
+    """One sweep over every service; one that fails does not keep the others from being repaired.
+
+    `resume_abandoned` says how a release under way is treated: by default it is watched, and driven to its end here.
+    """
     report = ReconcileReport()
-    for release in ports.ledger.list_releases(only_active=True):
-        _resume_if_abandoned(ports, release, report)
-    for route in ports.ledger.list_routes():
-        ref = ServiceRef(route.org, route.service)
+    for release in ports.ledger.list_releases(only_active=True, limit=500):
+        if resume_abandoned is None:
+            resume_if_abandoned(ports, release, report)
+        else:
+            resume_abandoned(release, report)
+    seen: dict[tuple[str, str], Difference] = {}
+    unread: set[ServiceRef] = set()
+    for ref in _services(ports):
         try:
-            if assert_addresses(ports, ref):
-                report.readdressed.append(str(ref))
+            _tend(ports, ref, report, seen)
+        except Fenced:
+            # A release began in the middle of the look: it owns everything now.
+            unread.add(ref)
         except TidegateError as error:
+            unread.add(ref)
             report.problems.append(f"{ref}: {error}")
+    for found in (*silent_gateways(ports.ledger.gateways(), ports.clock()), *overspent(ports)):
+        _note(ports, None, found, report, seen)
+    _resolve(ports, seen, unread)
     _sweep_orphans(ports, report)
     return report
 
 
-def _resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport) -> None:
+def resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport) -> None:
     """Its owner says every two seconds that it lives; a silent one is fenced off by our higher epoch.
 
     Watched, not only looked at: the automation on a crashed run comes seconds after the death, and the next sweep
-    a minute later.
+    later than the lease ends.
     """
     if not is_abandoned(ports, release):
         report.left_to_owner.append(release.id)
         return
+    take_over(ports, release, report)
+
+
+def take_over(ports: Ports, release: Release, report: ReconcileReport) -> None:
+    """Drive it as its new owner, as far as it goes without a person."""
     try:
         outcome = resume(ports, release.id)
     except Fenced:
@@ -67,52 +107,92 @@ def _resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport
         if outcome.state is release.state is ReleaseState.AWAIT_APPROVAL:
             report.awaiting.append(f"{release.id}: {outcome.reason}")
             return
-        report.resumed.append(f"{release.id}: {release.state.value} -> {outcome.state.value}")
+        if outcome.state is not release.state:
+            report.resumed.append(f"{release.id}: {release.state.value} -> {outcome.state.value}")
         if outcome.state in (ReleaseState.HOLD, ReleaseState.PARKED):
             report.problems.append(f"{release.id} is {outcome.state.value}: {outcome.reason}")
 
 
-def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
-    """A set that was started again may listen elsewhere: publish the same weights with its present address.
+def _services(ports: Ports) -> list[ServiceRef]:
+    """Every service that has a route or a set, and is configured here."""
+    routed = {ServiceRef(route.org, route.service) for route in ports.ledger.list_routes()}
+    owning = {ServiceRef(spec.org, spec.service) for spec, _ in ports.ledger.list_sets()}
+    return sorted(routed | owning)
 
-    Written with the service's present epoch, and only when nobody else wrote meanwhile: weights are not ours.
-    """
-    route = ports.ledger.get_route(ref)
-    if route is None or not route.upstreams:
-        return False
-    platform = ports.platform(ref)
-    fresh = [_with_address(upstream, platform.status(upstream.set_name)) for upstream in route.upstreams]
-    if tuple(fresh) == route.upstreams:
-        return False
-    wanted = route.model_copy(update={"upstreams": tuple(fresh)})
-    ports.ledger.put_route(
-        wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation
+
+def _tend(
+    ports: Ports, ref: ServiceRef, report: ReconcileReport, seen: dict[tuple[str, str], Difference]
+) -> None:
+    intended = read_intended(ports, ref)
+    observed = read_observed(ports, intended)
+    for found in compare(intended, ports.ledger.gateways(), observed):
+        noted = _note(ports, ref, found, report, seen)
+        try:
+            _put_right(ports, intended, found, noted, report)
+        except Fenced:
+            raise
+        except TidegateError as error:
+            report.problems.append(f"{found.subject}: {error}")
+
+
+def _put_right(
+    ports: Ports, intended: Intended, found: Difference, noted: Finding, report: ReconcileReport
+) -> None:
+    done = repair(ports, intended, found)
+    if found.kind == "set.lost" and intended.weight(found.set_name) > 0:
+        stood_s = (noted.last_seen - noted.first_seen).total_seconds()
+        patience_s = ports.service(intended.ref).policy.deadlines.rollback_wait_s
+        if stood_s > patience_s:
+            done = go_back(ports, intended.ref, f"{found.summary}, for {stood_s:.0f} s", "set_lost")
+    if done:
+        (report.readdressed if found.repair is Repair.READDRESS else report.repaired).append(done)
+
+
+def _note(
+    ports: Ports,
+    ref: ServiceRef | None,
+    found: Difference,
+    report: ReconcileReport,
+    seen: dict[tuple[str, str], Difference],
+) -> Finding:
+    seen[found.kind, found.subject] = found
+    if found.repair is not Repair.READDRESS:
+        report.drift.append(f"{found.kind}: {found.summary}")
+    if found.needs_person:
+        report.problems.append(f"{found.summary}. {found.remedy}".strip())
+    return ports.ledger.note_finding(
+        found.kind,
+        found.subject,
+        found.summary,
+        remedy=found.remedy,
+        ref=ref,
+        data={"repair": found.repair.value},
     )
-    return True
 
 
-def _with_address(upstream: Upstream, status: SetStatus) -> Upstream:
-    """Where the set is reached now; what it serves stays as it was routed."""
-    if not status.is_ready:
-        return upstream
-    address = {
-        "host": status.host,
-        "port": status.port,
-        "tls": status.tls,
-        "path_prefix": status.path_prefix,
-        "credential": status.credential,
-    }
-    return upstream.model_copy(update=address)
+def _resolve(ports: Ports, seen: Iterable[tuple[str, str]], unread: set[ServiceRef]) -> None:
+    """What stood and was not seen again is over; what could not be looked at goes on standing."""
+    now = set(seen)
+    for finding in ports.ledger.findings():
+        own = finding.kind.startswith(OWN_KINDS) and (finding.kind, finding.subject) not in now
+        is_unread = finding.org and finding.service and ServiceRef(finding.org, finding.service) in unread
+        if own and not is_unread:
+            ports.ledger.resolve_finding(finding.kind, finding.subject)
 
 
 def _sweep_orphans(ports: Ports, report: ReconcileReport) -> None:
-    """S5: a set on a platform that no journal knows, or that was deleted, is removed."""
-    known = {spec.name for spec, state in ports.ledger.list_sets() if state != "deleted"}
+    """S5: a set on a platform that no journal knows, or that was deleted, is removed. The platform is asked first:
+    a set that is recorded meanwhile is then known."""
     for platform in ports.platforms.values():
-        for status in platform.list_owned():
-            if status.name not in known:
-                platform.delete(status.name)
-                report.orphans.append(f"{platform.name}: {status.name}")
+        try:
+            owned = platform.list_owned()
+            known = {spec.name for spec, state in ports.ledger.list_sets() if state != "deleted"}
+            for status in owned:
+                if status.name not in known:
+                    platform.delete(status.name)
+                    report.orphans.append(f"{platform.name}: {status.name}")
+        except TidegateError as error:
+            report.problems.append(f"{platform.name}: {error}")
 
 
 def report_markdown(report: ReconcileReport) -> str:
@@ -120,6 +200,8 @@ def report_markdown(report: ReconcileReport) -> str:
     sections = {
         "Needs a person": report.problems,
         "Releases finished for a dead owner": report.resumed,
+        "Differences between what is wanted and what is": report.drift,
+        "Put right": report.repaired,
         "Services published at a new address": report.readdressed,
         "Sets without an owner, removed": report.orphans,
         "Left to their living owner": report.left_to_owner,

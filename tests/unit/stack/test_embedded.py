@@ -11,7 +11,7 @@ from tidegate.stack.processes import MARK
 from tidegate.stack.specification import ProcessSpec
 from tidegate.stack.supervisor import Blueprint
 
-PORTS = {"gateway": 18080, "prefect": 14200}
+PORTS = {"gateway": 18080, "prefect": 14200, "console": 18090}
 AUTH = "tidegate:hush-hush"
 
 
