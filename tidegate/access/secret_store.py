@@ -41,6 +41,11 @@ def engine_keys_name(org: str) -> str:
     return f"{ENGINE_KEYS_PREFIX}{org}"
 
 
+def capture_key_name(org: str) -> str:
+    """Name of the secret that seals sampled requests of an organization's clients."""
+    return f"capture-key-{org}"
+
+
 def request_keys_name(org: str) -> str:
     """Name of the secret that signs the request tokens of an organization."""
     return f"{REQUEST_KEYS_PREFIX}{org}"

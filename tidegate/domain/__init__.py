@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from tidegate.domain.request_proof import Action, RequestProof, parameters_digest
     from tidegate.domain.roles import Permission, Role, role_for
-    from tidegate.domain.route import GatewayStatus, Mirror, Route, TrafficCounts, Upstream
+    from tidegate.domain.route import GatewayStatus, Mirror, Route, Sticky, TrafficCounts, Upstream
     from tidegate.domain.runpod import RunPodServiceConfig
     from tidegate.domain.secret import Secret
     from tidegate.domain.secret_reference import Place, SecretReference
@@ -99,6 +99,7 @@ __all__ = [
     "SetSpec",
     "SetState",
     "SetStatus",
+    "Sticky",
     "TidegateError",
     "TrafficCounts",
     "Transient",
@@ -203,6 +204,7 @@ _HOMES = {
         "GatewayStatus",
         "Mirror",
         "Route",
+        "Sticky",
         "TrafficCounts",
         "Upstream",
     ),

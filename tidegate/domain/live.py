@@ -88,11 +88,30 @@ class Histogram(BaseModel):
         return sum(middle_of(number) * count for number, count in self.counts.items()) / n if n else None
 
 
+ALL, STREAM, PLAIN, SHADOW = "", "stream", "plain", "shadow"
+SMALL, MEDIUM, LARGE = "prompt-small", "prompt-medium", "prompt-large"
+SLICES = (ALL, STREAM, PLAIN, SMALL, MEDIUM, LARGE, SHADOW)
+"""Slices that gateways report. A request stands in ALL, in STREAM or PLAIN, and in one size; a copy (mirrored
+request) stands in SHADOW alone."""
+MEDIUM_BYTES, LARGE_BYTES = 2_048, 16_384
+"""Request bodies of at least so many bytes are medium and large."""
+
+
+def size_slice(request_bytes: int) -> str:
+    """The slice of a request by its size: a prompt-size class that is known before anything is answered."""
+    if request_bytes < MEDIUM_BYTES:
+        return SMALL
+    return MEDIUM if request_bytes < LARGE_BYTES else LARGE
+
+
 class LiveBatch(BaseModel):
     """Requests of one set that ended at one gateway within one interval.
 
-    A failure is what the set did: clients that left are counted apart. `attempts*` count what the gateway tried at
-    the set, so also failures that a retry hid. Streams alone have gaps; a plain answer has its whole time as TTFT.
+    A failure is what the set did: clients that left are in `requests` and in `clients_left`, never in `failed`.
+    A truncated stream is also a failed request. `attempts*` count what the gateway tried at the set, so also
+    failures that a retry hid; the slices by kind know only the attempt that answered. Streams alone have gaps; a
+    plain answer has its whole time as TTFT. `lost` is what is known to be missing: such a batch is no proof of
+    health.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -103,7 +122,9 @@ class LiveBatch(BaseModel):
     set_name: str
     started_at: datetime
     ended_at: datetime
-    slice: str = Field(default="", description="Declared slice of the traffic; empty for all requests.")
+    slice: str = Field(
+        default=ALL, description="Slice of the traffic, one of SLICES; empty for all requests."
+    )
     is_probe: bool = Field(default=False, description="Our own pinned requests, never mixed with clients'.")
     requests: int = Field(default=0, ge=0)
     failed: int = Field(default=0, ge=0, description="Requests of which the client saw a failure of the set.")
@@ -116,6 +137,7 @@ class LiveBatch(BaseModel):
         default=0, ge=0, description="Answers with an event that is not what it should be."
     )
     stalled: int = Field(default=0, ge=0, description="Streams with a gap longer than the gateway's limit.")
+    lost: int = Field(default=0, ge=0, description="Requests that took place and whose measurement was lost.")
     stops: dict[str, int] = Field(default_factory=dict, description="Complete answers by finish reason.")
     ttft_ms: Histogram = Histogram()
     itl_ms: Histogram = Field(
@@ -132,7 +154,7 @@ class LiveBatch(BaseModel):
 
 COUNTED = (
     "requests", "failed", "attempts", "attempts_failed", "truncated", "clients_left", "empty", "malformed",
-    "stalled",
+    "stalled", "lost",
 )  # fmt: skip
 MEASURED = ("ttft_ms", "itl_ms", "gap_ms", "tokens")
 

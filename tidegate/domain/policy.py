@@ -24,6 +24,7 @@ from tidegate.domain.quality_policy import (
     QuestionBudget,
     SlicePolicy,
 )
+from tidegate.domain.replay_policy import CapturePolicy, ReplayPolicy
 from tidegate.domain.shift_policy import (
     ApprovalPolicy,
     BudgetPolicy,
@@ -42,6 +43,7 @@ __all__ = [
     "ApprovalPolicy",
     "ArtifactPolicy",
     "BudgetPolicy",
+    "CapturePolicy",
     "CheckLevel",
     "DeadlinePolicy",
     "DriftLimits",
@@ -57,6 +59,7 @@ __all__ = [
     "Policy",
     "QualityPolicy",
     "QuestionBudget",
+    "ReplayPolicy",
     "ResponsePolicy",
     "Rung",
     "ShiftPolicy",
@@ -252,6 +255,7 @@ class Policy(_Part):
     performance: PerformancePolicy = PerformancePolicy()
     quality: QualityPolicy = QualityPolicy()
     drift: DriftPolicy = DriftPolicy()
+    replay: ReplayPolicy = ReplayPolicy()
     shift: ShiftPolicy = ShiftPolicy()
     budget: BudgetPolicy = BudgetPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()

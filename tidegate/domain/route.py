@@ -39,6 +39,21 @@ class Mirror(BaseModel):
     percent: int = Field(ge=1, le=100)
 
 
+class Sticky(BaseModel):
+    """What keeps a client's requests on one set while traffic is split. Without any of it each request is drawn anew."""
+
+    model_config = ConfigDict(frozen=True)
+
+    header: str = Field(
+        default="x-session-id",
+        pattern=r"^[a-z][a-z0-9-]{0,63}$",
+        description="Requests with the same value of this header stay together.",
+    )
+    by_key: bool = Field(
+        default=False, description="Requests without that header stay together by their API key."
+    )
+
+
 class Route(BaseModel):
     """Wanted traffic of one service: integer percent per set; 0 keeps a set reachable for pinned probes.
 
@@ -58,6 +73,11 @@ class Route(BaseModel):
     mirror: Mirror | None = Field(
         default=None, description="Shadow traffic; its set must be routed at weight 0."
     )
+    sticky: Sticky = Sticky()
+    stand_in: str | None = Field(
+        default=None,
+        description="A routed set at weight 0 that was proven and is warm: it answers while no other set can.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -69,6 +89,8 @@ class Route(BaseModel):
             raise ValueError(f"weights must be non-negative and sum to 100 (or all be 0), not {total}")
         if self.mirror is not None and self.weights.get(self.mirror.set_name) != 0:
             raise ValueError("a mirror copies to a routed set that has no weight of its own")
+        if self.stand_in is not None and self.weights.get(self.stand_in) != 0:
+            raise ValueError("only a routed set without weight of its own can stand in")
         return self
 
 

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tidegate.domain.route import Sticky
+
 Strategy = Literal["canary", "linear", "all_at_once", "shadow", "shadow_then_canary"]
 
 
@@ -63,11 +65,20 @@ class ShiftPolicy(_Part):
         description="Before the commit go back to the old set and to the new one again, under streams of our own, and "
         "measure how long that takes and what is lost.",
     )
+    max_switch_s: float = Field(
+        default=5.0, gt=0, description="A rehearsed switch that takes longer fails the release."
+    )
     shadow_percent: int = Field(
         default=20,
         ge=1,
         le=100,
         description="Percent of live requests that are copied to the new set in a shadow.",
+    )
+    shadow_margin: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of copies that may go wrong on the new set beyond the live set's own share.",
     )
     shadow_s: float = Field(default=60.0, ge=0, description="Shortest shadow before it is judged.")
     max_error_share: float = Field(
@@ -79,6 +90,11 @@ class ShiftPolicy(_Part):
     latency_floor_ms: float = Field(default=50.0, ge=0, description="Smaller differences are noise.")
     drain_s: float = Field(
         default=30.0, ge=0, description="Longest wait for streams in flight before a set is removed."
+    )
+    sticky: Sticky = Field(
+        default=Sticky(),
+        description="What keeps requests together while traffic is split: a header's value, else the API key if "
+        "`by_key` says so.",
     )
     keep_previous: int = Field(
         default=1, ge=0, description="Sets of earlier versions kept warm for rollback."

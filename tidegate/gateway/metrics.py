@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tidegate.domain import TrafficCounts
 from tidegate.gateway.admin import Admin
+from tidegate.gateway.clusters import SHADOW_SUFFIX
 from tidegate.gateway.doors import DOOR_SUFFIX
 from tidegate.gateway.files import read_json, write_whole
 
@@ -51,7 +52,7 @@ def fold_members(numbers: Mapping[str, int]) -> Members:
     gauges: dict[str, dict[str, list[int]]] = {}
     for name, value in numbers.items():
         _, cluster, gauge = name.split(".", 2)
-        if _PAIR not in cluster:
+        if _PAIR not in cluster and not cluster.endswith(SHADOW_SUFFIX):
             values = gauges.setdefault(gauge, {})
             values.setdefault(cluster.removesuffix(DOOR_SUFFIX), []).append(value)
     healthy, active, warming = (
@@ -85,7 +86,7 @@ def failed_attempts(clusters: Mapping[str, Any]) -> dict[str, int]:
     """
     failed: dict[str, int] = {}
     for cluster in clusters.get("cluster_statuses", []):
-        if _PAIR in cluster["name"] or cluster["name"].endswith(DOOR_SUFFIX):
+        if _PAIR in cluster["name"] or cluster["name"].endswith((DOOR_SUFFIX, SHADOW_SUFFIX)):
             continue
         for host in cluster.get("host_statuses", []):
             errors = (int(stat.get("value", 0)) for stat in host["stats"] if stat["name"] == "rq_error")

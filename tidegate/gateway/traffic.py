@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from tidegate.domain import Route
 from tidegate.gateway.admission import admit, admit_all
-from tidegate.gateway.clusters import fallback_name
+from tidegate.gateway.clusters import fallback_name, shadow_name, where
 from tidegate.gateway.config import GatewayConfig
 from tidegate.gateway.listener import METADATA, ROUTE_TABLE, TYPE, Json
 
 PIN_HEADER = "x-tidegate-pin"
-SESSION_HEADER = "x-session-id"
+SHADOW_HEADER = "x-tidegate-shadow"
+_KEY_HEADERS = ("authorization", "x-api-key")
 
-_NEVER_UPSTREAM = ("authorization", "x-api-key", PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
+_NEVER_UPSTREAM = (*_KEY_HEADERS, PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
 
 
 def route_table(routes: Sequence[Route], config: GatewayConfig) -> Json:
@@ -42,12 +43,12 @@ def _attribution(header: str, field: str) -> Json:
 
 def _service_routes(route: Route, config: GatewayConfig) -> list[Json]:
     pins = [
-        _entry(route, {"string_match": {"exact": name}}, _send({"cluster": name}, config))
+        _entry(route, {"string_match": {"exact": name}}, _send(route, {"cluster": name}, config))
         for name in sorted(route.weights)
     ]
     unknown_pin = _entry(route, {"present_match": True}, _answer(404))
     weighted = _weighted(route)
-    answer = _send(weighted, config) if weighted else _answer(503)
+    answer = _send(route, {**weighted, **_mirrored(route)}, config) if weighted else _answer(503)
     return [*pins, unknown_pin, _entry(route, None, answer)]
 
 
@@ -92,14 +93,45 @@ def _weighted(route: Route) -> Json | None:
 
 
 def _with_fallback(name: str, serving: list[str], route: Route) -> str:
-    """Only a set that has weight itself may stand in for another: one at 0 is not proven."""
+    """Only a set that has weight itself may stand in for another: one at 0 is not proven, unless the route says so."""
     others = [other for other in serving if other != name]
-    if not others:
-        return name
-    return fallback_name(name, max(others, key=lambda other: (route.weights[other], other)))
+    if others:
+        return fallback_name(name, max(others, key=lambda other: (route.weights[other], other)))
+    return fallback_name(name, route.stand_in) if route.stand_in is not None else name
 
 
-def _send(destination: Json, config: GatewayConfig) -> Json:
+def _mirrored(route: Route) -> Json:
+    """A share of live requests is copied to the shadow, which learns from a header that it is one.
+
+    A probe's requests are not copied: their answers are counted, and those of copies never are.
+    """
+    if route.mirror is None:
+        return {}
+    shadow = next(one for one in route.upstreams if one.set_name == route.mirror.set_name)
+    share = {"numerator": route.mirror.percent, "denominator": "HUNDRED"}
+    policy: Json = {
+        "cluster": shadow_name(shadow.set_name),
+        "runtime_fraction": {"default_value": share},
+        "host_rewrite_literal": where(shadow)[0],
+        "request_headers_mutations": [
+            {
+                "append": {
+                    "header": {"key": SHADOW_HEADER, "value": shadow.set_name},
+                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                }
+            }
+        ],
+    }
+    return {"request_mirror_policies": [policy]}
+
+
+def _hash_policy(route: Route) -> list[Json]:
+    """By the session's header, and without one by the API key where the service wants that."""
+    headers = (route.sticky.header, *(_KEY_HEADERS if route.sticky.by_key else ()))
+    return [{"header": {"header_name": header}, "terminal": True} for header in headers]
+
+
+def _send(route: Route, destination: Json, config: GatewayConfig) -> Json:
     """No total time limit (streams), but an idle one; retries only where the engine saw no request.
 
     `reset` is left out on purpose: a request that crashes an engine must not be sent to the next one.
@@ -110,7 +142,7 @@ def _send(destination: Json, config: GatewayConfig) -> Json:
         "auto_host_rewrite": True,
         "timeout": "0s",
         "idle_timeout": f"{config.stream_idle_s}s",
-        "hash_policy": [{"header": {"header_name": SESSION_HEADER}, "terminal": True}],
+        "hash_policy": _hash_policy(route),
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,reset-before-request,retriable-status-codes",
             "retriable_status_codes": [503],

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from tidegate.domain import GatewayStatus, Mirror, Route, ServiceRef, TrafficCounts, Upstream
+from tidegate.domain import GatewayStatus, Mirror, Route, ServiceRef, Sticky, TrafficCounts, Upstream
 from tidegate.ledger.part import Part, lock_fenced, refuse_foreign_set, upsert
 from tidegate.ledger.tables import CounterRow, GatewayRow, RouteRow, SampleRow
 
@@ -48,6 +48,8 @@ class RoutesPart(Part):
             row.weights = dict(route.weights)
             row.newest = route.newest
             row.mirror = route.mirror.model_dump(mode="json") if route.mirror else None
+            row.sticky = route.sticky.model_dump(mode="json")
+            row.stand_in = route.stand_in
             row.updated_at = at
             session.add(row)
             return row.generation
@@ -74,6 +76,17 @@ class RoutesPart(Part):
                 ("gateway",),
                 overwrite=tuple(values),
             )
+
+    def want_gateway(self, gateway: str, wanted: str | None) -> bool:
+        """What a person asks of a gateway, which its agent reads; False when it is not known."""
+        with self._database.write() as session:
+            told = update(GatewayRow).where(GatewayRow.gateway == gateway).values(wanted=wanted)
+            return session.scalars(told.returning(GatewayRow.gateway)).one_or_none() is not None
+
+    def wanted_of_gateway(self, gateway: str) -> str | None:
+        """None: it serves."""
+        with self._database.read() as session:
+            return session.scalar(select(GatewayRow.wanted).where(GatewayRow.gateway == gateway))
 
     def forget_gateway(self, gateway: str) -> bool:
         """Nobody waits for it any more; False when it was not known. One that comes back is known again."""
@@ -139,9 +152,9 @@ def _delete_old_samples(session: Session, now: datetime) -> None:
     session.execute(delete(SampleRow).where(is_old & (has_newer | is_forgotten)))
 
 
-def _content(route: Route) -> tuple[dict[str, Upstream], dict[str, int], str | None, Mirror | None]:
+def _content(route: Route) -> tuple[object, ...]:
     upstreams = {upstream.set_name: upstream for upstream in route.upstreams}
-    return upstreams, route.weights, route.newest, route.mirror
+    return upstreams, route.weights, route.newest, route.mirror, route.sticky, route.stand_in
 
 
 def _route(row: RouteRow) -> Route:
@@ -154,6 +167,8 @@ def _route(row: RouteRow) -> Route:
         weights=row.weights,
         newest=row.newest,
         mirror=Mirror.model_validate(row.mirror) if row.mirror else None,
+        sticky=Sticky.model_validate(row.sticky or {}),
+        stand_in=row.stand_in,
     )
 
 

@@ -227,6 +227,8 @@ class RouteRow(Rows):
     weights: Mapped[dict[str, Any]]
     newest: Mapped[str | None]
     mirror: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    sticky: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    stand_in: Mapped[str | None]
     updated_at: Mapped[datetime]
 
 
@@ -250,6 +252,7 @@ class GatewayRow(Rows):
     boot: Mapped[str | None]
     observed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     routed_sets: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    wanted: Mapped[str | None]
 
 
 class SampleRow(Rows):

@@ -221,6 +221,8 @@ class Effects:
             weights=dict(weights),
             newest=release.plan.green_set if release.plan and release.plan.green_set in weights else None,
             mirror=mirror,
+            sticky=self.service.policy.shift.sticky,
+            stand_in=_stand_in(release, weights),
         )
         self.ledger.put_route(route, epoch=epoch)
 
@@ -269,3 +271,11 @@ class Effects:
             return None
         name, _, version = label.partition(":")
         return self.ledger.get_version(ref.org, name, version)
+
+
+def _stand_in(release: Release, weights: Mapping[str, int]) -> str | None:
+    """The old set answers while the new one, which has all traffic, cannot (S1). Never the one that was rolled back."""
+    plan = release.plan
+    if plan is None or plan.kind == "rollback" or plan.blue_set is None:
+        return None
+    return plan.blue_set if weights.get(plan.green_set) == 100 and weights.get(plan.blue_set) == 0 else None

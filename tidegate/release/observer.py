@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from tidegate.domain import (
@@ -17,11 +17,10 @@ from tidegate.domain import (
     TrafficCounts,
     fold,
 )
+from tidegate.release.confirmation import alive, is_confirmed, silent_sets
 from tidegate.release.observation import Observation, View
 from tidegate.release.ports import LEFT, Checks, Ledger, SetPlatform
 from tidegate.release.window import Window
-
-GATEWAY_ALIVE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -40,64 +39,28 @@ class Observer:
         rows = self.ledger.evidence(release.id)
         gates = self._gates(rows)
         recorded = [(spec.name, state) for spec, state in self.ledger.list_sets(release.ref)]
+        gateways, now = self.ledger.gateways(), self.clock()
         return Observation(
-            now=self.clock(),
+            now=now,
             lock_epoch=epoch,
             green=self.platform.status(plan.green_set) if plan else SetStatus.absent(""),
             blue=self.platform.status(plan.blue_set) if plan and plan.blue_set else None,
             route=route,
-            route_confirmed=self._is_confirmed(route),
+            route_confirmed=is_confirmed(gateways, now, release.ref, route),
             champion_digest=champion.digest if champion else None,
             gates={gate: result.verdict for gate, result in gates.items()},
             gate_reasons={gate: result.reasons for gate, result in gates.items()},
             measured_gates=frozenset(gate for gate, result in gates.items() if result.is_measured),
-            healthy_sets=self._healthy(),
-            active_requests=self._active(),
+            healthy_sets=_healthy(alive(gateways, now)),
+            active_requests=_active(alive(gateways, now)),
             window=self._window(view),
             recorded_sets=tuple(name for name, state in recorded if state != LEFT),
             left_sets=frozenset(name for name, state in recorded if state == LEFT),
             spent_usd=self.checks.spent_usd(release) if plan else 0.0,
             evidence_digest=evidence_digest(rows),
-            silent=self._silent(),
+            silent=silent_sets(gateways, now),
             already_live=self._is_live(release, route, champion.digest if champion else None),
         )
-
-    def _silent(self) -> dict[str, tuple[str, ...]]:
-        """A gateway that does not answer may still have in its routes what it had when it was heard last."""
-        alive = {status.gateway for status in self._alive_gateways()}
-        found: dict[str, tuple[str, ...]] = {}
-        for status in self.ledger.gateways():
-            if status.gateway not in alive and status.state == "serving":
-                for name in status.routed_sets:
-                    found[name] = (*found.get(name, ()), status.gateway)
-        return found
-
-    def _alive_gateways(self) -> list[GatewayStatus]:
-        limit = self.clock() - timedelta(seconds=GATEWAY_ALIVE_S)
-        return [
-            status
-            for status in self.ledger.gateways()
-            if status.seen_at >= limit and status.state == "serving"
-        ]
-
-    def _is_confirmed(self, route: Route | None) -> bool:
-        """Every live gateway acknowledged the generation; with no live gateway nothing is confirmed."""
-        alive = self._alive_gateways()
-        wanted = route.generation if route else 0
-        return bool(alive) and all(status.observed_generation >= wanted for status in alive)
-
-    def _healthy(self) -> frozenset[str]:
-        alive = self._alive_gateways()
-        return (
-            frozenset[str].intersection(*(frozenset(s.healthy_sets) for s in alive)) if alive else frozenset()
-        )
-
-    def _active(self) -> Mapping[str, int]:
-        total: dict[str, int] = {}
-        for status in self._alive_gateways():
-            for name, count in status.active_requests.items():
-                total[name] = total.get(name, 0) + count
-        return total
 
     def _gates(self, rows: Sequence[Evidence]) -> dict[Gate, GateResult]:
         present = {row.gate for row in rows}
@@ -131,6 +94,22 @@ class Observer:
             if route.weights[u.set_name] == 100 and u.digest == release.digest
         ]
         return bool(live) and self.platform.status(live[0]).is_ready and release.plan is None
+
+
+def _healthy(present: Sequence[GatewayStatus]) -> frozenset[str]:
+    return (
+        frozenset[str].intersection(*(frozenset(one.healthy_sets) for one in present))
+        if present
+        else frozenset()
+    )
+
+
+def _active(present: Sequence[GatewayStatus]) -> Mapping[str, int]:
+    total: dict[str, int] = {}
+    for status in present:
+        for name, count in status.active_requests.items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 def evidence_digest(rows: Iterable[Evidence]) -> str:

@@ -1,17 +1,25 @@
 """Runs the checks of the gates for a release. Quality and inference go to the GPU runner, the rest runs here."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, measure
 from tidegate.domain import Evidence, Gate, Release
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS
+from tidegate.replay.judge import REPLAY_CHECKS
+from tidegate.replay.shadow import SHADOW_CHECKS
 from tidegate.steps.artifacts import check_structure, file_subject, prompts_of, service_bank
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
+from tidegate.steps.costs import release_cost
+from tidegate.steps.identity import IdentityRound
 from tidegate.steps.performance import PerformanceCheck, is_stopped
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
+from tidegate.steps.rehearsal import REHEARSAL_CHECKS, Rehearsal, rehearsal_rows
+from tidegate.steps.replay_gate import ReplayGate
+from tidegate.steps.shadow import ShadowCheck
 from tidegate.steps.targets import arm, probe_target
 from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS
 
@@ -23,7 +31,14 @@ REQUIRED: Mapping[Gate, frozenset[str]] = {
     Gate.PROBES: PROBE_CHECKS,
     Gate.PERFORMANCE: PERFORMANCE_CHECKS,
     Gate.QUALITY: QUALITY_CHECKS,
+    Gate.REPLAY: REPLAY_CHECKS,
+    Gate.SHADOW: SHADOW_CHECKS,
+    Gate.REHEARSAL: REHEARSAL_CHECKS,
 }
+ON_REQUEST = frozenset({Gate.REPLAY, Gate.SHADOW, Gate.REHEARSAL})
+"""Gates of releases whose policy wants them. The others are of every release."""
+SPENT_KNOWN_S = 30.0
+"""A bill is asked for so often: it changes by the hour, and a release is looked at many times a second."""
 GPU_GATES: Mapping[Gate, GpuWork] = {Gate.INFERENCE: "inference", Gate.QUALITY: "quality"}
 
 
@@ -35,6 +50,7 @@ class ReleaseChecks:
     def __init__(self, ports: Ports, gpu: GpuRunner):
         self._ports = ports
         self._gpu = gpu
+        self._spent: dict[str, tuple[float, float]] = {}
 
     def run(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
         """Rows of these gates. One after the other: a bank that is asked meanwhile would slow one arm of the
@@ -64,6 +80,22 @@ class ReleaseChecks:
         result = asyncio.run(measure([target], plan))["probe"]
         return sum(request.is_ok for request in result.measured())
 
+    def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:
+        return IdentityRound(self._ports, release).prove(sets)
+
+    def switch_under_streams(self, release: Release, switch: Callable[[], None]) -> dict[str, Any]:
+        return Rehearsal(self._ports, release).switch(switch)
+
+    def spent_usd(self, release: Release) -> float:
+        """As the platforms bill it, and at the most that it can be where they did not yet."""
+        at, known = self._spent.get(release.id, (-SPENT_KNOWN_S, 0.0))
+        now = time.monotonic()
+        if release.id not in self._spent or now - at >= SPENT_KNOWN_S:
+            cost = release_cost(self._ports, release) if self._ports.bills else None
+            known = float(cost.total_usd) if cost is not None else 0.0
+            self._spent[release.id] = now, known
+        return known
+
     def _run_here(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
         rows: list[Evidence] = []
         if Gate.AUTHORIZATION in gates:
@@ -74,6 +106,16 @@ class ReleaseChecks:
             rows += self._probe(release)
         if Gate.PERFORMANCE in gates:
             rows += PerformanceCheck(self._ports, release).rows()
+        return rows + self._run_on_request(gates, release)
+
+    def _run_on_request(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
+        rows: list[Evidence] = []
+        if Gate.REPLAY in gates:
+            rows += ReplayGate(self._ports, release).rows()
+        if Gate.SHADOW in gates:
+            rows += ShadowCheck(self._ports, release).rows()
+        if Gate.REHEARSAL in gates:
+            rows += rehearsal_rows(self._ports, release)
         return rows
 
     def _structure(self, release: Release) -> list[Evidence]:

@@ -6,7 +6,6 @@ from tidegate.domain import (
     Fenced,
     Release,
     ReleaseState,
-    Route,
     ServiceRef,
     SetStatus,
     TidegateError,
@@ -85,13 +84,7 @@ def assert_addresses(ports: Ports, ref: ServiceRef) -> bool:
     fresh = [_with_address(upstream, platform.status(upstream.set_name)) for upstream in route.upstreams]
     if tuple(fresh) == route.upstreams:
         return False
-    wanted = Route(
-        org=route.org,
-        service=route.service,
-        upstreams=tuple(fresh),
-        weights=route.weights,
-        newest=route.newest,
-    )
+    wanted = route.model_copy(update={"upstreams": tuple(fresh)})
     ports.ledger.put_route(
         wanted, epoch=ports.ledger.current_epoch(ref), expected_generation=route.generation
     )

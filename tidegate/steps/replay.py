@@ -23,7 +23,7 @@ from tidegate.domain import (
 )
 from tidegate.quality import BankResult, judge_quality
 from tidegate.quality.pairwise import JUDGE_CHECK
-from tidegate.steps.checks import REQUIRED
+from tidegate.steps.checks import ON_REQUEST, REQUIRED
 from tidegate.steps.evaluation import QUALITY_RUNS
 from tidegate.steps.judging import judge_rounds
 from tidegate.steps.performance import kept_rounds
@@ -230,7 +230,8 @@ def _verdict(rows: Iterable[Evidence], policy: Policy) -> Verdict:
         )
         for gate in REQUIRED
     }
-    return fold_gates(results, tuple(REQUIRED))
+    judged = {row.gate for row in every}
+    return fold_gates(results, [gate for gate in REQUIRED if gate in judged or gate not in ON_REQUEST])
 
 
 def _outcome(release: Release) -> Outcome:
