@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 
 from tidegate.domain import NotFound
-from tidegate.drill.scene import Scene, Unplayable, is_set_ready, local_platform, serving_sets
+from tidegate.drill.scene import Scene, Unplayable, is_set_ready, local_platform, serving_sets, stand_in
 from tidegate.stack.processes import is_alive
 from tidegate.stack.record import Identity
 from tidegate.stack.specification import ProcessStatus
@@ -111,11 +111,7 @@ class KillAgent(KillMember):
 class KillEnvoy(Fault):
     """Envoy itself; its agent lives and starts it again."""
 
-    least_gateways = 1
-
     def inject(self, scene: Scene) -> None:
-        if len(scene.made.gateway_names()) < self.least_gateways:
-            raise Unplayable(f"the stack has fewer than {self.least_gateways} gateways")
         pid_file = self._pid_file = scene.made.envoy_pid_file()
         self._pid = int(json.loads(pid_file.read_text(encoding="utf-8"))["pid"])
         scene.made.victims.kill(scene.made.victims.find(self._pid, "Envoy"))
@@ -132,12 +128,6 @@ class KillEnvoy(Fault):
         return False
 
 
-class KillOneEnvoy(KillEnvoy):
-    """Of two gateways the first one's; the clients of this drill call the other."""
-
-    least_gateways = 2
-
-
 class KillEngine(Fault):
     """The engine of one set; the platform's own agent starts it again."""
 
@@ -148,14 +138,21 @@ class KillEngine(Fault):
         local_platform(scene.made, scene.clients_of).crash(name)
 
     def choose(self, scene: Scene) -> str:
-        """The only set with traffic."""
-        (name, *others) = serving_sets(scene.made, scene.clients_of) or ("",)
-        if not name or others:
-            raise Unplayable("there is not exactly one set with traffic")
-        return name
+        """The only set that can answer."""
+        if stand_in(scene.made, scene.clients_of):
+            raise Unplayable("an older set stands in for the live one: play this drill on a stack of its own")
+        return only_serving(scene)
 
     def is_recovered(self, scene: Scene) -> bool:
         return is_set_ready(scene.made, scene.clients_of, self._name) and scene.answered() > self._answered
+
+
+class KillEngineBeforePrevious(KillEngine):
+    def choose(self, scene: Scene) -> str:
+        """The only one with traffic, while the gateway has a warm one that stands in for it."""
+        if not stand_in(scene.made, scene.clients_of):
+            raise Unplayable("no older set stands in for the live one")
+        return only_serving(scene)
 
 
 class KillLiveEngine(KillEngine):
@@ -181,3 +178,11 @@ class KillCandidateEngine(KillEngine):
     def is_recovered(self, scene: Scene) -> bool:
         """No gateway sends anything to it any more."""
         return self._name not in serving_sets(scene.made, scene.clients_of) and scene.gateways_are_current()
+
+
+def only_serving(scene: Scene) -> str:
+    """The one set with traffic. Raises: Unplayable when there are none or several."""
+    names = list(serving_sets(scene.made, scene.clients_of))
+    if len(names) != 1:
+        raise Unplayable(f"{len(names)} sets have traffic, not one")
+    return names[0]

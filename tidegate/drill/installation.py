@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,16 +22,19 @@ from tidegate.drill.scenario import Place, Subject
 from tidegate.drill.source import BASE, CLOUD_SERVICE, RUNPOD_KEY, write_source
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.quality import find_bank, read_bank
-from tidegate.settings import Settings, load_settings
+from tidegate.settings import LOOPBACK, SOURCE_ROOT, Settings, load_settings
+from tidegate.stack.embedded import GATEWAY_NAME
 from tidegate.stack.launching import running_stack, start_detached, stop_stack, wait_until_ready
+from tidegate.stack.port_choice import choose_ports
 from tidegate.stack.prefect_api import PrefectApi
+from tidegate.stack.processes import MARK
 from tidegate.stack.record import StackRecord
 from tidegate.steps import register_model
 
 READY_TIMEOUT_S = 480.0
 MODEL = "pipit"
 VERSIONS = ("v1", "v2", "v2-fast")
-GPU = "the emulator's own"
+SECOND_GATEWAY = "gateway-2"
 REQUESTS_PER_S = 12.0
 
 
@@ -87,23 +91,42 @@ class Installation:
         found = running_stack(self.home)
         return found is not None and found.state == "ready"
 
-    def gateway_names(self) -> list[str]:
-        """Members of the stack that are gateways, the one whose URL is published first."""
-        names = [process.name for process in self.record().processes if process.name.startswith("gateway")]
-        return sorted(names, key=lambda name: (name != "gateway", name))
+    def envoy_pid_file(self) -> Path:
+        """Of the stack's own gateway."""
+        return self.settings.gateway_dir / GATEWAY_NAME / "envoy.pid"
 
-    def envoy_pid_file(self, number: int = 0) -> Path:
-        folders = sorted(path.parent for path in self.settings.gateway_dir.glob("*/envoy.pid"))
-        return folders[number] / "envoy.pid"
+    @contextmanager
+    def second_gateway(self) -> Generator[str]:
+        """One more gateway beside the stack's own, on the same ledger; its URL. It says goodbye at the end."""
+        folder = self.home / SECOND_GATEWAY
+        folder.mkdir(exist_ok=True)
+        port = choose_ports(folder, {SECOND_GATEWAY: 8180}, LOOPBACK)[SECOND_GATEWAY]
+        command = [sys.executable, "-m", "tidegate.cli", "agent", "gateway"]
+        with (self.settings.logs_dir / f"{SECOND_GATEWAY}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, f"--name={SECOND_GATEWAY}", f"--port={port}"],
+                env=self._environ | {MARK: str(self.home), "PYTHONPATH": str(SOURCE_ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.home,
+                start_new_session=True,
+            )
+        try:
+            yield f"http://{LOOPBACK}:{port}"
+        finally:
+            process.terminate()
+            process.wait()
 
-    def clients(self, ref: ServiceRef, gateway: str = "gateway") -> TrafficClient:
+    def clients(self, ref: ServiceRef, gateway_url: str = "") -> TrafficClient:
         """Short requests and streams to one service through the real gateway; not yet started."""
+        url = gateway_url or self.record().urls["gateway"]
         key = self.ports.secrets.get(api_key_name(ref.org))
         if key is None:
             raise NeedsOperator(f"There is no client key of {ref.org}.")
         bank = read_bank(find_bank(self.settings.banks_dir, self.ports.service(ref).policy.quality.bank))
         return TrafficClient(
-            f"{self.record().urls[gateway]}/{ref}/v1",
+            f"{url}/{ref}/v1",
             key,
             [question.prompt for question in bank.questions],
             rate_per_s=REQUESTS_PER_S,
@@ -125,6 +148,7 @@ class Installation:
         if is_network:
             self._start_network(environ, direct)
         self.settings: Settings = load_settings(direct)
+        self._environ = environ
         self._bring_up(environ)
         self.ports = wiring.load(self.settings)
         self._register()
@@ -138,16 +162,19 @@ class Installation:
         direct["TIDEGATE_LEDGER_URL"] = postgres.url(postgres.port)
         environ["TIDEGATE_LEDGER_URL"] = postgres.url(self.ledger_relay.port)
         worker_env = {"TIDEGATE_ENGINE_BIN_DIR": str(find_binary("llama-server").parent)}
+        self.engine_relay = self._all.enter_context(Relay())
+        relayed = f"http://{LOOPBACK}:{self.engine_relay.port}"
         self.runpod = self._all.enter_context(
             MockRunPodEnvironment(
+                told_data_url=relayed,
                 organizations=(self.refs[Subject.HERE].org,),
                 worker_env=worker_env,
                 timings={"image_pull_s": 0.05},
             )
         )
-        self.engine_relay = self._all.enter_context(Relay(int(self.runpod.data_url.rpartition(":")[2])))
+        self.engine_relay.target_port = int(self.runpod.data_url.rpartition(":")[2])
         environ["TIDEGATE_RUNPOD_API_URL"] = direct["TIDEGATE_RUNPOD_API_URL"] = self.runpod.api_url
-        environ["TIDEGATE_RUNPOD_DATA_URL"] = f"http://127.0.0.1:{self.engine_relay.port}"
+        environ["TIDEGATE_RUNPOD_DATA_URL"] = direct["TIDEGATE_RUNPOD_DATA_URL"] = relayed
         environ[RUNPOD_KEY] = self.runpod.key(self.refs[Subject.HERE].org).reveal()
 
     def _bring_up(self, environ: dict[str, str]) -> None:

@@ -20,8 +20,9 @@ T = TypeVar("T")
 class Relay:
     """Listens on a free loopback port and forwards to `target_port`. Faults may be limited to some clients."""
 
-    def __init__(self, target_port: int):
-        self._target_port = target_port
+    def __init__(self, target_port: int = 0):
+        self.target_port = target_port
+        """May be set later: what is told the relay's port may have to start first."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._delay_s = 0.0
@@ -91,7 +92,7 @@ class Relay:
             del self._links[task]
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-        far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self._target_port)
+        far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self.target_port)
         ways = [
             asyncio.create_task(self._pump(reader, far_writer, port)),
             asyncio.create_task(self._pump(far_reader, writer, port)),

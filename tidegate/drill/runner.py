@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path as FilePath
@@ -23,9 +23,11 @@ from tidegate.drill.scene import (
     begin_canary,
     begin_start,
     clear_up,
+    end_release,
     follow,
     make_live,
     patiently,
+    serving_gateways,
     wait_for,
 )
 from tidegate.drill.source import BASE
@@ -39,10 +41,11 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     "kill-prefect": blows.KillPrefect,
     "kill-agent": blows.KillAgent,
     "kill-envoy": blows.KillEnvoy,
-    "kill-one-envoy": blows.KillOneEnvoy,
+    "kill-one-envoy": blows.KillEnvoy,
     "kill-engine-live": blows.KillLiveEngine,
     "kill-engine-candidate": blows.KillCandidateEngine,
     "kill-engine-only": blows.KillEngine,
+    "kill-engine-previous": blows.KillEngineBeforePrevious,
     "stale-owner": blows.StopOwner,
     "lock-database": shortages.LockDatabase,
     "disk-full": shortages.FillDisk,
@@ -108,38 +111,48 @@ def play(drill: Drill, made: Installation, tell: Callable[[str], None]) -> tuple
     """One drill, and whether the installation can be used for another."""
     started = time.monotonic()
     tell(f"{drill.name}: {drill.fault}")
-    fault = FAULTS[drill.name]()
-    scene: Scene | None = None
     try:
-        scene = _set_the_scene(drill, made)
-        report = _play(drill, fault, scene, tell, started)
+        with ExitStack() as all_of_it:
+            scene = _set_the_scene(drill, made, all_of_it)
+            report = _play_on(drill, scene, tell, started)
     except (Unplayable, TidegateError) as error:
-        report = not_played(drill, str(error), time.monotonic() - started)
-    finally:
-        if scene is not None:
-            with suppress(TidegateError):
-                fault.lift(scene)
-            scene.clients.stop(drain_s=0)
-    tell(f"{drill.name}: {report.verdict.value}")
+        # Without live services and clients there is nothing to show, here or in the next drill.
+        return not_played(drill, str(error), time.monotonic() - started), False
+    tell("; ".join((f"{drill.name}: {report.verdict.value}", *report.reasons)))
     try:
-        if scene is not None:
-            clear_up(scene)
+        clear_up(scene)
     except (Unplayable, TidegateError) as error:
         tell(str(error))
         return report, False
-    return report, scene is not None
+    return report, True
 
 
-def _set_the_scene(drill: Drill, made: Installation) -> Scene:
-    """Live services, and clients that are being answered."""
+def _set_the_scene(drill: Drill, made: Installation, all_of_it: ExitStack) -> Scene:
+    """Live services, and clients that are being answered; what is begun here ends with the drill."""
     clients_of, release_of = made.refs[drill.clients_of], made.refs[drill.release_of]
     make_live(made, clients_of)
     if drill.ends:
         make_live(made, release_of)
-    gateway = made.gateway_names()[-1] if drill.name == "kill-one-envoy" else "gateway"
-    clients = made.clients(clients_of, gateway)
-    clients.start()
-    return Scene(made, clients, clients_of, release_of)
+    url = all_of_it.enter_context(made.second_gateway()) if drill.gateways > 1 else ""
+    if url:
+        wait_for(lambda: len(serving_gateways(made)) == drill.gateways, "the second gateway serves")
+    scene = Scene(made, made.clients(clients_of, url), clients_of, release_of)
+    wait_for(scene.gateways_are_current, "every gateway has the newest weights")
+    scene.clients.start()
+    all_of_it.callback(scene.clients.stop, 0)
+    return scene
+
+
+def _play_on(drill: Drill, scene: Scene, tell: Callable[[str], None], started: float) -> Report:
+    """Whatever happens, the fault is lifted."""
+    fault = FAULTS[drill.name]()
+    try:
+        return _play(drill, fault, scene, tell, started)
+    except (Unplayable, TidegateError) as error:
+        return not_played(drill, str(error), time.monotonic() - started)
+    finally:
+        with suppress(TidegateError):
+            fault.lift(scene)
 
 
 def _play(drill: Drill, fault: Fault, scene: Scene, tell: Callable[[str], None], started: float) -> Report:
@@ -148,6 +161,8 @@ def _play(drill: Drill, fault: Fault, scene: Scene, tell: Callable[[str], None],
         begin_canary(scene)
     elif drill.phase is Phase.START:
         begin_start(scene)
+    elif drill.phase is Phase.AFTER:
+        end_release(scene)
     load_per_core = os.getloadavg()[0] / (os.cpu_count() or 1)
     clock = _Clock(answered_before=scene.answered())
     problem = ""

@@ -24,6 +24,8 @@ class Phase(StrEnum):
     """A release whose new set carries live traffic beside the old one."""
     START = "start"
     """A release whose set is being made."""
+    AFTER = "after"
+    """A release has just ended, and the set before it is still warm."""
     BEFORE = "before"
     """Nothing yet: the fault comes first, then a release is asked for."""
 
@@ -70,11 +72,39 @@ class Drill:
     release_of: Subject = Subject.HERE
     ends: frozenset[ReleaseState] = frozenset()
     """How the release under way may end; empty when there is none."""
+    gateways: int = 1
+    """With two, clients call the second, and the first is hit."""
     is_short: bool = False
     """Part of the short list that runs with every change."""
 
 
 DRILLS: tuple[Drill, ...] = (
+    Drill(
+        "kill-engine-only",
+        "kill -9 of the engine of the only set that there is",
+        "clients fail until it is started again, and not after that",
+        Phase.STEADY,
+        Path.NONE,
+        promised_s=30,
+    ),
+    Drill(
+        "kill-envoy",
+        "kill -9 of the only Envoy",
+        "clients fail until it is back, and not after that",
+        Phase.STEADY,
+        Path.NONE,
+        promised_s=5,
+        is_short=True,
+    ),
+    Drill(
+        "kill-one-envoy",
+        "kill -9 of one Envoy of two",
+        "clients of the other Envoy lose nothing; the killed one comes back",
+        Phase.STEADY,
+        Path.ALWAYS,
+        promised_s=5,
+        gateways=2,
+    ),
     Drill(
         "kill-flow",
         "kill -9 of the flow run that drives a release",
@@ -114,30 +144,13 @@ DRILLS: tuple[Drill, ...] = (
         is_short=True,
     ),
     Drill(
-        "kill-envoy",
-        "kill -9 of the only Envoy",
-        "clients fail until it is back, and not after that",
-        Phase.STEADY,
-        Path.NONE,
-        promised_s=5,
-        is_short=True,
-    ),
-    Drill(
-        "kill-one-envoy",
-        "kill -9 of one Envoy of two",
-        "clients of the other Envoy lose nothing; the killed one comes back",
-        Phase.STEADY,
-        Path.ALWAYS,
-        promised_s=5,
-    ),
-    Drill(
         "kill-engine-live",
         "kill -9 of the engine of the live set in the middle of a canary",
-        "its traffic goes to the other set; only what was in flight on it is lost; the release ends safely",
+        "its traffic goes to the other set; only what was in flight on it is lost; the release ends safely or asks a person",
         Phase.CANARY,
         Path.BUT_IN_FLIGHT,
         promised_s=30,
-        ends=ENDED_SAFELY,
+        ends=ENDED_SAFELY | {ReleaseState.HOLD},
     ),
     Drill(
         "kill-engine-candidate",
@@ -150,11 +163,11 @@ DRILLS: tuple[Drill, ...] = (
         is_short=True,
     ),
     Drill(
-        "kill-engine-only",
-        "kill -9 of the engine of the only set with traffic",
-        "clients fail until it is started again, and not after that",
-        Phase.STEADY,
-        Path.NONE,
+        "kill-engine-previous",
+        "kill -9 of the engine of the only set with traffic, after a release whose old set is still warm",
+        "the old set stands in; only what was in flight on the killed one is lost",
+        Phase.AFTER,
+        Path.BUT_IN_FLIGHT,
         promised_s=30,
     ),
     Drill(

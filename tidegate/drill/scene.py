@@ -9,6 +9,7 @@ from typing import TypeVar
 from tidegate.benchmark.traffic import TrafficClient
 from tidegate.cli.following import start_run
 from tidegate.domain import (
+    GatewayStatus,
     NeedsOperator,
     Release,
     ReleaseRequest,
@@ -94,15 +95,19 @@ class Scene:
     def gateways_are_current(self) -> bool:
         """Every gateway reports, and has the newest weights."""
         ledger = self.made.ports.ledger
-        newest, seen = ledger.generation(), ledger.gateways()
+        newest, seen = ledger.generation(), serving_gateways(self.made)
         return bool(seen) and all(
             one.observed_generation >= newest and gateway_silence_s(one.seen_at) < 3 for one in seen
         )
 
     def gateway_is_silent(self, seconds: float = 4.0) -> bool:
         """No gateway could report for so long; it does so twice a second."""
-        seen = self.made.ports.ledger.gateways()
-        return all(gateway_silence_s(one.seen_at) > seconds for one in seen)
+        return all(gateway_silence_s(one.seen_at) > seconds for one in serving_gateways(self.made))
+
+
+def serving_gateways(made: Installation) -> list[GatewayStatus]:
+    """Those that did not say goodbye."""
+    return [one for one in made.ports.ledger.gateways() if one.state == "serving"]
 
 
 def gateway_silence_s(seen_at: datetime) -> float:
@@ -120,6 +125,12 @@ def serving_sets(made: Installation, ref: ServiceRef) -> dict[str, int]:
     """Sets with traffic and their share."""
     route = made.ports.ledger.get_route(ref)
     return {name: weight for name, weight in route.weights.items() if weight} if route else {}
+
+
+def stand_in(made: Installation, ref: ServiceRef) -> str:
+    """The warm set that answers while the live one cannot; empty when there is none."""
+    route = made.ports.ledger.get_route(ref)
+    return (route.stand_in or "") if route else ""
 
 
 def make_live(made: Installation, ref: ServiceRef) -> None:
@@ -191,6 +202,15 @@ def begin_canary(scene: Scene) -> None:
     wait_for(is_canary, "a canary beside the live set", RELEASE_PATIENCE_S)
     (new,) = set(serving_sets(made, ref)) - live or {""}
     wait_for(lambda: scene.clients.snapshot().by_set.get(new), "an answer of the new set")
+
+
+def end_release(scene: Scene) -> None:
+    """A whole release, so that the set before it is still warm when something happens."""
+    release = begin_release(scene.made, scene.release_of, next_version(scene.made, scene.release_of))
+    ended = follow(scene.made, release.id)
+    if ended.state is not ReleaseState.DONE:
+        raise Unplayable(f"the release before the drill is {ended.state.value}: {ended.reason}")
+    wait_for(scene.gateways_are_current, "every gateway has the newest weights")
 
 
 def begin_start(scene: Scene) -> None:
