@@ -1,7 +1,8 @@
 """What the installation of a drill is made from: the organization's own files, with gates that a drill can wait for.
 
-Sizes of samples and seconds are made smaller and nothing is switched off: the machine of states, its evidence and its
-order are the product's own. A drill is about faults, not about models; those are good, and known.
+Samples are smaller, margins wider, and speed is shown without being judged: a drill slows the machine on purpose. The
+machine of states, its gates and their order are the product's own. A drill is about faults, not about models; those are
+good, and known.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import yaml
 
-from tidegate.domain import InvalidInput, ServiceRef
+from tidegate.domain import InvalidInput, Policy, ServiceRef
 
 CLOUD_SERVICE = "drill-cloud"
 RUNPOD_KEY = "TIDEGATE_DRILL_RUNPOD_KEY"
@@ -18,7 +19,6 @@ BASE = ServiceRef("swaggystacks", "support-chat")
 
 SMALL: Mapping[str, Any] = {
     "performance": {
-        # A drill slows the machine on purpose: latency is shown, and no release ends by it.
         "metrics": {"ttft_p50": None, "itl_p50": None, "ttft_p95": None},
         "limits": {"max_ttft_p95_ms": 60000, "min_tokens_per_second": 0.1},
         "design": {"block_pairs": 3, "requests_per_block": 2},
@@ -26,12 +26,20 @@ SMALL: Mapping[str, Any] = {
     "validation": {"latency": {"min_tokens_per_second": 0.1, "optimal_tokens_per_second": 0.2}},
     "shift": {
         "ladder": [50, 100],
-        "look_s": 1,
+        # Long enough for a fault to come in the middle of a step.
+        "look_s": 4,
         "bake_s": 1,
         "min_requests": 10,
         "step_deadline_s": 300,
         "max_latency_ratio": 100,
         "latency_floor_ms": 60000,
+    },
+    # Few requests decide where margins are wide.
+    "live": {
+        "metrics": {
+            **dict.fromkeys(("errors", "attempts", "truncated", "empty", "malformed"), 0.3),
+            **dict.fromkeys(("stalls", "stops", "ttft_p50", "itl_p50", "length")),
+        },
     },
     "deadlines": {"provision_s": 300, "warm_s": 120, "park_s": 900, "rollback_wait_s": 120},
 }
@@ -64,7 +72,9 @@ def write_source(deployments: Path, folder: Path, ref: ServiceRef = BASE, *, wit
             },
         }
     policy_file = deployments / "policies" / f"{ref.org}.yaml"
-    policy = merged(_read(policy_file) if policy_file.is_file() else {}, SMALL)
+    # A part that this version's policies do not have is left out.
+    small = {part: values for part, values in SMALL.items() if part in Policy.model_fields}
+    policy = merged(_read(policy_file) if policy_file.is_file() else {}, small)
     _write(folder / "organizations" / f"{ref.org}.yaml", organization)
     _write(folder / "policies" / f"{ref.org}.yaml", policy)
     return folder
