@@ -41,6 +41,7 @@ SMALL: Mapping[str, Any] = {
             **dict.fromkeys(("stalls", "stops", "ttft_p50", "itl_p50", "length")),
         },
     },
+    "budget": {"max_sets": 12},
     "deadlines": {"provision_s": 300, "warm_s": 120, "park_s": 900, "rollback_wait_s": 120},
 }
 
