@@ -97,7 +97,6 @@ def _list(chosen: "tuple[Drill, ...]", *, as_json: bool) -> None:
 
 def _play(chosen: "tuple[Drill, ...]", service: str, allow: str, path: Path | None, *, as_json: bool) -> None:
     import signal
-    import sys
     from datetime import UTC, datetime
 
     from tidegate.access import load_organizations
@@ -112,7 +111,7 @@ def _play(chosen: "tuple[Drill, ...]", service: str, allow: str, path: Path | No
     may_drill(load_organizations(settings.organizations_dir, settings.policies_dir), ref, allow)
     machine, at = describe_machine(), datetime.now(UTC)
     # Told to end, it ends what it started; by itself Python would leave a whole stack behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _end)
     progress = console(stderr=True)
     reports = run_drills(chosen, lambda line: progress.print(f"[dim]{escape(line)}[/dim]"), ref=ref)
     if path is not None:
@@ -125,6 +124,10 @@ def _play(chosen: "tuple[Drill, ...]", service: str, allow: str, path: Path | No
         if path is not None:
             say(f"report    {escape(path)}")
     raise typer.Exit(CODES[worst(reports).value])
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _show(reports: "list[Report]") -> None:

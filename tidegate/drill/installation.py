@@ -20,6 +20,7 @@ from tidegate.drill.processes import Victims
 from tidegate.drill.relay import Relay
 from tidegate.drill.scenario import Place, Subject
 from tidegate.drill.source import BASE, CLOUD_SERVICE, RUNPOD_KEY, write_source
+from tidegate.ledger import Ledger
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.quality import find_bank, read_bank
 from tidegate.settings import LOOPBACK, SOURCE_ROOT, Settings, load_settings
@@ -118,7 +119,9 @@ class Installation:
             process.terminate()
             process.wait()
             # It was ours to take away: no release has to wait for it.
-            self.ports.ledger.forget_gateway(SECOND_GATEWAY)
+            ledger = self.ports.ledger
+            assert isinstance(ledger, Ledger), "wiring opens the real one"
+            ledger.forget_gateway(SECOND_GATEWAY)
 
     def clients(self, ref: ServiceRef, gateway_url: str = "") -> TrafficClient:
         """Short requests and streams to one service through the real gateway; not yet started."""
