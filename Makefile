@@ -17,7 +17,7 @@ WORKFLOWS = .github/workflows/*.yml
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python setup setup-dev doctor demo test test-unit test-integration test-e2e fuzz lint format bench lock clean
+.PHONY: help python setup setup-dev doctor demo drills test test-unit test-integration test-e2e fuzz lint format bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ doctor: python ## Say what a set-up would find or miss, and change nothing
 
 demo: setup ## Start everything on this machine and release a model through every gate
 	@.venv/bin/tidegate demo $(ARGS)
+
+drills: setup ## Break the machinery on purpose under client traffic and report what clients got (a quarter of an hour)
+	@.venv/bin/tidegate drill --all --report .tidegate/drills.md $(ARGS)
 
 test: setup-dev ## Run every test: unit, integration, end to end
 	@$(PYTEST) -n $(TEST_PROCESSES) --no-loadscope-reorder $(ARGS)

@@ -321,3 +321,25 @@ class LoadTestForm(BaseModel):
 
     def to_load(self) -> LoadTest:
         return LoadTest.model_validate(self.model_dump(exclude={"org", "service"}))
+
+
+class DrillForm(BaseModel):
+    """Break one thing at a time on a stack of the drill's own, and compare with what must come of it."""
+
+    drills: list[str] = Field(
+        default_factory=list,
+        title="Drills",
+        description="Names; empty means all. See them with: tidegate drill --list",
+        examples=[["kill-flow", "kill-envoy"]],
+    )
+    service: str = Field(
+        default="",
+        title="Service",
+        description="ORGANIZATION/SERVICE whose policy the drills take; empty means every one with stage: staging.",
+        examples=["swaggystacks/support-chat"],
+    )
+    allow: str = Field(
+        default="",
+        title="Allow",
+        description="Name the service here once more when it is marked neither as demo nor as staging.",
+    )

@@ -29,6 +29,8 @@ SHORT: dict[str, Any] = STEP | {"timeout_seconds": 600}
 LONG: dict[str, Any] = STEP | {"timeout_seconds": 4 * 3600}
 # One look is one measurement: a second try after a lost worker would load the service twice as long as was asked.
 LOAD: dict[str, Any] = _ALWAYS | {"retries": 0, "timeout_seconds": 3 * 3600}
+# What was broken on purpose is judged once: a second try would hide that the first was not kept.
+DRILLS: dict[str, Any] = _ALWAYS | {"retries": 0, "timeout_seconds": 4 * 3600}
 # The way back has more tries than the way forward: nothing is worse than half a rollback.
 ROLL_BACK: dict[str, Any] = STEP | {
     "retries": 8,

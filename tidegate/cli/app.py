@@ -15,6 +15,7 @@ from tidegate.cli import (
     comparing,
     diagnosis,
     drifting,
+    drill,
     gateways,
     inspecting,
     keys,
@@ -89,6 +90,7 @@ for command in (
 ):
     app.command()(command)
 app.command(cls=JudgingCommand)(drifting.drift)
+app.command(cls=JudgingCommand)(drill.drill)
 app.command("registry-check")(registry_checking.registry_check)
 app.add_typer(bench.app, name="bench")
 app.add_typer(releases.app, name="releases")

@@ -85,6 +85,10 @@ class ServiceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     platform: str = Field(default="local", description="Platform on which its sets run.")
+    stage: Literal["demo", "staging", "production"] = Field(
+        default="production",
+        description="Who depends on it. Chaos drills are made of demo and staging services only, unless one is named.",
+    )
     models: tuple[ModelRule, ...] = Field(
         default=(ModelRule(name="*"),),
         description="What may be released to it: a name (shell pattern), or `{name: ..., publisher: ...}`.",

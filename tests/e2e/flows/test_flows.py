@@ -153,6 +153,7 @@ def test_schedules_make_runs(stack: Stack) -> None:
         "nightly",
         "on-model-trained",
         "reconcile",
+        "chaos-drill",
         "gpu-work",
     }
     wait_until(scheduled, "a scheduled run")

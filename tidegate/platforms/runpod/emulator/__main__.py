@@ -42,6 +42,12 @@ def parser() -> argparse.ArgumentParser:
         "--api-port", type=int, default=0, help="port of the control plane (default: a free one)"
     )
     made.add_argument("--data-port", type=int, default=0, help="port of the data plane (default: a free one)")
+    made.add_argument(
+        "--told-data-url",
+        default="",
+        metavar="URL",
+        help="told to callers as the data plane, such as a relay's",
+    )
     made.add_argument("--org", action="append", metavar="NAME", help="an organization with a key of its own")
     made.add_argument(
         "--credit-usd", type=float, default=DEFAULT_CREDIT_USD, help="balance of a new organization"
@@ -68,6 +74,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         images=images,
         api_port=arguments.api_port,
         data_port=arguments.data_port,
+        told_data_url=arguments.told_data_url.rstrip("/"),
         credit_usd=arguments.credit_usd,
         timings=Timings().with_texts(_pairs(arguments.timing)),
         catalog=load_catalog(arguments.catalog),

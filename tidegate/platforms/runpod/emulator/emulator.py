@@ -37,6 +37,8 @@ class Emulator:
     jobs: JobBoard
     session: aiohttp.ClientSession
     data_url: str = ""
+    told_data_url: str = ""
+    """What callers are told instead, where something stands between them and us; our own workers need no detour."""
     api_url: str = ""
     endpoints: dict[str, Endpoint] = field(default_factory=dict[str, Endpoint])
     pods: dict[str, Pod] = field(default_factory=dict[str, Pod])
@@ -135,10 +137,11 @@ class Emulator:
 
     def request_urls(self, endpoint: Endpoint) -> dict[str, str]:
         """Where an endpoint answers; callers use these instead of composing their own."""
+        told = self.told_data_url or self.data_url
         if endpoint.type == "LOAD_BALANCER":
-            base = f"{self.data_url}/lb/{endpoint.id}"
+            base = f"{told}/lb/{endpoint.id}"
             return {"base": base, "health": f"{base}{endpoint.env.get('HEALTH_CHECK_PATH', '/ping')}"}
-        base = f"{self.data_url}/v2/{endpoint.id}"
+        base = f"{told}/v2/{endpoint.id}"
         urls = {name: f"{base}/{name}/{{job_id}}" for name in ("status", "stream", "cancel", "retry")}
         return {
             "run": f"{base}/run",

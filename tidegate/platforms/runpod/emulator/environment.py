@@ -112,7 +112,8 @@ class Faults:
 class MockRunPodEnvironment:
     """`with MockRunPodEnvironment() as runpod:` gives URLs, a key per organization, faults, and no leftovers.
 
-    Without `home` its state lives in a temporary folder that is removed at the end.
+    Without `home` its state lives in a temporary folder that is removed at the end. `told_data_url` is what callers
+    are told as the data plane, for a drill that puts a relay before it.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class MockRunPodEnvironment:
         worker_env: Mapping[str, str] | None = None,
         credit_usd: float = 1000.0,
         catalog: Path | None = None,
+        told_data_url: str = "",
     ):
         self._is_temporary = home is None
         self.home = home or Path(tempfile.mkdtemp(prefix="tidegate-runpod-"))
@@ -137,6 +139,7 @@ class MockRunPodEnvironment:
             ),
             *([] if catalog is None else ["--catalog", str(catalog)]),
             f"--credit-usd={credit_usd}",
+            *([f"--told-data-url={told_data_url}"] if told_data_url else []),
         ]
         self._ports: tuple[int, int] = (0, 0)
         self._process: subprocess.Popen[bytes] | None = None

@@ -48,6 +48,8 @@ class Options:
     images: Images
     api_port: int = 0
     data_port: int = 0
+    told_data_url: str = ""
+    """Where callers are told to reach the data plane; empty: where it listens."""
     organizations: Sequence[str] = DEFAULT_ORGANIZATIONS
     credit_usd: float = DEFAULT_CREDIT_USD
     timings: Timings = field(default_factory=Timings)
@@ -78,6 +80,7 @@ class Server:
         context = Context(emulator, self._fleet, self._pods)
         emulator.api_url = await self._listen(control_plane.application(context), options.api_port)
         emulator.data_url = await self._listen(data_plane.application(context), options.data_port)
+        emulator.told_data_url = options.told_data_url
         self._end_left_behind()
         self._pods.resume()
         self._ticking = asyncio.create_task(self._fleet.run(), name="fleet")

@@ -1,0 +1,19 @@
+"""Tasks: which services may be drilled, and the drills of one."""
+
+from collections.abc import Sequence
+
+from prefect import task
+
+from tasks.policies import DRILLS, SHORT
+from tasks.runtime import ports
+from tidegate.drill.staging import Played, drilled_services, play_for
+
+
+@task(name="find drilled services", **SHORT)
+def find_drilled(service: str, allow: str) -> list[str]:
+    return drilled_services(ports().organizations, service, allow)
+
+
+@task(name="play drills", task_run_name="drills of {service}", **DRILLS)
+def play_drills(service: str, names: Sequence[str]) -> Played:
+    return play_for(service, names, ports().settings.deployments_dir)
