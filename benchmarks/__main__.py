@@ -11,6 +11,7 @@ from tidegate.stack.launching import running_stack
 
 ALWAYS = (
     "gateway_switch",
+    "gateway_overhead",
     "footprint",
     "runpod_emulator",
     "validation_speed",

@@ -1,6 +1,7 @@
 """What clients got, as the real Envoy measured it: every way in which an answer can go counts once, as what it is."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from tidegate.domain import LiveBatch, Mirror
 from tidegate.domain.live import ALL, COUNTED, LARGE, PLAIN, SHADOW, SMALL, STREAM, Histogram, total
+from tidegate.gateway.boots import boots
 
 PROBE = {"authorization": "Bearer probe-key-of-the-tests"}
 DONE = "data: [DONE]\n\n"
@@ -85,7 +87,9 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
 
 @pytest.fixture(scope="module")
 def measuring(start_gateway):
-    return start_gateway("measuring", stall_ms=500.0, live_window_s=0.2, live_grace_s=0.4)
+    return start_gateway(
+        "measuring", stall_ms=500.0, live_window_s=0.2, live_grace_s=0.4, live_keep_bytes=80_000
+    )
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +176,32 @@ def test_times_lengths_and_stop_reasons_are_those_of_the_stream(tenant, engine, 
     assert of(stream, "gap_ms").quantile(1) >= 19
     assert of(stream, "itl_ms").n == 1
     assert of(plain, "itl_ms").n == 0
+
+
+def test_a_log_that_grows_is_renamed_and_no_line_of_it_is_lost(
+    measuring, tenant, engine, batches, eventually
+):
+    tenant.switch({engine: 100})
+    boot = boots(measuring.config)[-1]
+    first = boot.log.stat().st_ino
+    asked = itertools.count(1)
+
+    def is_renamed() -> bool:
+        tenant.ask(
+            {"script": [["say", answer("a secret of the answer")]], "prompt": "a secret of the prompt"}
+        )
+        next(asked)
+        return boot.log.exists() and boot.log.stat().st_ino != first
+
+    assert "secret" not in boot.log.read_text()
+    eventually(is_renamed, bool, "another file")
+    tenant.ask()
+    count = next(asked)
+
+    counts = total(batches(count))
+    assert (counts["requests"], counts["lost"]) == (count, 0)
+    assert "secret" not in boot.log.read_text()
+    eventually(boot.aside.exists, lambda exists: not exists, "the former file goes")
 
 
 def test_a_client_that_hangs_up_is_no_failure_of_the_set(measuring, tenant, engine, batches):

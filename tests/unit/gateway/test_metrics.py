@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tidegate.domain import TrafficCounts
-from tidegate.gateway.metrics import Totals, failed_attempts, fold_counts, is_failure, parse
+from tidegate.gateway.metrics import Totals, failed_attempts, fold_counts, fold_members, is_failure, parse
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 TEXT = """# TYPE envoy_gw_completed counter
@@ -106,3 +106,16 @@ def test_a_latency_that_comes_one_sample_after_its_reply_is_not_lost(tmp_path):
     (row,) = totals.add([counts(requests=1, latency_count=1, latency_ms_sum=7.5)])
 
     assert (row.requests, row.latency_count, row.latency_ms_sum) == (1, 1, 7.5)
+
+
+def test_the_way_of_copies_is_no_set_of_its_own():
+    members = fold_members(
+        {
+            "cluster.new.membership_healthy": 1,
+            "cluster.new.upstream_rq_active": 2,
+            "cluster.new_copies.membership_healthy": 1,
+            "cluster.new_copies.upstream_rq_active": 2,
+        }
+    )
+
+    assert (members.healthy, members.active) == (("new",), {"new": 2})
