@@ -23,7 +23,12 @@ TWO = State(recorded="-w--", sets="araa")
 THREE = State(recorded="-ww-", sets="arra", weights=(-1, 100, 0, -1, 0), gateway=(-1, 100, 0, -1, 0))
 """`older` is kept warm beside it."""
 FIRST = State(
-    recorded="----", sets="aaaa", weights=(-1, -1, -1, -1, 0), gateway=(-1, -1, -1, -1, 0), champion="", previous=""
+    recorded="----",
+    sets="aaaa",
+    weights=(-1, -1, -1, -1, 0),
+    gateway=(-1, -1, -1, -1, 0),
+    champion="",
+    previous="",
 )
 DEATHS = frozenset({"die:new", "die:old"})
 SHORT = {"ladder": (50, 100)}
@@ -48,7 +53,12 @@ CONFIGURATIONS = (
         mortal=(NEW, OLD, OLDER),
     ),
     Configuration(
-        "people", TWO._replace(faults=1), policy(SHORT), DEATHS | {"away"}, frozenset({"abort", "approve"}), looks=("good", "harm", "unsure")
+        "people",
+        TWO._replace(faults=1),
+        policy(SHORT),
+        DEATHS | {"away"},
+        frozenset({"abort", "approve"}),
+        looks=("good", "harm", "unsure"),
     ),
     Configuration(
         "approvals everywhere",
@@ -86,7 +96,9 @@ CONFIGURATIONS = (
         policy({"strategy": "shadow_then_canary", "ladder": (50, 100)}),
         DEATHS,
     ),
-    Configuration("shadow only", TWO._replace(faults=1), policy({"strategy": "shadow"}), DEATHS, frozenset({"abort"})),
+    Configuration(
+        "shadow only", TWO._replace(faults=1), policy({"strategy": "shadow"}), DEATHS, frozenset({"abort"})
+    ),
     Configuration(
         "rehearsal", TWO._replace(faults=2), policy({"strategy": "all_at_once", "rehearse": True}), DEATHS
     ),
