@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from tidegate.domain import Plan, Release, Route, ServiceConfig, SetSpec
+from tidegate.domain.live import ALL
 from tidegate.release.expecting import expected_of
 from tidegate.release.planning import make_plan
 from tidegate.release.ports import Ledger, SetPlatform
@@ -52,10 +53,8 @@ def spec_of(ledger: Ledger, service: ServiceConfig, release: Release, name: str)
 
 
 def live_rate(ledger: Ledger, route: Route | None, now: datetime) -> float:
-    """Requests per second that the service had in the last minutes; 0 where nothing was counted."""
-    total = 0
-    for name in route.weights if route else ():
-        latest, before = ledger.counts(name), ledger.counts(name, now - RATE_WINDOW)
-        if latest is not None and before is not None:
-            total += latest.since(before).requests
+    """Requests of clients per second that the service had in the last minutes; 0 where nothing was measured."""
+    since = now - RATE_WINDOW
+    batches = [batch for name in (route.weights if route else ()) for batch in ledger.live(name, since, now)]
+    total = sum(batch.requests for batch in batches if batch.slice == ALL and not batch.is_probe)
     return total / RATE_WINDOW.total_seconds()

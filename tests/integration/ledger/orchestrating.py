@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tidegate.domain import (
     Fenced,
     Gate,
     GatewayStatus,
+    LiveBatch,
     Policy,
     Release,
     ReleaseState,
@@ -23,18 +24,30 @@ from tidegate.domain import (
     SetSpec,
     SetState,
     SetStatus,
-    TrafficCounts,
     Verdict,
 )
-from tidegate.domain.policy import Rung, ShiftPolicy
+from tidegate.domain.policy import LiveMetrics, LivePolicy, Rung, ShiftPolicy
 from tidegate.ledger.ledger import Ledger
 from tidegate.release import Controller, Step
 from tidegate.release.step import Stop, Wait
 
 POLL_S = 0.02
+MEASURE_S = 0.25
 DEADLINE_S = 240.0
+NOT_ASKED = (
+    "attempts",
+    "truncated",
+    "empty",
+    "malformed",
+    "stalls",
+    "stops",
+    "ttft_p50",
+    "itl_p50",
+    "length",
+)
 POLICY = Policy(
-    shift=ShiftPolicy(ladder=(Rung(weight=50), Rung(weight=100)), look_s=0, min_requests=0, bake_s=0)
+    shift=ShiftPolicy(ladder=(Rung(weight=50), Rung(weight=100)), look_s=0, min_requests=1, bake_s=0),
+    live=LivePolicy(metrics=LiveMetrics(errors=0.2, **dict.fromkeys(NOT_ASKED)), when_thin="hold"),
 )
 
 
@@ -113,13 +126,6 @@ def controller(
     )
 
 
-def drive(ledger: Ledger, release: str, folder: str, owner: str) -> str:
-    """One owner, from wherever the release is to its end."""
-    one = controller(ledger, folder, owner)
-    one.take_over(release)
-    return one.drive(release, frozenset(ReleaseState)).state.value
-
-
 @dataclass
 class Turn:
     """One owner's time with a release: one step, and one more that comes too late."""
@@ -173,16 +179,29 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(POLL_S)
 
 
+def healthy_traffic(name: str, now: datetime) -> LiveBatch:
+    return LiveBatch(
+        gateway="g",
+        org="acme",
+        service="chat",
+        set_name=name,
+        started_at=now,
+        ended_at=now,
+        requests=500,
+        attempts=500,
+    )
+
+
 def gateway(ledger: Ledger, releases: list[str], folder: str) -> int:
     """Confirm whatever is wanted, until all releases are over; tells how many generations it saw."""
-    seen: set[int] = set()
+    seen, measured = set[int](), datetime.min.replace(tzinfo=UTC)
     while not all(ledger.get_release(release).is_over for release in releases):
         generation, now = ledger.generation(), datetime.now(UTC)
         sets = tuple(path.stem for path in Path(folder).glob("*.set"))
         seen.add(generation)
-        ledger.record_counts(
-            "g", [TrafficCounts(set_name=name, requests=0, failed=0, at=now) for name in sets]
-        )
+        if now - measured > timedelta(seconds=MEASURE_S):
+            ledger.record_live([healthy_traffic(name, now) for name in sets])
+            measured = now
         ledger.report_gateway(
             GatewayStatus(gateway="g", observed_generation=generation, seen_at=now, healthy_sets=sets)
         )

@@ -101,7 +101,6 @@ JOBS: dict[str, Callable[..., Any]] = {
     "fight": fight,
     "route": route,
     "write_forever": write_forever,
-    "drive": orchestrating.drive,
     "contend": orchestrating.contend,
     "gateway": orchestrating.gateway,
 }

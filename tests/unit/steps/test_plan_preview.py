@@ -1,19 +1,30 @@
 """The plan before the release: it does nothing, and it is kept to the letter or the release is refused."""
 
 import sqlite3
-from datetime import timedelta
 
 import pytest
 
 from tidegate import steps
-from tidegate.domain import Plan, Refused, ReleaseState, Route, ServiceRef, SetSpec, TrafficCounts, Upstream
+from tidegate.domain import LiveBatch, Plan, Refused, ReleaseState, Route, ServiceRef, SetSpec, Upstream
 from tidegate.steps import standing
 from tidegate.steps.plan_preview import Part, preview_markdown
 
 ACME = ServiceRef("acme", "chat")
-LADDER = (
-    "shift: {ladder: [10, {weight: 50, look_s: 5, min_requests: 20}, 100], min_requests: 60, look_s: 30}\n"
+NOT_ASKED = (
+    "attempts",
+    "truncated",
+    "empty",
+    "malformed",
+    "stalls",
+    "stops",
+    "ttft_p50",
+    "itl_p50",
+    "length",
 )
+POLICY = f"""
+live: {{metrics: {{errors: 0.9, {", ".join(f"{name}: null" for name in NOT_ASKED)}}}}}
+shift: {{ladder: [10, {{weight: 50, look_s: 5, min_requests: 20}}, 100], min_requests: 60, look_s: 30}}
+"""
 
 
 @pytest.fixture
@@ -36,12 +47,29 @@ def live(office):
     office.ledger.put_route(
         Route(org="acme", service="chat", upstreams=(upstream,), weights={"blue": 100}), epoch=0
     )
-    for requests in (0, 1200):
-        office.ledger.record_counts("g", [TrafficCounts(set_name="blue", requests=requests, at=office.now)])
-        office.now += timedelta(minutes=10) if requests == 0 else timedelta()
-    office.set_policy("acme", LADDER)
+    send(office, 1200)
+    office.set_policy("acme", POLICY)
     office.ports = office.load()
     return old
+
+
+def send(office, requests: int) -> None:
+    """So many requests of clients, as a gateway measured them; and probes of our own, which nobody sent."""
+    for number, is_probe in ((requests, False), (999, True)):
+        office.ledger.record_live(
+            [
+                LiveBatch(
+                    gateway="g",
+                    org="acme",
+                    service="chat",
+                    set_name="blue",
+                    started_at=office.now,
+                    ended_at=office.now,
+                    requests=number,
+                    is_probe=is_probe,
+                )
+            ]
+        )
 
 
 def contents(office) -> list[str]:
@@ -66,7 +94,7 @@ def test_a_plan_tells_prices_samples_time_and_what_it_replaces(office, live):
     found = steps.preview(office.ports, office.request("acme"))
     assert (found.plan.blue_set, found.plan.blue_version) == ("blue", "finch:v0")
     assert (found.price_per_hour_usd, found.plan.estimated_usd) == (1.0, 1.0)
-    # 1200 requests in the last ten minutes; those of the last five are counted: all of them came then.
+    # 1200 requests in five minutes.
     assert found.requests_per_second == 4.0
     parts = {part.name: part for part in found.parts}
     # 60 requests at 10 % of 4 a second take 150 s; 20 at 50 % take 10 s; 60 at 100 % are there before the look is over.
@@ -83,7 +111,9 @@ def test_a_plan_tells_prices_samples_time_and_what_it_replaces(office, live):
 
 
 def test_where_nobody_sends_requests_the_plan_says_what_the_policy_does(office):
-    office.set_policy("acme", "shift: {thin_traffic: hold, step_deadline_s: 100, look_s: 5, ladder: [100]}\n")
+    office.set_policy(
+        "acme", "live: {when_thin: hold}\nshift: {step_deadline_s: 100, look_s: 5, ladder: [100]}\n"
+    )
     office.ports = office.load()
     parts = {part.name: part.seconds for part in steps.preview(office.ports, office.request("acme")).parts}
     assert parts["step.100"] == 105.0
@@ -150,7 +180,8 @@ def test_what_changes_between_the_wish_and_the_plan_rejects_the_release_and_name
 
 def test_forecasts_bind_nobody(office, live):
     told = steps.preview(office.ports, office.request("acme")).digest
-    office.ledger.record_counts("g", [TrafficCounts(set_name="blue", requests=9000, at=office.now)])
+    office.pass_time(seconds=1)
+    send(office, 9000)
     assert office.release("acme", plan_digest=told).id
 
 
