@@ -101,9 +101,7 @@ def _observed(state: State, name: str, value: object) -> State:
     if name == "identity":
         proven, failed = cast(Any, value)
         before = next((cast(Any, old)[2] for mark, old in state.observed if mark == name), 0)
-        return state._replace(
-            observed=with_pair(state.observed, name, (proven, failed, min(3, before + 1)))
-        )
+        return state._replace(observed=with_pair(state.observed, name, (proven, failed, min(3, before + 1))))
     if name == "weights":
         state = state._replace(look="none")
     mark = "fresh" if name.startswith(TIMED) else "elapsed"

@@ -3,7 +3,7 @@
 from tests.model.events import Configuration
 from tests.model.state import NEW, OLD, OLDER, State
 from tidegate.domain import Policy
-from tidegate.domain.policy import ApprovalPolicy, DeadlinePolicy, ShiftPolicy
+from tidegate.domain.policy import ApprovalPolicy, DeadlinePolicy, LivePolicy, ShiftPolicy
 
 SHIFT = ShiftPolicy(
     ladder=(10, 50, 100),
@@ -12,18 +12,22 @@ SHIFT = ShiftPolicy(
     bake_s=1,
     step_deadline_s=100,
     drain_s=2,
-    thin_traffic="hold",
 )
 DEADLINES = DeadlinePolicy(
     provision_s=100, warm_s=100, park_s=10_000, rollback_wait_s=100, hold_s=10_000, release_s=1_000_000
 )
-POLICY = Policy(shift=SHIFT, deadlines=DEADLINES)
+POLICY = Policy(shift=SHIFT, live=LivePolicy(when_thin="hold"), deadlines=DEADLINES)
 TWO = State(recorded="-w--", sets="araa")
 """`old` is live, nothing else is there."""
 THREE = State(recorded="-ww-", sets="arra", weights=(-1, 100, 0, -1, 0), gateway=(-1, 100, 0, -1, 0))
 """`older` is kept warm beside it."""
 FIRST = State(
-    recorded="----", sets="aaaa", weights=(-1, -1, -1, -1, 0), gateway=(-1, -1, -1, -1, 0), champion="", previous=""
+    recorded="----",
+    sets="aaaa",
+    weights=(-1, -1, -1, -1, 0),
+    gateway=(-1, -1, -1, -1, 0),
+    champion="",
+    previous="",
 )
 DEATHS = frozenset({"die:new", "die:old"})
 SHORT = {"ladder": (50, 100)}
@@ -48,7 +52,12 @@ CONFIGURATIONS = (
         mortal=(NEW, OLD, OLDER),
     ),
     Configuration(
-        "people", TWO._replace(faults=1), policy(SHORT), DEATHS | {"away"}, frozenset({"abort", "approve"}), looks=("good", "harm", "unsure")
+        "people",
+        TWO._replace(faults=1),
+        policy(SHORT),
+        DEATHS | {"away"},
+        frozenset({"abort", "approve"}),
+        looks=("good", "harm", "unsure"),
     ),
     Configuration(
         "approvals everywhere",
@@ -86,7 +95,9 @@ CONFIGURATIONS = (
         policy({"strategy": "shadow_then_canary", "ladder": (50, 100)}),
         DEATHS,
     ),
-    Configuration("shadow only", TWO._replace(faults=1), policy({"strategy": "shadow"}), DEATHS, frozenset({"abort"})),
+    Configuration(
+        "shadow only", TWO._replace(faults=1), policy({"strategy": "shadow"}), DEATHS, frozenset({"abort"})
+    ),
     Configuration(
         "rehearsal", TWO._replace(faults=2), policy({"strategy": "all_at_once", "rehearse": True}), DEATHS
     ),

@@ -59,11 +59,14 @@ def _sets(world: Configuration, state: State) -> Iterator[tuple[str, State]]:
             yield f"{WORDS[number]} recovers", state._replace(sets=put(state.sets, number, "r"))
         if letter != "a":
             is_unknown = state.recorded[number] in "d-"
-            is_left = state.recorded[number] == "l" and not (state.silent and state.silent[number] != UNROUTED)
+            is_left = state.recorded[number] == "l" and not (
+                state.silent and state.silent[number] != UNROUTED
+            )
             if is_unknown or is_left:
                 swept = state._replace(sets=put(state.sets, number, "a"))
-                yield f"reconcile removes {WORDS[number]}", swept._replace(
-                    recorded=put(state.recorded, number, "d")
+                yield (
+                    f"reconcile removes {WORDS[number]}",
+                    swept._replace(recorded=put(state.recorded, number, "d")),
                 )
 
 
@@ -108,9 +111,14 @@ def _faults(world: Configuration, state: State) -> Iterator[tuple[str, State]]:
             yield "the platform has no capacity", less._replace(capacity=False)
         else:
             yield "there is capacity again", state._replace(capacity=True)
-        if state.sets[NEW] == "a" and state.recorded[NEW] == "w" and state.state in ("parked", "provisioning"):
-            yield "a set is made although its call said that there was no room", less._replace(
-                sets=put(state.sets, NEW, "s")
+        if (
+            state.sets[NEW] == "a"
+            and state.recorded[NEW] == "w"
+            and state.state in ("parked", "provisioning")
+        ):
+            yield (
+                "a set is made although its call said that there was no room",
+                less._replace(sets=put(state.sets, NEW, "s")),
             )
     if "away" in world.faults and not state.owner and state.age < 3:
         yield "nobody drives it for a day", passed_time(passed_time(passed_time(less)))

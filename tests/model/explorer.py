@@ -139,7 +139,10 @@ class Explorer:
                 continue
             yield self._call(state, f"owner {text}", ops, is_stale=False)
             if state.takeovers and (ops[0][0] not in self.fenced):
-                yield f"another owner takes over from one that is about to act ({text})", self._overtaken(state, ops)
+                yield (
+                    f"another owner takes over from one that is about to act ({text})",
+                    self._overtaken(state, ops),
+                )
 
     def _overtaken(self, state: State, ops: tuple[Op, ...]) -> State:
         """The old owner goes on with its calls, and is stopped by the first that is refused."""
