@@ -3,7 +3,7 @@
 from tests.model.events import Configuration
 from tests.model.state import NEW, OLD, OLDER, State
 from tidegate.domain import Policy
-from tidegate.domain.policy import ApprovalPolicy, DeadlinePolicy, ShiftPolicy
+from tidegate.domain.policy import ApprovalPolicy, DeadlinePolicy, LivePolicy, ShiftPolicy
 
 SHIFT = ShiftPolicy(
     ladder=(10, 50, 100),
@@ -17,7 +17,7 @@ SHIFT = ShiftPolicy(
 DEADLINES = DeadlinePolicy(
     provision_s=100, warm_s=100, park_s=10_000, rollback_wait_s=100, hold_s=10_000, release_s=1_000_000
 )
-POLICY = Policy(shift=SHIFT, deadlines=DEADLINES)
+POLICY = Policy(shift=SHIFT, live=LivePolicy(when_thin="hold"), deadlines=DEADLINES)
 TWO = State(recorded="-w---", sets="araaa")
 """`old` is live, nothing else is there."""
 THREE = State(

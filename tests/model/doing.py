@@ -157,7 +157,7 @@ class Recorder:
             for i, gate in enumerate(gates)
         ]
 
-    def send_probes(self, release: Release, name: str, count: int) -> int:
+    def send_probes(self, release: Release, sets: Sequence[str], count: int) -> int:
         return count
 
     def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:

@@ -22,12 +22,11 @@ from tidegate.domain import (
     SetSpec,
     SetState,
     SetStatus,
-    TrafficCounts,
     Upstream,
     Verdict,
     set_name,
 )
-from tidegate.release import Observation, View, Window, fold_view
+from tidegate.release import Observation, View, fold_view
 from tidegate.release.live import LiveJudgement
 
 REF = ServiceRef("swaggystacks", "support-chat")
@@ -143,7 +142,6 @@ class Seeing:
         green = NAMES.index(plan.green_set) if plan else NEW
         blue = NAMES.index(plan.blue_set) if plan and plan.blue_set else None
         verdicts = {Gate(gate): Verdict(verdict) for gate, verdict, _ in state.verdicts}
-        window, live = self._look(state)
         return Observation(
             now=NOW,
             lock_epoch=1 if state.has_lock else 0,
@@ -161,8 +159,7 @@ class Seeing:
                 if letter == "r" and weight != UNROUTED
             ),
             active_requests={name: 1 for i, name in enumerate(NAMES) if str(i) in state.streams},
-            window=window,
-            live=live,
+            live=self._look(state),
             spent_usd=1e9 if state.overspent else 0.0,
             evidence_digest="now",
             already_live=self._is_live(state),
@@ -183,14 +180,17 @@ class Seeing:
             for i, (weight, letter) in enumerate(zip(state.weights, state.sets, strict=False))
         )
 
-    def _look(self, state: State) -> tuple[Window | None, LiveJudgement | None]:
-        """Counts since the weights were confirmed: too few, good, harmful, or good without the tests' consent."""
+    def _look(self, state: State) -> LiveJudgement | None:
+        """Live requests since the weights were confirmed: none, good, harmful, or many that do not decide."""
         if not any(name == "weights" for name, _ in state.observed):
-            return None, None
-        requests, failed = {"none": (0, 0), "good": (50, 0), "harm": (50, 50), "unsure": (50, 0)}[state.look]
-        new = TrafficCounts(set_name=NAMES[NEW], requests=requests, failed=failed, at=NOW)
-        live = LiveJudgement(Verdict.NOT_JUDGED, "too few") if state.look == "unsure" else None
-        return Window(new=new, old=None), live
+            return None
+        verdict, requests = {
+            "none": (Verdict.NOT_JUDGED, 0),
+            "good": (Verdict.PASS, 50),
+            "harm": (Verdict.FAIL, 50),
+            "unsure": (Verdict.NOT_JUDGED, 50),
+        }[state.look]
+        return LiveJudgement(verdict, state.look, requests=requests)
 
 
 def _ago(age: int) -> datetime:

@@ -7,6 +7,8 @@ from tidegate.release.step import Enter, ProveIdentity, SendProbes, Step, Wait
 
 PROBE_PAUSE_S = 2.0
 MAX_IDENTITY_ROUNDS = 3
+LOOK_PAUSE_S = 0.25
+"""Between two looks: gateways report by the second, and every look reads all of them."""
 MAX_PROBES = 200
 """Of one round: clients share the machine."""
 
@@ -45,12 +47,12 @@ def go_on_looking(view: View, seen: Observation, policy: Policy, limits: ShiftPo
     """The look was long enough and what clients sent does not decide: probe, if the policy allows it."""
     live = seen.live
     if live is None or policy.live.when_thin != "probe":
-        return Wait(why)
+        return Wait(why, LOOK_PAUSE_S)
     missing = max(limits.min_requests - live.requests - live.probes, live.needed_requests or 0)
     needed_s = limits.look_s if view.state is ReleaseState.SHIFTING else limits.bake_s
     if missing > 0 and look_s(view, seen) >= needed_s + PROBE_PAUSE_S * view.probe_rounds:
         return SendProbes(min(missing, MAX_PROBES))
-    return Wait(why)
+    return Wait(why, LOOK_PAUSE_S)
 
 
 def prove_identity(view: View, *names: str | None) -> Step | str | None:

@@ -8,6 +8,8 @@
 | mean of skewed values of any size, in clusters | `cluster_mean` |
 | latency against a baseline | `quantile_ratio` over alternating block pairs; `block_bootstrap_ratio` only for imported runs |
 | the same, looked at while it runs | `discordant_e_value`, `bet_on_margin`, `sign_e_value`, `share_e_value` |
+| shares of two sets at the same moments, while they run | `rate_paths`; `limit_paths` against a fixed share |
+| times of two sets, while they run | `sign_path` over the signs of blocks |
 | several questions at once | `holm`, `benjamini_hochberg` |
 | has a series of nights changed its level | `rise` |
 | one figure of a run | `percentile_interval`; `percentile` for display |
@@ -22,9 +24,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidegate.statistics.betting import SequentialDecision, bet_on_margin, log_capitals
+    from tidegate.statistics.block_signs import sign_path
     from tidegate.statistics.bootstrap import block_bootstrap_ratio, paired_bca
     from tidegate.statistics.changes import ChangePoint, rise
     from tidegate.statistics.cluster_bootstrap import ClusterMean, cluster_mean
+    from tidegate.statistics.concurrent import RateBlock, limit_paths, rate_paths, requests_until_within
     from tidegate.statistics.graded import MeanDifference, clustered_difference, unit_means
     from tidegate.statistics.multiplicity import benjamini_hochberg, holm
     from tidegate.statistics.paired import (
@@ -77,6 +81,7 @@ __all__ = [
     "MeanDifference",
     "PercentileEstimate",
     "QualityPlan",
+    "RateBlock",
     "RatioInterval",
     "SequentialDecision",
     "SignEvidence",
@@ -93,6 +98,7 @@ __all__ = [
     "judge_interval",
     "judge_ratio",
     "largest_loss",
+    "limit_paths",
     "log_capitals",
     "log_share_evidence",
     "mcnemar_exact",
@@ -108,14 +114,17 @@ __all__ = [
     "quantile_ratio",
     "questions_for_drop",
     "questions_for_margin",
+    "rate_paths",
     "ratio_power",
     "requests_for_share",
+    "requests_until_within",
     "rise",
     "share_below_e_value",
     "share_e_value",
     "share_p_value",
     "shows_non_inferiority",
     "sign_e_value",
+    "sign_path",
     "smallest_bank",
     "smallest_sample",
     "tango_interval",
@@ -126,9 +135,11 @@ __all__ = [
 
 _HOMES = {
     "betting": ("SequentialDecision", "bet_on_margin", "log_capitals"),
+    "block_signs": ("sign_path",),
     "bootstrap": ("block_bootstrap_ratio", "paired_bca"),
     "cluster_bootstrap": ("ClusterMean", "cluster_mean"),
     "changes": ("ChangePoint", "rise"),
+    "concurrent": ("RateBlock", "limit_paths", "rate_paths", "requests_until_within"),
     "graded": ("MeanDifference", "clustered_difference", "unit_means"),
     "multiplicity": ("benjamini_hochberg", "holm"),
     "paired": ("largest_loss", "mcnemar_exact", "shows_non_inferiority", "tango_interval", "tango_z"),
