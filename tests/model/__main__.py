@@ -24,7 +24,9 @@ def main() -> int:
         if result.violation is not None:
             is_good = False
             print(result.violation)
-    print(f"{'all':34} {total_states:8} {total_transitions:12}   in {time.process_time() - began:.0f} s of CPU")
+    print(
+        f"{'all':34} {total_states:8} {total_transitions:12}   in {time.process_time() - began:.0f} s of CPU"
+    )
     killed = 0
     print("\n| published failure | guard taken away | found |\n|---|---|---|")
     for mutant in MUTANTS:

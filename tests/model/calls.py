@@ -22,26 +22,17 @@ def make(state: State, op: Op) -> tuple[State, tuple[Op, ...] | None]:
         case ("observe", str(name), value):
             return _observed(state, name, value), None
         case ("intend", str(name)):
-            what, _, which = name.partition(":")
-            if what == "create":
-                return state._replace(is_intended=True), None
-            return state._replace(doomed="".join(sorted({*state.doomed, str(NAMES.index(which))}))), None
+            return _intended(state, name), None
         case ("evidence", rows):
             return _judged(state, cast(Any, rows)), None
+        case ("create" | "start" | "delete", *_):
+            return _platform(state, op)
         case ("mark", int(number), str(letter)):
             return state._replace(recorded=put(state.recorded, number, letter)), None
         case ("route", weights):
             return state._replace(weights=cast(tuple[int, ...], weights)), None
         case ("alias", str(alias), str(label)):
             return state._replace(**{alias: label}), None
-        case ("create", int(number), after_shortage):
-            if state.sets[number] == "a" and not state.capacity:
-                return state, cast(tuple[Op, ...], after_shortage)
-            return _started(state, number), None
-        case ("create" | "start", int(number)):
-            return (_started(state, number) if state.capacity else state), None
-        case ("delete", int(number)):
-            return state._replace(sets=put(state.sets, number, "a")), None
         case ("quarantine", str(digest)):
             is_new = digest == file_of("v2")
             return (state._replace(quarantined=True) if is_new else state), None
@@ -49,6 +40,23 @@ def make(state: State, op: Op) -> tuple[State, tuple[Op, ...] | None]:
             return state._replace(has_lock=True), None
         case _:
             return state, None
+
+
+def _intended(state: State, name: str) -> State:
+    what, _, which = name.partition(":")
+    if what == "create":
+        return state._replace(is_intended=True)
+    return state._replace(doomed="".join(sorted({*state.doomed, str(NAMES.index(which))})))
+
+
+def _platform(state: State, op: Op) -> tuple[State, tuple[Op, ...] | None]:
+    number = cast(int, op[1])
+    if op[0] == "delete":
+        return state._replace(sets=put(state.sets, number, "a")), None
+    if state.capacity or state.sets[number] not in "fxa":
+        return _started(state, number), None
+    is_new = op[0] == "create" and len(op) == 3
+    return state, cast(tuple[Op, ...], op[2]) if is_new and state.sets[number] == "a" else None
 
 
 def _started(state: State, number: int) -> State:
@@ -101,9 +109,7 @@ def _observed(state: State, name: str, value: object) -> State:
     if name == "identity":
         proven, failed = cast(Any, value)
         before = next((cast(Any, old)[2] for mark, old in state.observed if mark == name), 0)
-        return state._replace(
-            observed=with_pair(state.observed, name, (proven, failed, min(3, before + 1)))
-        )
+        return state._replace(observed=with_pair(state.observed, name, (proven, failed, min(3, before + 1))))
     if name == "weights":
         state = state._replace(look="none")
     mark = "fresh" if name.startswith(TIMED) else "elapsed"

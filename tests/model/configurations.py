@@ -18,13 +18,27 @@ DEADLINES = DeadlinePolicy(
     provision_s=100, warm_s=100, park_s=10_000, rollback_wait_s=100, hold_s=10_000, release_s=1_000_000
 )
 POLICY = Policy(shift=SHIFT, deadlines=DEADLINES)
-TWO = State(recorded="-w--", sets="araa")
+TWO = State(recorded="-w---", sets="araaa")
 """`old` is live, nothing else is there."""
-THREE = State(recorded="-ww-", sets="arra", weights=(-1, 100, 0, -1, 0), gateway=(-1, 100, 0, -1, 0))
+THREE = State(
+    recorded="-ww--", sets="arraa", weights=(-1, 100, 0, -1, -1, 0), gateway=(-1, 100, 0, -1, -1, 0)
+)
 """`older` is kept warm beside it."""
 FIRST = State(
-    recorded="----", sets="aaaa", weights=(-1, -1, -1, -1, 0), gateway=(-1, -1, -1, -1, 0), champion="", previous=""
+    recorded="-----",
+    sets="aaaaa",
+    weights=(-1, -1, -1, -1, -1, 0),
+    gateway=(-1, -1, -1, -1, -1, 0),
+    champion="",
+    previous="",
 )
+FIVE = State(
+    recorded="-ww-w",
+    sets="arrar",
+    weights=(-1, 100, 0, -1, 0, 0),
+    gateway=(-1, 100, 0, -1, 0, 0),
+)
+"""Two earlier sets are kept warm; with what a release and a rollback make that is five."""
 DEATHS = frozenset({"die:new", "die:old"})
 SHORT = {"ladder": (50, 100)}
 
@@ -48,7 +62,12 @@ CONFIGURATIONS = (
         mortal=(NEW, OLD, OLDER),
     ),
     Configuration(
-        "people", TWO._replace(faults=1), policy(SHORT), DEATHS | {"away"}, frozenset({"abort", "approve"}), looks=("good", "harm", "unsure")
+        "people",
+        TWO._replace(faults=1),
+        policy(SHORT),
+        DEATHS | {"away"},
+        frozenset({"abort", "approve"}),
+        looks=("good", "harm", "unsure"),
     ),
     Configuration(
         "approvals everywhere",
@@ -86,7 +105,9 @@ CONFIGURATIONS = (
         policy({"strategy": "shadow_then_canary", "ladder": (50, 100)}),
         DEATHS,
     ),
-    Configuration("shadow only", TWO._replace(faults=1), policy({"strategy": "shadow"}), DEATHS, frozenset({"abort"})),
+    Configuration(
+        "shadow only", TWO._replace(faults=1), policy({"strategy": "shadow"}), DEATHS, frozenset({"abort"})
+    ),
     Configuration(
         "rehearsal", TWO._replace(faults=2), policy({"strategy": "all_at_once", "rehearse": True}), DEATHS
     ),

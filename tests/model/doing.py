@@ -13,10 +13,8 @@ from tidegate.domain import (
     ModelVersion,
     NeedsOperator,
     Plan,
-    Policy,
     Release,
     Route,
-    ServiceConfig,
     ServiceRef,
     SetSpec,
     SetStatus,
@@ -174,29 +172,27 @@ class Recorder:
 
 def programs(seeing: Seeing, state: State, step: Step) -> tuple[Program, ...]:
     """Every list of calls that carrying out this step can become."""
-    policy = seeing.policy
     match step:
         case do.AcquireLock():
             return (("takes the service with a new epoch", (("lock",),)),)
         case do.RunGates(gates):
             names = ", ".join(gate.value for gate in gates)
             return tuple(
-                (f"runs {names}: {verdict.value}", _calls(seeing, policy, state, step, verdict))
+                (f"runs {names}: {verdict.value}", _calls(seeing, state, step, verdict))
                 for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.NOT_JUDGED)
             )
         case do.CreateSet():
-            calls = _calls(seeing, policy, state, step)
-            short = _calls(seeing, policy, state, step, has_capacity=False)
+            calls = _calls(seeing, state, step)
+            short = _calls(seeing, state, step, has_capacity=False)
             at = next(i for i, op in enumerate(calls) if op[0] == "create")
             op = (*calls[at], short[at + 1 :])
             return (("creates the new set", (*calls[:at], op, *calls[at + 1 :])),)
         case _:
-            return ((told(step), _calls(seeing, policy, state, step)),)
+            return ((told(step), _calls(seeing, state, step)),)
 
 
 def _calls(
     seeing: Seeing,
-    policy: Policy,
     state: State,
     step: Step,
     verdict: Verdict = Verdict.PASS,
@@ -205,9 +201,7 @@ def _calls(
 ) -> tuple[Op, ...]:
     recorder: Any = Recorder(seeing, state, verdict, has_capacity=has_capacity)
     try:
-        Effects(recorder, recorder, recorder, ServiceConfig(policy=policy)).make(
-            seeing.release(state), EPOCH, step
-        )
+        Effects(recorder, recorder, recorder, seeing.service).make(seeing.release(state), EPOCH, step)
     except NeedsOperator:
         return ()
     return tuple(recorder.ops)

@@ -59,11 +59,14 @@ def _sets(world: Configuration, state: State) -> Iterator[tuple[str, State]]:
             yield f"{WORDS[number]} recovers", state._replace(sets=put(state.sets, number, "r"))
         if letter != "a":
             is_unknown = state.recorded[number] in "d-"
-            is_left = state.recorded[number] == "l" and not (state.silent and state.silent[number] != UNROUTED)
+            is_left = state.recorded[number] == "l" and not (
+                state.silent and state.silent[number] != UNROUTED
+            )
             if is_unknown or is_left:
                 swept = state._replace(sets=put(state.sets, number, "a"))
-                yield f"reconcile removes {WORDS[number]}", swept._replace(
-                    recorded=put(state.recorded, number, "d")
+                yield (
+                    f"reconcile removes {WORDS[number]}",
+                    swept._replace(recorded=put(state.recorded, number, "d")),
                 )
 
 
@@ -99,19 +102,32 @@ def _faults(world: Configuration, state: State) -> Iterator[tuple[str, State]]:
                 yield f"{word} {verb}", less._replace(sets=put(state.sets, number, after))
         if f"lie:{word}" in world.faults and str(number) not in state.lying:
             yield f"{word} serves another file", less._replace(lying=state.lying + str(number))
-    if "hang" in world.faults and state.sets[NEW] == "s":
-        yield "new hangs while it starts", less._replace(sets=put(state.sets, NEW, "p"))
-    if "restart" in world.faults and state.sets[NEW] == "r" and not state.restarted:
-        yield "new is restarted by its platform", less._replace(restarted=True)
+    yield from _of_the_new_set(world, state, less)
     if "capacity" in world.faults:
         if state.capacity:
             yield "the platform has no capacity", less._replace(capacity=False)
         else:
             yield "there is capacity again", state._replace(capacity=True)
-        if state.sets[NEW] == "a" and state.recorded[NEW] == "w" and state.state in ("parked", "provisioning"):
-            yield "a set is made although its call said that there was no room", less._replace(
-                sets=put(state.sets, NEW, "s")
+        if (
+            state.sets[NEW] == "a"
+            and state.recorded[NEW] == "w"
+            and state.state in ("parked", "provisioning")
+        ):
+            yield (
+                "a set is made although its call said that there was no room",
+                less._replace(sets=put(state.sets, NEW, "s")),
             )
+    yield from _of_time_and_money(world, state, less)
+
+
+def _of_the_new_set(world: Configuration, state: State, less: State) -> Iterator[tuple[str, State]]:
+    if "hang" in world.faults and state.sets[NEW] == "s":
+        yield "new hangs while it starts", less._replace(sets=put(state.sets, NEW, "p"))
+    if "restart" in world.faults and state.sets[NEW] == "r" and not state.restarted:
+        yield "new is restarted by its platform", less._replace(restarted=True)
+
+
+def _of_time_and_money(world: Configuration, state: State, less: State) -> Iterator[tuple[str, State]]:
     if "away" in world.faults and not state.owner and state.age < 3:
         yield "nobody drives it for a day", passed_time(passed_time(passed_time(less)))
     if "spend" in world.faults and state.plan and not state.overspent:

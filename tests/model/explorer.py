@@ -49,7 +49,7 @@ class Result:
     violation: Violation | None = None
 
 
-class _Broken(Exception):
+class Broken(Exception):
     def __init__(self, broken: str, label: str) -> None:
         super().__init__(broken)
         self.broken, self.label = broken, label
@@ -66,6 +66,7 @@ class Explorer:
     def __post_init__(self) -> None:
         self.seeing = Seeing(self.configuration.policy)
         self._decisions: dict[tuple[object, ...], Decision] = {}
+        self._programs: dict[object, tuple[Program, ...]] = {}
 
     # ---- the search
 
@@ -84,7 +85,7 @@ class Explorer:
                         depths[after] = depths[state] + 1
                         self.parents[after] = (state, label)
                         queue.append(after)
-            except _Broken as found:
+            except Broken as found:
                 result.violation = self._violation(state, found)
                 break
         result.states, result.depth = len(depths), max(depths.values())
@@ -93,7 +94,7 @@ class Explorer:
         result.decisions = len(self._decisions)
         return result
 
-    def _violation(self, state: State, found: _Broken) -> Violation:
+    def _violation(self, state: State, found: Broken) -> Violation:
         return Violation(found.broken, (*self.trace(state), f"{found.label}: {found.broken}"))
 
     def trace(self, state: State) -> list[str]:
@@ -128,7 +129,7 @@ class Explorer:
     def _steps(self, state: State) -> Iterator[Move]:
         decision = self.decide(state)
         if decision.broken:
-            raise _Broken(decision.broken, decision.text)
+            raise Broken(decision.broken, decision.text)
         if decision.kind != "act" or not decision.programs[0][1]:
             # While it acts no time passes that matters, unless nobody drives it: that is a fault of its own.
             later = passed_time(state)
@@ -139,7 +140,10 @@ class Explorer:
                 continue
             yield self._call(state, f"owner {text}", ops, is_stale=False)
             if state.takeovers and (ops[0][0] not in self.fenced):
-                yield f"another owner takes over from one that is about to act ({text})", self._overtaken(state, ops)
+                yield (
+                    f"another owner takes over from one that is about to act ({text})",
+                    self._overtaken(state, ops),
+                )
 
     def _overtaken(self, state: State, ops: tuple[Op, ...]) -> State:
         """The old owner goes on with its calls, and is stopped by the first that is refused."""
@@ -154,7 +158,7 @@ class Explorer:
         label = f"{who}: {op[0]}" if is_stale or who == "owner" else who
         broken = properties.of_call(state, op, is_stale=is_stale, fenced=FENCED)
         if broken:
-            raise _Broken(broken, label)
+            raise Broken(broken, label)
         after, instead = make(state, op)
         pending = rest if instead is None else instead
         if is_stale:
@@ -183,8 +187,22 @@ class Explorer:
         if isinstance(step, do.Wait | do.Stop):
             kind = "wait" if isinstance(step, do.Wait) else "stop"
             return Decision(f"{kind}s: {step.reason}", kind, broken=broken)
-        made = programs(self.seeing, state, step)
+        made = self._programs_of(state, step)
         return Decision(told(step), "act", made, broken or self._plan_broken(step))
+
+    def _programs_of(self, state: State, step: do.Step) -> tuple[Program, ...]:
+        """The same step in a world that answers the same becomes the same calls, whatever its reason."""
+        told_by = tuple(
+            (name, repr(value) if isinstance(value, dict) else value)
+            for name, value in vars(step).items()
+            if name != "reason"
+        )
+        world = (state.sets, state.weights, state.lying, state.recorded, state.champion, state.previous)
+        key = (type(step), told_by, world, state.plan, state.number, state.has_lock)
+        known = self._programs.get(key)
+        if known is None:
+            known = self._programs[key] = programs(self.seeing, state, step)
+        return known
 
     def _plan_broken(self, step: do.Step) -> str:
         if not isinstance(step, do.MakePlan):

@@ -128,7 +128,9 @@ def _undecided_passes(view: Any, seen: Any, limits: Any, *, bake: bool = False) 
 
 def _open_gates_pass(view: Any, seen: Any, gates: Any) -> Any:
     told = {gate: seen.gates.get(gate, Verdict.PASS) for gate in gates}
-    told = {gate: Verdict.PASS if verdict is Verdict.NOT_JUDGED else verdict for gate, verdict in told.items()}
+    told = {
+        gate: Verdict.PASS if verdict is Verdict.NOT_JUDGED else verdict for gate, verdict in told.items()
+    }
     return guards.gate_step(view, replace(seen, gates=told), gates)
 
 
@@ -152,7 +154,10 @@ def _rejected(view: Any, seen: Any, reason: str) -> do.Step:
 
 MUTANTS = (
     Mutant(
-        "1 dstack 4186", "the new set has a name of its own", (("planning.set_name", lambda *_: NAMES[OLD]),), ("plan",)
+        "1 dstack 4186",
+        "the new set has a name of its own",
+        (("planning.set_name", lambda *_: NAMES[OLD]),),
+        ("plan",),
     ),
     Mutant(
         "2 Flagger 1898",

@@ -56,7 +56,9 @@ def _s1_traffic_follows_health(state: State, view: View, seen: Observation, step
     if not is_confirmed(state) or state.state in ("provisioning", "parked", "planned", "validating"):
         return ""
     statuses = [one for one in (seen.green, seen.blue) if one is not None]
-    lost = [one.name for one in statuses if one.state.value in ("failed", "absent") and seen.weight(one.name) > 0]
+    lost = [
+        one.name for one in statuses if one.state.value in ("failed", "absent") and seen.weight(one.name) > 0
+    ]
     ready = [one.name for one in statuses if one.is_ready and not _is_given_up(view, seen, one.name)]
     is_bad = view.release.request.trigger == "rollback" and view.plan.blue_set in ready
     if lost and ready and not is_bad:
@@ -165,7 +167,9 @@ def _s7_evidence(state: State, view: View, seen: Observation, step: Step) -> str
         return ""
     source = state.state
     if source in ("await_approval", "hold"):
-        is_back = source == "hold" and bool(view.data.get("lost")) and step.state.value == view.data.get("from")
+        is_back = (
+            source == "hold" and bool(view.data.get("lost")) and step.state.value == view.data.get("from")
+        )
         if state.approval == "given" or (is_back and seen.blue is not None and seen.blue.is_ready):
             return ""
         return f"S7: goes on from {source} without a valid answer"
@@ -174,7 +178,9 @@ def _s7_evidence(state: State, view: View, seen: Observation, step: Step) -> str
     wanted = {
         "validating": BEFORE["provisioning"],
         "warming": (Gate.IDENTITY,) if view.plan.kind == "rollback" else BEFORE["judging"],
-        "judging": tuple(Gate(gate) for gate in view.plan.gates if gate in ("performance", "quality", "shadow")),
+        "judging": tuple(
+            Gate(gate) for gate in view.plan.gates if gate in ("performance", "quality", "shadow")
+        ),
     }.get(source, ())
     missing = [gate.value for gate in wanted if seen.gates.get(gate) is not Verdict.PASS]
     return f"S7: enters {step.state.value} without a pass of {missing[0]}" if missing else ""
@@ -202,7 +208,11 @@ def _s7_look(state: State, view: View) -> str:
 
 
 def _gates_run_while_waiting(state: State, view: View, seen: Observation, step: Step) -> str:
-    if state.state not in ("hold", "await_approval") or not isinstance(step, do.Stop | do.Wait) or _back(view):
+    if (
+        state.state not in ("hold", "await_approval")
+        or not isinstance(step, do.Stop | do.Wait)
+        or _back(view)
+    ):
         return ""
     has_old = seen.blue is None or seen.blue.is_ready
     if state.look == "harm" and has_old and is_confirmed(state) and seen.weight(view.plan.green_set) > 0:

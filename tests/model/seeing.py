@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 
 from tests.model.state import FILES, KEY, NEW, OLD, UNROUTED, State, Weights, is_confirmed
 from tidegate.domain import (
@@ -17,6 +17,7 @@ from tidegate.domain import (
     ReleaseRequest,
     ReleaseState,
     Route,
+    ServiceConfig,
     ServiceRef,
     SetSpec,
     SetState,
@@ -35,6 +36,7 @@ NAMES = (
     set_name(REF, FILES[1], "r-old"),
     set_name(REF, FILES[2], "r-older"),
     set_name(REF, FILES[3], "r-1"),
+    set_name(REF, FILES[4], "r-oldest"),
 )
 """Names of sets as the real planner gives them."""
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -61,7 +63,11 @@ class Seeing:
 
     policy: Policy
     plans: dict[str, Plan] = field(default_factory=dict)
+    service: ServiceConfig = field(init=False)
     _releases: dict[object, Release] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.service = ServiceConfig(policy=self.policy)
 
     def key(self, state: State) -> tuple[object, ...]:
         """Everything that the answer of `decide` may depend on."""
@@ -161,9 +167,7 @@ class Seeing:
             evidence_digest="now",
             already_live=self._is_live(state),
             silent={
-                name: ("g2",)
-                for name, weight in zip(NAMES, state.silent, strict=False)
-                if weight != UNROUTED
+                name: ("g2",) for name, weight in zip(NAMES, state.silent, strict=False) if weight != UNROUTED
             },
             recorded_sets=tuple(name for i, name in enumerate(NAMES) if state.recorded[i] == "w"),
             left_sets=frozenset(name for i, name in enumerate(NAMES) if state.recorded[i] == "l"),
@@ -206,7 +210,7 @@ def entry(kind: str, name: str, data: Mapping[str, object] | None = None, at: da
     return _plain(kind, name, at) if not data else _row(kind, name, data, at)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _plain(kind: str, name: str, at: datetime) -> JournalEntry:
     return _row(kind, name, {}, at)
 
@@ -217,12 +221,17 @@ def _row(kind: str, name: str, data: Mapping[str, object], at: datetime) -> Jour
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _release(number: int, state: str, has_lock: bool, trigger: str, version: str) -> Release:
     return Release(
         id=f"r-{number}",
         request=ReleaseRequest(
-            org=REF.org, service=REF.service, model="pipit", version=version, trigger=trigger, requested_by="bob"
+            org=REF.org,
+            service=REF.service,
+            model="pipit",
+            version=version,
+            trigger=trigger,
+            requested_by="bob",
         ),
         digest=file_of(version),
         state=ReleaseState(state),
@@ -233,7 +242,7 @@ def _release(number: int, state: str, has_lock: bool, trigger: str, version: str
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def route(weights: Weights) -> Route | None:
     named = {NAMES[i]: weight for i, weight in enumerate(weights[:-1]) if weight != UNROUTED}
     if not named:
@@ -251,7 +260,7 @@ def status(state: State, number: int) -> SetStatus:
     return _status(number, state.sets[number], is_restarted)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _status(number: int, letter: str, is_restarted: bool) -> SetStatus:
     is_ready = letter == "r"
     return SetStatus(
@@ -264,7 +273,7 @@ def _status(number: int, letter: str, is_restarted: bool) -> SetStatus:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def spec(number: int) -> SetSpec:
     return SetSpec(
         name=NAMES[number],
@@ -276,10 +285,16 @@ def spec(number: int) -> SetSpec:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def version(label: str) -> ModelVersion:
     return ModelVersion(
-        org=REF.org, name="pipit", version=label, digest=file_of(label), size_bytes=1, path="/x", registered_at=NOW
+        org=REF.org,
+        name="pipit",
+        version=label,
+        digest=file_of(label),
+        size_bytes=1,
+        path="/x",
+        registered_at=NOW,
     )
 
 

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-NEW, OLD, OLDER, AGAIN = 0, 1, 2, 3
-WORDS = ("new", "old", "older", "again")
+NEW, OLD, OLDER = 0, 1, 2
+WORDS = ("new", "old", "older", "again", "oldest")
 """Sets by number: of the release, the live one, the one before it, and what a rollback has to make anew."""
-FILES = ("2" * 64, "1" * 64, "0" * 64, "1" * 64)
-VERSIONS = ("v2", "v1", "v0", "v1")
+FILES = ("2" * 64, "1" * 64, "0" * 64, "1" * 64, "9" * 64)
+VERSIONS = ("v2", "v1", "v0")
 UNROUTED = -1
 
 Pairs = tuple[tuple[str, object], ...]
@@ -43,15 +43,15 @@ class State(NamedTuple):
     champion: str = VERSIONS[OLD]
     previous: str = VERSIONS[OLDER]
     quarantined: bool = False
-    recorded: str = "-w--"
+    recorded: str = "-w---"
     """By set: `w` wanted, `d` deleted, `l` left to reconcile, `-` unknown."""
-    weights: Weights = (-1, 100, -1, -1, 0)
-    sets: str = "arar"
+    weights: Weights = (-1, 100, -1, -1, -1, 0)
+    sets: str = "araaa"
     """By set: `r` ready, `s` starting, `p` starting for ever, `f` failed, `x` stopped, `a` absent."""
     lying: str = ""
     """Sets that serve another file, by number."""
     restarted: bool = False
-    gateway: Weights = (-1, 100, -1, -1, 0)
+    gateway: Weights = (-1, 100, -1, -1, -1, 0)
     """What the gateway that answers has."""
     silent: Weights = ()
     """What a gateway had when it fell silent; empty while none is."""
