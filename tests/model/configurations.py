@@ -78,7 +78,7 @@ CONFIGURATIONS = (
     ),
     Configuration(
         "capacity and money",
-        TWO._replace(faults=2, takeovers=1),
+        TWO._replace(faults=2),
         policy({"strategy": "all_at_once"}),
         frozenset({"capacity", "spend", "deadline", "vanish:new", "away", "hang"}),
         frozenset({"abort"}),
