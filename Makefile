@@ -17,7 +17,7 @@ WORKFLOWS = .github/workflows/*.yml
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python setup setup-dev doctor demo drills test test-unit test-integration test-e2e fuzz lint format bench lock clean
+.PHONY: help python setup setup-dev doctor demo drills test test-unit test-integration test-e2e model fuzz lint format bench lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ test-integration: setup-dev ## Run the tests of one room against real processes
 
 test-e2e: setup-dev ## Run the tests that start the whole stack
 	@$(PYTEST) tests/e2e $(ARGS)
+
+model: setup-dev ## Explore every state of the release machine in small worlds, and the machine without each guard
+	@.venv/bin/python -m tests.model $(ARGS)
 
 fuzz: setup-dev ## Fuzz each reader of untrusted files for FUZZ_SECONDS (60); crashing inputs stay in .tidegate/fuzz
 	@for target in gguf safetensors folder template pickle; do \

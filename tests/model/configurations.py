@@ -12,7 +12,6 @@ SHIFT = ShiftPolicy(
     bake_s=1,
     step_deadline_s=100,
     drain_s=2,
-    thin_traffic="hold",
 )
 DEADLINES = DeadlinePolicy(
     provision_s=100, warm_s=100, park_s=10_000, rollback_wait_s=100, hold_s=10_000, release_s=1_000_000
@@ -78,7 +77,7 @@ CONFIGURATIONS = (
     ),
     Configuration(
         "capacity and money",
-        TWO._replace(faults=2, takeovers=1),
+        TWO._replace(faults=2),
         policy({"strategy": "all_at_once"}),
         frozenset({"capacity", "spend", "deadline", "vanish:new", "away", "hang"}),
         frozenset({"abort"}),

@@ -347,9 +347,9 @@ MUTANTS = (
         "a tombstone comes before a removal",
         (("weights.Intend", lambda name: do.DeleteSet(name.removeprefix(weights.DELETE))),),
         ("S2",),
-        "provisioning",
+        "judging",
         frozenset({"die:old"}),
-        EVERYBODY,
+        frozenset({"abort"}),
     ),
     Mutant(
         "section 6: a paid orphan",

@@ -159,10 +159,13 @@ def _warming(view: View, seen: Observation, policy: Policy) -> Step:
     lost = green_lost(view, seen)
     if lost is not None:
         return lost
-    weights = weights_with_green_at(view, seen, 0)
-    if not seen.is_routed(view.plan.green_set):
-        return PutWeights(weights)
     late = age_s(view, seen) > policy.deadlines.warm_s
+    if not seen.is_routed(view.plan.green_set):
+        if seen.green.is_ready:
+            return PutWeights(weights_with_green_at(view, seen, 0))
+        # A call of an owner that was fenced off may have started it anew: it has no address yet.
+        why = "the new set was not ready in time"
+        return begin_rollback(why, "provision") if late else Wait("the new set is not ready at the moment")
     if not seen.route_confirmed or view.plan.green_set not in seen.healthy_sets:
         return (
             begin_rollback("no gateway could reach the new set in time", "provision")

@@ -55,7 +55,7 @@ def _live_set(route: Route | None) -> str | None:
 def _gates(policy: Policy, *, has_old: bool) -> tuple[str, ...]:
     """Those of every release, and what this policy wants besides. Replayed and copied requests, and a way back,
     need an old set."""
-    wanted = list(ALL_GATES)
+    wanted: list[Gate] = list(ALL_GATES)
     if has_old and policy.replay.pairs:
         wanted.append(Gate.REPLAY)
     if has_old and policy.shift.strategy in ("shadow", "shadow_then_canary"):

@@ -7,8 +7,15 @@ from tidegate.release.guards import age_s, begin_rollback, green_lost, shift_to
 from tidegate.release.judging import after_judging
 from tidegate.release.looking import judge_look, limits_of
 from tidegate.release.observation import Observation, View
-from tidegate.release.step import Enter, Step, Stop, Wait
-from tidegate.release.weights import bring_to_weight, is_lost, serve_without_old, start_again, weight_of
+from tidegate.release.step import Enter, PutWeights, Step, Stop, Wait
+from tidegate.release.weights import (
+    bring_to_weight,
+    is_lost,
+    serve_without_old,
+    start_again,
+    weight_of,
+    weights_with_green_at,
+)
 
 State = ReleaseState
 
@@ -91,6 +98,9 @@ def _hold_of_rollback(view: View, seen: Observation, policy: Policy) -> Step:
     is_open = not view.data.get("unproven") or approver_of(view, seen, policy) is not None
     if may_go_on and is_open and seen.route_confirmed:
         return begin_rollback(view.release.reason, str(view.data.get("trigger", "")))
+    if has_target and is_lost(seen.green) and seen.weight(view.plan.green_set) > 0:
+        # Not proven, and better than one that is gone (S1).
+        return PutWeights(weights_with_green_at(view, seen, 0))
     step = serve_without_old(view, seen, 0)
     if step is None and blue is not None:
         step = start_again(view, seen, blue, seen.blue)
