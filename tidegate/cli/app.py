@@ -14,6 +14,7 @@ from tidegate.cli import (
     comparing,
     diagnosis,
     drifting,
+    gateways,
     inspecting,
     keys,
     logs,
@@ -91,6 +92,7 @@ app.add_typer(banks.app, name="bank")
 app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
 app.add_typer(captures.app, name="captures")
+app.add_typer(gateways.app, name="gateways")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")
