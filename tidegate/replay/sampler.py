@@ -10,7 +10,7 @@ import queue
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
@@ -36,7 +36,7 @@ Keep = Callable[[Sequence[Copy]], object]
 
 
 @contextlib.contextmanager
-def sampling(path: Path | None, keep: Keep) -> Iterator[None]:
+def sampling(path: Path | None, keep: Keep) -> Generator[None]:
     """A sampler in a thread of its own while the block runs; none without a path."""
     if path is None:
         yield

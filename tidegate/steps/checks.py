@@ -15,7 +15,7 @@ from tidegate.replay.shadow import SHADOW_CHECKS
 from tidegate.steps.artifacts import check_structure, file_subject, prompts_of, service_bank
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
 from tidegate.steps.costs import release_cost
-from tidegate.steps.identity import IdentityRound
+from tidegate.steps.identity import WORKERS_CHECK, IdentityRound, workers_row
 from tidegate.steps.performance import PerformanceCheck, is_stopped
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 from tidegate.steps.rehearsal import REHEARSAL_CHECKS, Rehearsal, rehearsal_rows
@@ -28,7 +28,7 @@ REQUIRED: Mapping[Gate, frozenset[str]] = {
     Gate.AUTHORIZATION: AUTHORIZATION_CHECKS,
     Gate.STRUCTURE: STRUCTURE_CHECKS,
     Gate.INFERENCE: INFERENCE_CHECKS,
-    Gate.IDENTITY: IDENTITY_CHECKS,
+    Gate.IDENTITY: IDENTITY_CHECKS | {WORKERS_CHECK},
     Gate.PROBES: PROBE_CHECKS,
     Gate.PERFORMANCE: PERFORMANCE_CHECKS,
     Gate.QUALITY: QUALITY_CHECKS,
@@ -110,6 +110,9 @@ class ReleaseChecks:
             rows += self._structure(release)
         if Gate.IDENTITY in gates or Gate.PROBES in gates:
             rows += self._probe(release)
+        if Gate.IDENTITY in gates and release.plan is not None:
+            green = release.plan.green_set
+            rows.append(workers_row(self.prove_identity(release, [green]), green))
         if Gate.PERFORMANCE in gates:
             rows += PerformanceCheck(self._ports, release).rows()
         return rows + self._run_on_request(gates, release)

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tidegate.domain import Release, SetSpec, TidegateError
+from tidegate.domain import Evidence, Gate, Release, SetSpec, TidegateError, Verdict
 from tidegate.probes import ProbeTarget
 from tidegate.probes.endpoint import FINGERPRINT_PROMPT, FINGERPRINT_TOKENS
 from tidegate.probes.fingerprint import Fingerprint
@@ -21,6 +21,7 @@ from tidegate.steps.evaluation import JOB_RESULTS, job_token
 from tidegate.steps.ports import Ports
 from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
 
+WORKERS_CHECK = "identity.workers"
 FINGERPRINTS = "fingerprint"
 """Kind of result in the ledger: what a file said when all workers of a set were proven to serve it."""
 SERVING = ("workers_running", "workers_idle")
@@ -116,6 +117,32 @@ class IdentityRound:
         if known.proven is None:
             data = {"prompt": known.prompt, "said": said.model_dump(mode="json"), "set": spec.name}
             self.ports.ledger.record_result(FINGERPRINTS, self._key(spec), data)
+
+
+def workers_row(found: Mapping[str, Any], name: str) -> Evidence:
+    """One round about one set as a row of the identity gate: every worker is proven, or it does not pass. Pure."""
+    counts = found["workers"].get(name, {"heard": 0, "expected": 0})
+    data = {"workers": counts}
+    if name in found["failed"]:
+        return Evidence(
+            gate=Gate.IDENTITY,
+            check=WORKERS_CHECK,
+            verdict=Verdict.FAIL,
+            summary=f"Not every worker serves the right file: {found['failed'][name]}.",
+            remedy="Remove the set: a worker was started with another file, or still has the old one.",
+            data=data,
+        )
+    if name not in found["proven"]:
+        return Evidence(
+            gate=Gate.IDENTITY,
+            check=WORKERS_CHECK,
+            verdict=Verdict.ERROR,
+            summary=f"Not every worker could be asked which file it serves: {found['open'].get(name, 'not asked')}.",
+            remedy="See the set's status and log; then ask again.",
+            data=data,
+        )
+    text = f"{counts['heard']} of {counts['expected']} workers serve the right file, by digest and by what they say."
+    return Evidence(gate=Gate.IDENTITY, check=WORKERS_CHECK, verdict=Verdict.PASS, summary=text, data=data)
 
 
 def judge(heard: Heard, spec: SetSpec, known: Known) -> tuple[list[str], Fingerprint | None]:

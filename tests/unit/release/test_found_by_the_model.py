@@ -145,7 +145,7 @@ def test_an_old_set_that_dies_in_a_rehearsal_gives_the_traffic_back() -> None:
 
     world.switch_under_streams = old_dies_after  # type: ignore[method-assign]
     world.startable = False
-    world.release("v2", on_step=lambda release, step: seen.append(world.live()))
+    world.release("v2", on_step=lambda release, step: seen.append(world.serving()))
     assert seen[-1] == {"v2": 100}
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tidegate.domain import ReleaseState, Secret, ServiceRef, SetSpec
+from tidegate.domain import Gate, ReleaseState, Secret, ServiceRef, SetSpec, Verdict
 from tidegate.probes.target import ProbeTarget
 from tidegate.probes.workers import Heard, WorkerAnswer, hear_workers, questions_by_chance
+from tidegate.steps.checks import REQUIRED
 from tidegate.steps.evaluation import JOB_RESULTS
-from tidegate.steps.identity import FINGERPRINTS, IdentityRound
+from tidegate.steps.identity import FINGERPRINTS, IdentityRound, workers_row
 
 ACME = ServiceRef("acme", "chat")
 TRUE, OLD = "1" * 64, "9" * 64
@@ -148,6 +149,20 @@ def test_workers_without_names_are_asked_until_chance_leaves_none_out(stage):
     assert stage.prove(fleet)["proven"] == ["green"]
     assert fleet.asked.total() >= questions_by_chance(WORKERS)
     assert stage.prove(Fleet(is_named=False, words={3: "Rome"}))["failed"]
+
+
+@pytest.mark.parametrize(
+    ("fleet", "verdict"),
+    [
+        (Fleet(), Verdict.PASS),
+        (Fleet(words={3: "Rome"}), Verdict.FAIL),
+        (Fleet(silent=frozenset({4})), Verdict.ERROR),
+    ],
+)
+def test_a_round_is_a_row_of_the_identity_gate_that_stops_the_release(stage, fleet, verdict):
+    row = workers_row(stage.prove(fleet), "green")
+    assert row.verdict is verdict
+    assert row.check in REQUIRED[Gate.IDENTITY]
 
 
 def test_questions_suffice_by_the_union_bound():
