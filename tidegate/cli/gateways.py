@@ -2,6 +2,7 @@
 that it works for gateways on other machines too."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -142,7 +143,7 @@ def _known(ledger: "Ledger", name: str) -> "GatewayStatus":
     return statuses[name]
 
 
-def _ask(name: str, wish: Any) -> "GatewayStatus":
+def _ask(name: str, wish: "Callable[[GatewayStatus], str | None]") -> "GatewayStatus":
     with _ledger() as ledger:
         status = _known(ledger, name)
         ledger.want_gateway(name, wish(status))
@@ -157,7 +158,9 @@ def _serves(status: "GatewayStatus") -> bool:
     return bool(alive([status], datetime.now(UTC))) and status.observed_generation > 0
 
 
-def _await(name: str, timeout_s: float, is_done: Any, done: str, *, as_json: bool) -> None:
+def _await(
+    name: str, timeout_s: float, is_done: "Callable[[GatewayStatus], bool]", done: str, *, as_json: bool
+) -> None:
     end = time.monotonic() + timeout_s
     with _ledger() as ledger:
         status = _known(ledger, name)

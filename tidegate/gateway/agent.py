@@ -185,7 +185,7 @@ class Agent:
         """Raises what the source raises; what is wrong with the routes themselves is left to the first step, and so
         is a source that is behind what this gateway saw: that is then the newest that there is."""
         try:
-            generation = self._heed(self._source.generation())
+            generation = self._newest()
         except Fenced:
             self._publisher.prepare()
             return True
@@ -199,9 +199,11 @@ class Agent:
             self._publisher.prepare()
         return True
 
-    def _heed(self, generation: int) -> int:
-        """The source answered. Raises: Fenced."""
-        absent_s = self._presence.heard()
+    def _newest(self) -> int:
+        """The generation that is wanted now. Raises: Fenced, or what the source raises."""
+        asked_at = self._presence.now()
+        generation = self._source.generation()
+        absent_s = self._presence.heard(asked_at)
         if absent_s is not None:
             _LOG.warning("gateway %s: hears the ledger again after %.1f s", self._config.name, absent_s)
         self._fence.check_generation(generation)
@@ -233,7 +235,7 @@ class Agent:
         return True
 
     def _follow(self) -> bool:
-        generation = self._heed(self._source.generation())
+        generation = self._newest()
         if generation > self._observed:
             self._is_complete = False
             if generation > self._fence.generation:

@@ -33,9 +33,14 @@ class Presence:
         self._pending: frozenset[str] = frozenset()
         self._told: frozenset[str] = frozenset()
 
-    def heard(self) -> float | None:
-        """The ledger answered. Returns for how long it had not, if that was long enough for others to go on alone."""
-        before, self._heard_at = self._heard_at, self._now()
+    def now(self) -> float:
+        """When a question to the ledger is asked."""
+        return self._now()
+
+    def heard(self, asked_at: float) -> float | None:
+        """The ledger answered. Its answer is as old as the question: this process may have been suspended in between.
+        Returns for how long it had not answered, if that was long enough for others to go on alone."""
+        before, self._heard_at = self._heard_at, asked_at
         if before is None or self._heard_at - before <= FRESH_S:
             return None
         return self._heard_at - before

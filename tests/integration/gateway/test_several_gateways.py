@@ -171,6 +171,7 @@ def test_a_suspended_gateway_is_left_behind_keeps_its_sets_and_comes_back_with_t
         assert [both.served_by(name) for name in NAMES] == ["set-new", "set-old"]
         # Its Envoy dies too: what it comes back with must not be what it had.
         os.kill(both.envoy_pid("gateway-2"), signal.SIGKILL)
+        eventually(lambda: both.served_by("gateway-2"), lambda seen: seen == "ConnectError", "a closed port")
     finally:
         agent.send_signal(signal.SIGCONT)
 

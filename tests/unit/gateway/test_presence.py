@@ -34,7 +34,7 @@ def test_nothing_was_heard_at_the_start(presence):
 
 
 def test_what_was_heard_just_now_is_fresh_and_later_is_not(presence, clock):
-    presence.heard()
+    presence.heard(presence.now())
     clock.now += FRESH_S
     assert presence.is_fresh()
 
@@ -44,11 +44,20 @@ def test_what_was_heard_just_now_is_fresh_and_later_is_not(presence, clock):
 
 
 def test_a_long_silence_of_the_ledger_is_told_once_when_it_ends(presence, clock):
-    assert presence.heard() is None
+    assert presence.heard(presence.now()) is None
     clock.now += 12.0
 
-    assert presence.heard() == 12.0
-    assert presence.heard() is None
+    assert presence.heard(presence.now()) == 12.0
+    assert presence.heard(presence.now()) is None
+
+
+def test_an_answer_is_as_old_as_its_question_whatever_happened_in_between(presence, clock):
+    asked_at = presence.now()
+    clock.now += FRESH_S + 1
+
+    presence.heard(asked_at)
+
+    assert not presence.is_fresh()
 
 
 def test_sets_that_drain_or_are_about_to_serve_count_as_routed(presence, make_route):
