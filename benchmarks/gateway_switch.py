@@ -1,6 +1,6 @@
-"""How fast and how safely does traffic move? One gateway, two fake sets, a steady load on loopback.
+"""How fast and how safely does traffic move? One gateway or several, two fake sets, a steady load on loopback.
 
-    python benchmarks/gateway_switch.py --switches 10 --requests 10000
+    python benchmarks/gateway_switch.py --switches 10 --requests 10000 --gateways 2
 
 A switch writes a new generation to the route source (the "command"), exactly as a release does. Measured from
 there: until the agent reports that Envoy confirmed it, and until at least 99 % of the requests that start
@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp import web
 
-from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Upstream
+from tidegate.domain import GatewayStatus, LiveBatch, Route, Secret, TrafficCounts, Upstream
 from tidegate.gateway import ClientKey, GatewayConfig, serve
 
 ORG, SERVICE, KEY = "bench", "chat", "key-of-the-benchmark"
@@ -75,7 +75,10 @@ class Source:
     upstreams: tuple[Upstream, ...]
     number: int = 0
     route: Route | None = None
+    gateways: int = 1
+    confirmed_by: dict[int, set[str]] = field(default_factory=dict)
     confirmed_at: dict[int, float] = field(default_factory=dict)
+    """When the last gateway confirmed each generation."""
 
     def put(self, weights: dict[str, int], newest: str) -> int:
         generation = self.number + 1
@@ -97,9 +100,18 @@ class Source:
         return self.number
 
     def report_gateway(self, status: GatewayStatus) -> None:
-        self.confirmed_at.setdefault(status.observed_generation, time.perf_counter())
+        by = self.confirmed_by.setdefault(status.observed_generation, set())
+        by.add(status.gateway)
+        if len(by) == self.gateways:
+            self.confirmed_at.setdefault(status.observed_generation, time.perf_counter())
 
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
+        return
+
+    def wanted_of_gateway(self, gateway: str) -> None:
+        return
+
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
         return
 
     def confirmed(self, generation: int) -> float:
@@ -123,7 +135,7 @@ class Answer:
 class Load:
     """A closed loop of workers; every answer with its start, so that switches can be judged afterwards."""
 
-    url: str
+    urls: Sequence[str]
     is_over: Callable[[], bool]
     count: Callable[[int], None]
     answers: list[Answer] = field(default_factory=list)
@@ -135,15 +147,16 @@ class Load:
             await asyncio.gather(*(self._work(session, number) for number in range(workers)))
 
     async def _work(self, session: aiohttp.ClientSession, number: int) -> None:
+        url = self.urls[number % len(self.urls)]
         while not self.is_over():
             number += 1
-            await self._ask(session, is_stream=number % STREAM_EVERY == 0)
+            await self._ask(session, url, is_stream=number % STREAM_EVERY == 0)
             self.count(len(self.answers))
 
-    async def _ask(self, session: aiohttp.ClientSession, *, is_stream: bool) -> None:
+    async def _ask(self, session: aiohttp.ClientSession, url: str, *, is_stream: bool) -> None:
         started = time.perf_counter()
         try:
-            async with session.post(self.url, json={"stream": is_stream}) as reply:
+            async with session.post(url, json={"stream": is_stream}) as reply:
                 text = await reply.text()
         except aiohttp.ClientError as error:
             self.failures.append(repr(error))
@@ -155,9 +168,9 @@ class Load:
         self.answers.append(Answer(started, time.perf_counter(), name, is_stream))
 
 
-def load_process(url: str, workers: int, over: Event, answered: Any, out: Connection) -> None:
+def load_process(urls: Sequence[str], workers: int, over: Event, answered: Any, out: Connection) -> None:
     """The load in a process of its own, so that it does not slow the agent that it measures."""
-    load = Load(url, over.is_set, lambda count: setattr(answered, "value", count))
+    load = Load(urls, over.is_set, lambda count: setattr(answered, "value", count))
     asyncio.run(load.run(workers))
     out.send((load.answers, load.failures))
 
@@ -271,14 +284,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(switches: int, requests: int, workers: int) -> dict[str, Any]:
+def run(switches: int, requests: int, workers: int, gateways: int = 1) -> dict[str, Any]:
     with ExitStack() as stack:
-        source = Source(tuple(start_fake_set(name, stack) for name in ("set-old", "set-new")))
-        url = start_gateway(source, stack)
+        sets = tuple(start_fake_set(name, stack) for name in ("set-old", "set-new"))
+        source = Source(sets, gateways=gateways)
+        urls = [start_gateway(source, f"bench-{number}", stack) for number in range(gateways)]
         old, new = (upstream.set_name for upstream in source.upstreams)
         source.confirmed(source.put({old: 100, new: 0}, new))
         over, answered, (receive, send) = SPAWN.Event(), SPAWN.Value("l", 0), SPAWN.Pipe(duplex=False)
-        load = SPAWN.Process(target=load_process, args=(url, workers, over, answered, send), daemon=True)
+        load = SPAWN.Process(target=load_process, args=(urls, workers, over, answered, send), daemon=True)
         load.start()
         wait_until(lambda: answered.value > 0)
         commands = command_switches(source, switches, lambda: answered.value >= requests)
@@ -300,10 +314,10 @@ def start_fake_set(name: str, stack: ExitStack) -> Upstream:
     return Upstream(set_name=name, host="127.0.0.1", port=port, digest="a" * 64, release_id=f"rel-{name}")
 
 
-def start_gateway(source: Source, stack: ExitStack) -> str:
+def start_gateway(source: Source, name: str, stack: ExitStack) -> str:
     """The agent in a thread, Envoy as its process; returns the URL of the service."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tg-")))
-    config = GatewayConfig("bench", folder / "gw", free_port(), folder / "a.sock", shutdown_s=5)
+    config = GatewayConfig(name, folder / "gw", free_port(), folder / "a.sock", shutdown_s=5)
     keys = [ClientKey.of(ORG, "load", Secret(KEY))]
     stop = threading.Event()
     agent = threading.Thread(target=serve, args=(config, source, lambda: keys, stop))
@@ -328,8 +342,9 @@ def main() -> int:
     parser.add_argument("--switches", type=int, default=10, help="switches, each followed by a rollback")
     parser.add_argument("--requests", type=int, default=10_000, help="requests at least, over all switches")
     parser.add_argument("--workers", type=int, default=16, help="requests in flight at once")
+    parser.add_argument("--gateways", type=int, default=1, help="gateways; all must confirm each switch")
     chosen = parser.parse_args()
-    result = run(chosen.switches, chosen.requests, chosen.workers)
+    result = run(chosen.switches, chosen.requests, chosen.workers, chosen.gateways)
     print_table(result)
     print(json.dumps(result, indent=2))
     return 1 if result["failed"] else 0

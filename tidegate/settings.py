@@ -11,6 +11,7 @@ import platformdirs
 PACKAGE_ROOT = Path(__file__).resolve().parent
 SOURCE_ROOT = PACKAGE_ROOT.parent
 LOOPBACK = "127.0.0.1"
+MAX_GATEWAYS = 9
 RUNPOD_API_URL = "https://api.runpod.io"
 RUNPOD_DATA_URL = "https://api.runpod.ai"
 SYSTEM_CA_FILES = (
@@ -29,6 +30,8 @@ class Settings:
     ledger_url: str
     deployments_dir: Path
     runtime_dir: Path
+    gateways: int = 1
+    """How many gateways the embedded stack runs."""
     envoy_bin: str | None = None
     engine_bin_dir: str | None = None
     runpod_api_url: str = RUNPOD_API_URL
@@ -90,6 +93,7 @@ def load_settings(environ: dict[str, str] | None = None, cwd: Path | None = None
         ledger_url=env.get("TIDEGATE_LEDGER_URL") or f"sqlite:///{home / 'ledger.sqlite3'}",
         deployments_dir=deployments,
         runtime_dir=_runtime_dir(env, home),
+        gateways=_gateways(env),
         envoy_bin=env.get("TIDEGATE_ENVOY_BIN") or None,
         engine_bin_dir=env.get("TIDEGATE_ENGINE_BIN_DIR") or None,
         runpod_api_url=env.get("TIDEGATE_RUNPOD_API_URL") or RUNPOD_API_URL,
@@ -97,6 +101,20 @@ def load_settings(environ: dict[str, str] | None = None, cwd: Path | None = None
         runpod_pod_url=env.get("TIDEGATE_RUNPOD_POD_URL") or None,
         ca_file=_ca_file(env),
     )
+
+
+def _gateways(env: dict[str, str]) -> int:
+    """`TIDEGATE_GATEWAYS`. Raises: InvalidInput."""
+    text = env.get("TIDEGATE_GATEWAYS") or "1"
+    if not text.isdigit() or not 1 <= int(text) <= MAX_GATEWAYS:
+        from tidegate.domain import InvalidInput
+
+        raise InvalidInput(
+            f"TIDEGATE_GATEWAYS is {text!r}.",
+            remedy=f"Give a number from 1 to {MAX_GATEWAYS}.",
+            field="TIDEGATE_GATEWAYS",
+        )
+    return int(text)
 
 
 def _home(env: dict[str, str], cwd: Path) -> Path:

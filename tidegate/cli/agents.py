@@ -164,7 +164,7 @@ def supervise() -> None:
 
     from tidegate.access import PREFECT_AUTH, SecretStore
     from tidegate.settings import LOOPBACK, load_settings
-    from tidegate.stack.embedded import PREFERRED_PORTS, embedded_stack
+    from tidegate.stack.embedded import embedded_stack, preferred_ports
     from tidegate.stack.launching import living_processes
     from tidegate.stack.port_choice import choose_ports
     from tidegate.stack.supervisor import Supervisor, only_one, print_report
@@ -174,5 +174,5 @@ def supervise() -> None:
         settings.prefect_home.mkdir(mode=0o700, parents=True, exist_ok=True)
         auth = SecretStore(settings.secrets_dir, os.environ).ensure(PREFECT_AUTH)
         held = [process.name for process in living_processes(settings.home)]
-        ports = choose_ports(settings.home, PREFERRED_PORTS, LOOPBACK, held)
+        ports = choose_ports(settings.home, preferred_ports(settings.gateways), LOOPBACK, held)
         Supervisor(embedded_stack(settings, os.environ, ports, auth), print_report).run()

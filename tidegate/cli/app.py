@@ -13,6 +13,7 @@ from tidegate.cli import (
     comparing,
     diagnosis,
     drifting,
+    gateways,
     inspecting,
     keys,
     logs,
@@ -92,6 +93,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(banks.app, name="bank")
 app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
+app.add_typer(gateways.app, name="gateways")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")

@@ -217,6 +217,9 @@ def _gateway(settings: Settings) -> Iterator[Finding]:
     if not gateways:
         yield Finding("gateway", "warning", "none has reported yet", UP_REMEDY)
     for gateway in gateways:
+        if gateway.state == "stopped" and len(gateways) > 1:
+            yield Finding("gateway", "ok", f"{gateway.gateway}: stopped")
+            continue
         silence_s = time.time() - gateway.seen_at.timestamp()
         text = f"{gateway.gateway}: generation {gateway.observed_generation} of {wanted}, heard {silence_s:.0f} s ago"
         if gateway.error or silence_s > GATEWAY_SILENCE_S or gateway.observed_generation < wanted:

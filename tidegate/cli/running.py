@@ -24,6 +24,10 @@ def up(
     timeout: Annotated[
         float, typer.Option(help="Seconds until a stack that is not ready is an error.")
     ] = READY_TIMEOUT_S,
+    gateways: Annotated[
+        int | None,
+        typer.Option(min=1, max=9, help="How many gateways; by default TIDEGATE_GATEWAYS, else one."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Start the stack and wait until it is ready.
@@ -36,10 +40,16 @@ def up(
       tidegate up
 
       tidegate up --foreground     (for systemd or a container)
+
+      tidegate up --gateways 2
     """
+    import os
+
     from tidegate.settings import load_settings
     from tidegate.stack.launching import running_stack, wait_until_ready
 
+    if gateways is not None:
+        os.environ["TIDEGATE_GATEWAYS"] = str(gateways)
     settings = load_settings()
     found = running_stack(settings.home)
     log = settings.logs_dir / "supervisor.log"
@@ -96,7 +106,8 @@ def _report_running(record: "StackRecord", *, as_json: bool) -> None:
 
 def _print_addresses(record: "StackRecord", headline: str) -> None:
     say(f"[green]{escape(headline)}[/green]")
-    say(f"  gateway   {record.urls['gateway']}")
+    for name in sorted(name for name in record.urls if name.startswith("gateway")):
+        say(f"  {name:9} {record.urls[name]}")
     say(f"  prefect   {record.urls['prefect']}   (its password: tidegate keys prefect)")
     if "console" in record.urls:
         say(f"  API       {record.urls['console']}   (its token: tidegate keys console)")

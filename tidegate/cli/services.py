@@ -158,6 +158,7 @@ def _memory(process: "ProcessRecord") -> int | None:
 def _gateway(gateway: Any, wanted: int) -> dict[str, Any]:
     return {
         "name": gateway.gateway,
+        "state": gateway.state,
         "observed_generation": gateway.observed_generation,
         "wanted_generation": wanted,
         "seen_at": gateway.seen_at.timestamp(),
@@ -188,6 +189,8 @@ def _print(seen: dict[str, Any], settings: "Settings") -> None:
     for item in seen["gateways"]:
         behind = item["wanted_generation"] - item["observed_generation"]
         note = f"[red]{behind} generations behind[/red]" if behind else "[green]up to date[/green]"
+        if item["state"] == "stopped":
+            note = "[yellow]stopped[/yellow]"
         say(
             f"{escape(item['name'])}: generation {item['observed_generation']}, {note}, seen {ago(item['seen_at'])} {escape(item['error'])}"
         )

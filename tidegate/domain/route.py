@@ -50,7 +50,8 @@ class Sticky(BaseModel):
         description="Requests with the same value of this header stay together.",
     )
     by_key: bool = Field(
-        default=False, description="Requests without that header stay together by their API key."
+        default=False,
+        description="Requests without that header stay together by the client whose API key they carry.",
     )
 
 

@@ -93,7 +93,7 @@ class ShiftPolicy(_Part):
     )
     sticky: Sticky = Field(
         default=Sticky(),
-        description="What keeps requests together while traffic is split: a header's value, else the API key if "
+        description="What keeps requests together while traffic is split: a header's value, else the client of the API key if "
         "`by_key` says so.",
     )
     keep_previous: int = Field(

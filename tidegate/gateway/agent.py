@@ -1,22 +1,22 @@
 """The agent beside one Envoy: follows the wanted routes, publishes them, reports what Envoy confirmed.
 
-It outlives failures of the source of routes (Envoy keeps serving), of Envoy (started again on the same
-files) and of itself (its memory is in its folder). It never makes a decision about traffic.
+It outlives failures of the source of routes (Envoy keeps serving what it had), of Envoy (started again, on the
+newest routes) and of itself (its memory is in its folder). It never makes a decision about traffic.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 from tidegate.domain import (
+    Fenced,
     GatewayStatus,
-    NeedsOperator,
+    InvalidInput,
+    LiveBatch,
     Permanent,
     Route,
-    Secret,
     ServiceRef,
     TidegateError,
     TrafficCounts,
@@ -24,20 +24,19 @@ from tidegate.domain import (
 )
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.config import GatewayConfig
-from tidegate.gateway.envoy import Envoy, find_envoy
+from tidegate.gateway.envoy import Envoy
+from tidegate.gateway.equipment import Credentials, Equipment, no_credentials
 from tidegate.gateway.fence import Fence
-from tidegate.gateway.files import single_writer
-from tidegate.gateway.key_agent import KeyAgent, Keys
 from tidegate.gateway.metrics import Members, Totals, read_counts, read_members
+from tidegate.gateway.presence import DRAINED, Presence, renewal
 from tidegate.gateway.publish import Published, Publisher
+from tidegate.gateway.timer import Timer
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 0.25
 _REFUSED_RETRY_S = 2.0
 _ROTATE_S = 10.0
-
-Credentials = Callable[[str, str], Secret | None]
-"""The secret of this name, if that organization may use it."""
+_OLD_ANSWER_S = 1.0
 
 
 class RouteSource(Protocol):
@@ -51,79 +50,11 @@ class RouteSource(Protocol):
 
     def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None: ...
 
+    def wanted_of_gateway(self, gateway: str) -> str | None:
+        """What a person asks of this gateway; None: to serve."""
+        ...
 
-def no_credentials(org: str, name: str) -> Secret | None:
-    """For a gateway whose sets all stand on our own hosts."""
-    return None
-
-
-def serve(
-    config: GatewayConfig,
-    source: RouteSource,
-    keys: Keys,
-    stop: threading.Event,
-    credentials: Credentials = no_credentials,
-) -> None:
-    """Start Envoy, follow the source until `stop`, and end gracefully.
-
-    Raises:
-        Refused: another process runs this gateway.
-        NeedsOperator: Envoy cannot be started at all.
-    """
-    binary = find_envoy(config.envoy_bin)
-    with single_writer(config.path("writer.lock")), Admin(config.admin_socket) as admin:
-        publisher = Publisher(config, admin, binary)
-        publisher.prepare()
-        envoy = Envoy(config, admin, binary)
-        key_agent = KeyAgent(config, keys)
-        is_over = threading.Event()
-        thread = threading.Thread(target=key_agent.run, args=(is_over,), name=f"{config.name}-keys")
-        agent = Agent(
-            config,
-            source,
-            credentials,
-            admin=admin,
-            envoy=envoy,
-            publisher=publisher,
-            key_problem=lambda: key_agent.problem,
-        )
-        try:
-            envoy.start()
-            thread.start()
-            run_agent(agent, stop, config.poll_s)
-        finally:
-            is_over.set()
-            if thread.is_alive():
-                thread.join()
-            envoy.stop()
-
-
-def run_agent(agent: "Agent", stop: threading.Event, poll_s: float) -> None:
-    """The loop alone, over an Envoy that runs."""
-    while not stop.is_set():
-        agent.step()
-        stop.wait(poll_s)
-
-
-class _Timer:
-    """True at most once in each period."""
-
-    def __init__(self, period_s: float):
-        self._period_s = period_s
-        self._next = 0.0
-
-    def is_due(self) -> bool:
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + self._period_s
-        return True
-
-    def make_due(self) -> None:
-        self._next = 0.0
-
-    def postpone(self, seconds: float) -> None:
-        self._next = time.monotonic() + seconds
+    def record_live(self, batches: Sequence[LiveBatch]) -> None: ...
 
 
 class Agent:
@@ -138,30 +69,56 @@ class Agent:
         admin: Admin,
         envoy: Envoy,
         publisher: Publisher,
-        key_problem: Callable[[], str] = str,
+        problems: Callable[[], dict[str, str]] = dict,
     ):
         self._config = config
         self._source = source
-        self._ask_credential = credentials
-        self._key_problem = key_problem
+        self._equipment = Equipment(config, credentials, publisher)
+        self._problems = problems
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
         self._fence = Fence(config.path("fence.json"))
+        self._presence = Presence()
+        self._wish: str | None = None
         self._totals = Totals(config.path("counts.json"))
         self._envoy_pid = envoy.pid
-        self._observed = publisher.live.generation
+        self._observed = 0
         self._is_complete = False
+        self._leaving_active: dict[str, int] = {}
         self._healthy: tuple[str, ...] = ()
         self._errors: dict[str, str] = {}
-        self._credential_timer = _Timer(config.keys_s)
-        self._retry_timer = _Timer(_RETRY_S)
-        self._report_timer = _Timer(config.report_s)
-        self._member_timer = _Timer(min(config.report_s, config.sample_s) / 2)
-        self._sample_timer = _Timer(config.sample_s)
-        self._rotate_timer = _Timer(_ROTATE_S)
+        self._credential_timer = Timer(config.keys_s)
+        self._retry_timer = Timer(_RETRY_S)
+        self._report_timer = Timer(config.report_s)
+        self._wish_timer = Timer(config.report_s)
+        self._member_timer = Timer(min(config.report_s, config.sample_s) / 2)
+        self._sample_timer = Timer(config.sample_s)
+        self._rotate_timer = Timer(_ROTATE_S)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether a person wants this gateway to serve nobody."""
+        return self._wish == DRAINED
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether a person wants this agent to go and leave its Envoy to a new one."""
+        return self._wish == renewal(self._presence.boot)
+
+    def catch_up(self) -> bool:
+        """The newest routes into the files that Envoy starts from; False while the source does not answer.
+
+        What cannot be used leaves the former routes there: then the next steps say why.
+        """
+        self._wish_timer.make_due()
+        self._guard("wish", self._read_wish)
+        if not self.is_drained:
+            self._guard("routes", self._prepare_newest)
+        return not {"wish", "routes"} & self._errors.keys()
 
     def step(self) -> None:
+        self._guard("wish", self._read_wish)
         self._guard("envoy", self._tend_envoy)
         self._guard("credentials", self._renew_credentials)
         self._guard("routes", self._follow)
@@ -194,10 +151,73 @@ class Agent:
             self._errors[name] = message
             self._report_timer.make_due()
 
+    def rest(self) -> None:
+        """What is left to do while no Envoy runs: to say so, and to hear when it is to serve again."""
+        self._guard("wish", self._read_wish)
+        self._guard("stopped", self._say_stopped)
+
+    def watch_drain(self) -> None:
+        """While the last requests end, their sets are still needed: the report says so."""
+        self._guard("counts", self._sample)
+        self._guard("report", self._report)
+
+    def say_stopped(self) -> None:
+        """No Envoy of this gateway runs any more: nobody needs to wait for it, nor keep a set for it."""
+        self._report_timer.make_due()
+        self._guard("stopped", self._say_stopped)
+
+    def _say_stopped(self) -> bool:
+        if not self._report_timer.is_due():
+            return False
+        self._observed = 0
+        self._is_complete = False
+        status = self._status(healthy=(), active={})
+        self._tell(status.model_copy(update={"state": "stopped", "routed_sets": (), "observed": {}}))
+        return True
+
+    def _read_wish(self) -> bool:
+        if not self._wish_timer.is_due():
+            return False
+        self._wish = self._source.wanted_of_gateway(self._config.name)
+        return True
+
+    def _prepare_newest(self) -> bool:
+        """Raises what the source raises; what is wrong with the routes themselves is left to the first step, and so
+        is a source that is behind what this gateway saw: that is then the newest that there is."""
+        try:
+            generation = self._heed(self._source.generation())
+        except Fenced:
+            self._publisher.prepare()
+            return True
+        wanted = self._source.list_routes()
+        routes, _ = self._admitted(wanted, self._equipment.equip(wanted), generation)
+        self._announce(routes)
+        try:
+            self._publisher.catch_up(routes, generation)
+        except (InvalidInput, Permanent):
+            _LOG.warning("gateway %s starts with its former routes", self._config.name, exc_info=True)
+            self._publisher.prepare()
+        return True
+
+    def _heed(self, generation: int) -> int:
+        """The source answered. Raises: Fenced."""
+        absent_s = self._presence.heard()
+        if absent_s is not None:
+            _LOG.warning("gateway %s: hears the ledger again after %.1f s", self._config.name, absent_s)
+        self._fence.check_generation(generation)
+        return generation
+
+    def _before_start(self) -> None:
+        """An Envoy that died comes back with the newest routes. Without the ledger only as long as nobody can have
+        gone on without this gateway: a retired set is worse than a closed port, which other gateways make up for."""
+        if not self._presence.is_fresh():
+            self._prepare_newest()
+
     def _tend_envoy(self) -> bool:
-        self._envoy.tend()
+        self._envoy.tend(self._before_start)
         if self._envoy.pid != self._envoy_pid:
-            _LOG.warning("gateway %s: Envoy had died and was started again", self._config.name)
+            if self._envoy_pid is not None:
+                _LOG.warning("gateway %s: Envoy had died and was started again", self._config.name)
             self._envoy_pid = self._envoy.pid
             self._totals.restarted()
             self._report_timer.make_due()
@@ -207,57 +227,47 @@ class Agent:
         """A changed secret of a set that serves is taken without a new route."""
         if not self._credential_timer.is_due():
             return False
-        lacking = self._equip(self._publisher.live.routes)
+        lacking = self._equipment.equip(self._publisher.live.routes)
         if lacking:
             raise Transient("; ".join(f"{ref}: {reason}" for ref, reason in sorted(lacking.items())))
         return True
 
     def _follow(self) -> bool:
-        generation = self._source.generation()
-        self._fence.check_generation(generation)
+        generation = self._heed(self._source.generation())
         if generation > self._observed:
             self._is_complete = False
             if generation > self._fence.generation:
                 self._retry_timer.make_due()
         if self._is_complete or not self._retry_timer.is_due():
             return self._is_complete
+        asked_at = time.monotonic()
         wanted = self._source.list_routes()
-        unequipped = self._equip(wanted)
+        unequipped = self._equipment.equip(wanted)
         routes, refused = self._admitted(wanted, unequipped, generation)
+        self._announce(routes)
         try:
-            published = self._publisher.publish(routes, generation)
+            published = self._publisher.publish(
+                routes, generation, lambda: self._check_still_wanted(generation, asked_at)
+            )
         except Permanent:
             self._retry_timer.postpone(_REFUSED_RETRY_S)
             raise
         self._note(published, refused, generation)
         return True
 
-    def _equip(self, routes: Sequence[Route]) -> dict[ServiceRef, str]:
-        """Publish the credentials that routes name; returns the services that lack what their sets want."""
-        lacking: dict[ServiceRef, str] = {}
-        secrets: dict[str, Secret] = {}
-        for route in routes:
-            try:
-                secrets.update(self._secrets_of(route))
-            except TidegateError as error:
-                lacking[ServiceRef(route.org, route.service)] = error.message
-        self._publisher.publish_credentials(secrets)
-        return lacking
+    def _announce(self, routes: Sequence[Route]) -> None:
+        """The ledger knows that this gateway may send to a set before it does: whoever goes silent afterwards keeps it.
 
-    def _secrets_of(self, route: Route) -> dict[str, Secret]:
-        """Raises: NeedsOperator, or what the store of secrets says."""
-        if any(upstream.tls for upstream in route.upstreams) and not self._config.ca_file.is_file():
-            raise NeedsOperator(
-                f"There is no file of trusted authorities {self._config.ca_file}.",
-                remedy="Install ca-certificates, or set TIDEGATE_CA_FILE.",
-            )
-        secrets: dict[str, Secret] = {}
-        for name in _credential_names(route):
-            secret = self._ask_credential(route.org, name)
-            if secret is None:
-                raise NeedsOperator(f"{route.org} has no secret '{name}' at this gateway.")
-            secrets[name] = secret
-        return secrets
+        Raises what the source raises; then nothing is published."""
+        self._presence.expect(routes)
+        if not self._presence.is_told(routes):
+            self._tell(self._status(healthy=self._healthy, active=self._leaving_active))
+
+    def _check_still_wanted(self, generation: int, asked_at: float) -> None:
+        """After a pause (a suspended process, a slow set) the answer of then may name what was retired since."""
+        if time.monotonic() - asked_at > _OLD_ANSWER_S and self._source.generation() != generation:
+            self._retry_timer.make_due()
+            raise Transient(f"Generation {generation} is not the newest any more.")
 
     def _admitted(
         self, routes: Sequence[Route], unequipped: dict[ServiceRef, str], generation: int
@@ -282,6 +292,7 @@ class Agent:
             raise Transient(f"Generation {generation} is not wholly live: {reasons}")
         self._is_complete = True
         self._observed = generation
+        self._presence.done()
         self._report_timer.make_due()
 
     def _look_at_members(self) -> bool:
@@ -312,18 +323,41 @@ class Agent:
             return False
         members = self._members()
         self._healthy = members.healthy
-        errors = {**self._errors, "keys": self._key_problem()}
-        self._source.report_gateway(
-            GatewayStatus(
-                gateway=self._config.name,
-                observed_generation=self._observed,
-                seen_at=datetime.now(UTC),
-                healthy_sets=members.healthy,
-                active_requests={name: count for name, count in members.active.items() if count},
-                error="; ".join(f"{name}: {message}" for name, message in sorted(errors.items()) if message),
-            )
-        )
+        self._tell(self._status(healthy=members.healthy, active=self._with_leaving(members.active)))
         return True
+
+    def _with_leaving(self, active: dict[str, int]) -> dict[str, int]:
+        """A former Envoy still has requests on the sets: none of them may go before those have ended."""
+        leaving = self._envoy.leaving
+        if leaving is None:
+            self._leaving_active = {}
+            return active
+        try:
+            self._leaving_active = read_members(leaving).active
+        except Transient:
+            _LOG.debug("gateway %s: the former Envoy does not say what it does", self._config.name)
+        both = active.keys() | self._leaving_active.keys()
+        return {name: active.get(name, 0) + self._leaving_active.get(name, 0) for name in both}
+
+    def _status(self, *, healthy: tuple[str, ...], active: dict[str, int]) -> GatewayStatus:
+        errors = {**self._errors, **self._problems()}
+        live = self._publisher.live
+        has_routes = self._envoy.pid is not None
+        return GatewayStatus(
+            gateway=self._config.name,
+            observed_generation=self._observed,
+            seen_at=datetime.now(UTC),
+            healthy_sets=healthy,
+            active_requests={name: count for name, count in active.items() if count},
+            error="; ".join(f"{name}: {message}" for name, message in sorted(errors.items()) if message),
+            boot=self._presence.boot,
+            observed={f"{one.org}/{one.service}": one.generation for one in live.routes if has_routes},
+            routed_sets=self._presence.routed_sets(live),
+        )
+
+    def _tell(self, status: GatewayStatus) -> None:
+        self._source.report_gateway(status)
+        self._presence.told(status.routed_sets)
 
     def _rotate_log(self) -> bool:
         """Keep one former access log; Envoy goes on writing to the old file until it is told."""
@@ -334,7 +368,3 @@ class Agent:
             log.replace(log.with_name(f"{log.name}.1"))
             self._admin.post("/reopen_logs")
         return True
-
-
-def _credential_names(route: Route) -> set[str]:
-    return {upstream.credential for upstream in route.upstreams if upstream.credential is not None}

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from tidegate.domain import Upstream
 from tidegate.gateway.config import GatewayConfig
+from tidegate.gateway.copies import copies_cluster
 from tidegate.gateway.doors import door, http_options, in_front_of, is_address
 from tidegate.gateway.listener import METADATA, TYPE, Json
 
 UNLIMITED = 1_000_000
-SHADOW_SUFFIX = "_shadow"
-SHADOW_MAX_REQUESTS = 64
-SHADOW_MAX_S = 120
 
 # llama-server closes idle connections after 5 s; a request sent at that moment would be lost.
 UPSTREAM_IDLE = "3s"
@@ -28,14 +26,9 @@ def fallback_name(first: str, second: str) -> str:
     return f"{first}_else_{second}"
 
 
-def shadow_name(set_name: str) -> str:
-    """Cluster that takes copies of requests to other sets."""
-    return f"{set_name}{SHADOW_SUFFIX}"
-
-
 def clusters(groups: Iterable[Sequence[Upstream]], config: GatewayConfig) -> list[Json]:
-    """One cluster a set, a second one behind it for a set elsewhere, one for copies to it, and one a fallback pair
-    within each group (the sets of one service).
+    """One cluster a set, one for copies to it, one behind it for a set elsewhere, and one a fallback pair within
+    each group (the sets of one service).
 
     They depend on the sets only, never on weights: a change of weights touches the routes alone.
     """
@@ -43,7 +36,7 @@ def clusters(groups: Iterable[Sequence[Upstream]], config: GatewayConfig) -> lis
     for group in groups:
         for upstream in group:
             made = [_remote(upstream), door(upstream, config)] if upstream.is_remote else [_local(upstream)]
-            made.append(_shadow(upstream))
+            made.append(copies_cluster(upstream))
             made += [
                 _fallback(upstream.set_name, other.set_name)
                 for other in group
@@ -58,12 +51,12 @@ def _with_limits(cluster: Json) -> Json:
 
 
 def _local(upstream: Upstream) -> Json:
-    host, address = where(upstream)
+    address: Json = {"socket_address": {"address": upstream.host, "port_value": upstream.port}}
     return {
         "name": upstream.set_name,
         "type": "STATIC" if is_address(upstream.host) else "STRICT_DNS",
         "connect_timeout": "1s",
-        "load_assignment": _members(upstream, host, address),
+        "load_assignment": _members(upstream, upstream.host, address),
         "health_checks": [_health_check(upstream)],
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         # llama-server announces keep-alive and closes after every streamed answer all the same: a request
@@ -78,7 +71,7 @@ def _remote(upstream: Upstream) -> Json:
     It is judged by its answers, because a question about health would wake and bill a sleeping worker. One that
     is out has its fallback's help; without a healthy fallback it is asked all the same (panic mode).
     """
-    name, address = where(upstream)
+    name, address = in_front_of(upstream)
     return {
         "name": upstream.set_name,
         "type": "STATIC",
@@ -96,42 +89,6 @@ def _remote(upstream: Upstream) -> Json:
         },
         **http_options({}),
     }
-
-
-def _shadow(upstream: Upstream) -> Json:
-    """The same set, asked with copies whose answers nobody reads.
-
-    Nothing waits for a copy, so that a set that hangs must be left by time and by number: what comes beyond the
-    limit is not copied. No health check of its own: the set's own cluster asks already.
-    """
-    name, address = where(upstream)
-    return {
-        "name": shadow_name(upstream.set_name),
-        "type": "STATIC" if upstream.is_remote or is_address(upstream.host) else "STRICT_DNS",
-        "connect_timeout": "1s",
-        "load_assignment": {
-            "cluster_name": shadow_name(upstream.set_name),
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"hostname": name, "address": address}}]}],
-        },
-        "circuit_breakers": {
-            "thresholds": [
-                {
-                    "max_requests": SHADOW_MAX_REQUESTS,
-                    "max_pending_requests": SHADOW_MAX_REQUESTS,
-                    "max_connections": SHADOW_MAX_REQUESTS,
-                    "max_retries": 0,
-                }
-            ]
-        },
-        **http_options({"max_stream_duration": f"{SHADOW_MAX_S}s", "max_requests_per_connection": 1}),
-    }
-
-
-def where(upstream: Upstream) -> tuple[str, Json]:
-    """Host name and address by which this Envoy reaches a set."""
-    if upstream.is_remote:
-        return in_front_of(upstream)
-    return upstream.host, {"socket_address": {"address": upstream.host, "port_value": upstream.port}}
 
 
 def _members(upstream: Upstream, host_name: str, address: Json) -> Json:

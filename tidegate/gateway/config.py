@@ -76,6 +76,16 @@ class GatewayConfig:
     remote_check_s: float | None = 30.0
     """How often a connection to a remote set's front door is tried; None: never. No request is sent."""
     max_access_log_bytes: int = 64 * 1024**2
+    live_poll_s: float = 0.2
+    """How often the log of what was measured is read."""
+    live_window_s: float = 1.0
+    """What ended within one such window is one batch a set and slice."""
+    live_grace_s: float = 0.75
+    """A window is closed so long after its end: lines reach the log a little late."""
+    live_keep_bytes: int = 8 * 1024**2
+    """The log is renamed at this size, and never more than this is read at once; what is left out counts as lost."""
+    stall_ms: float = 2_000.0
+    """A longer silence inside a stream is a stall."""
 
     def path(self, file: str) -> Path:
         """Where one of the files of this gateway lies."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from tidegate.domain import InvalidInput, Secret, Upstream
 from tidegate.gateway.config import CREDENTIALS, GatewayConfig
-from tidegate.gateway.listener import CLIENT_HEADER, DOOR_TABLE, DOORS_LISTENER, TYPE, Json
+from tidegate.gateway.listener import CLIENT_HEADER, COPY_OF_HEADER, DOOR_TABLE, DOORS_LISTENER, TYPE, Json
 
 SECRET_NAME_PATTERN = r"[a-z][a-z0-9-]{1,99}"
 DOOR_SUFFIX = "_door"
@@ -79,7 +79,7 @@ def door_table(groups: Iterable[Sequence[Upstream]], config: GatewayConfig) -> J
         "name": DOOR_TABLE,
         "validate_clusters": True,
         "virtual_hosts": [_host(remote[name], config) for name in sorted(remote)],
-        "request_headers_to_remove": [CLIENT_HEADER],
+        "request_headers_to_remove": [CLIENT_HEADER, COPY_OF_HEADER],
     }
 
 

@@ -6,6 +6,7 @@ SO_REUSEPORT) and the old one finishes its streams and goes.
 
 import importlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -21,13 +22,17 @@ import psutil
 
 from tidegate.domain import InvalidInput, NeedsOperator, NotFound, Transient
 from tidegate.gateway.admin import SUBSCRIPTIONS, Admin
+from tidegate.gateway.boots import new_boot
 from tidegate.gateway.config import BOOTSTRAP, GatewayConfig
 from tidegate.gateway.files import OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, read_json, write_whole
 
+_LOG = logging.getLogger(__name__)
 MAX_SOCKET_PATH_BYTES = 100
 _POLL_S = 0.02
 _TERM_S = 5.0
 _DEAF_S = 2.0
+FLUSH_MS = 250
+"""A line of a log reaches its file within this time."""
 _STABLE_S = 10.0
 _MAX_BACKOFF_S = 2.0
 
@@ -115,14 +120,23 @@ class Envoy:
             _begin_drain(self._leaving.admin)
             self._await_deaf(self._leaving.process)
 
-    def tend(self) -> None:
+    @property
+    def leaving(self) -> Admin | None:
+        """The former Envoy that finishes its requests, if there is one."""
+        return self._leaving.admin if self._leaving is not None else None
+
+    def tend(self, before_start: Callable[[], None] = lambda: None) -> None:
         """Start it again when it died, at once the first time. Also ends a former Envoy that is idle.
+
+        Args:
+            before_start: makes sure that the files on disk are the ones to serve; raises when they are not.
 
         Raises: NeedsOperator when it does not come up; calling again tries again.
         """
         self._tend_leaving()
         if self.pid is not None or self._now() < self._not_before:
             return
+        before_start()
         self._failures = 0 if self._now() - self._started > _STABLE_S else self._failures + 1
         self._not_before = self._now() + min(_MAX_BACKOFF_S, 0.1 * 2**self._failures)
         self._spawn()
@@ -154,23 +168,41 @@ class Envoy:
                 )
             time.sleep(_POLL_S)
 
-    def stop(self) -> None:
-        """No new connections, requests in flight may end within `shutdown_s`, then it goes."""
+    def stop(self, ceiling_s: float | None = None, meanwhile: Callable[[], None] = lambda: None) -> int:
+        """No new connections, requests in flight may end within the ceiling (else `shutdown_s`), then it goes.
+
+        Returns how many requests were cut, the former Envoy's included.
+        """
+        deadline = self._now() + (self._config.shutdown_s if ceiling_s is None else ceiling_s)
+        child = self._child
+        former = self._former() if child is None and self._leaving is None else None
+        if former is not None:
+            _begin_drain(self._retire(former).admin)
+        if child is not None and child.poll() is None:
+            _begin_drain(self._admin)
+        while self._in_flight() and self._now() < deadline:
+            self._tend_leaving()
+            meanwhile()
+            time.sleep(_POLL_S)
+        cut = self._in_flight()
         if self._leaving is not None:
             _end(self._leaving.process)
             self._forget_leaving()
-        child, self._child = self._child, None
+        self._child = None
         if child is None:
-            return
+            return cut
         if child.poll() is None:
-            _begin_drain(self._admin)
-            deadline = self._now() + self._config.shutdown_s
-            while child.poll() is None and not _is_idle(self._admin) and self._now() < deadline:
-                time.sleep(_POLL_S)
             _end_group(child)
         child.wait()
         self._pid_file.unlink(missing_ok=True)
         self._config.admin_socket.unlink(missing_ok=True)
+        return cut
+
+    def _in_flight(self) -> int:
+        own = _active(self._admin) if self.pid is not None else 0
+        if self._leaving is None or not _is_alive(self._leaving.process):
+            return own
+        return own + _active(self._leaving.admin)
 
     def _spawn(self) -> None:
         if self._child is not None:
@@ -178,26 +210,34 @@ class Envoy:
         # A connection that is still open leads to the former Envoy, which would answer for the new one.
         self._admin.close()
         command = [
-            *(str(self._binary), "-c", str(self._config.path(BOOTSTRAP))),
+            *(str(self._binary.absolute()), "-c", str(self._config.path(BOOTSTRAP).absolute())),
             *("--concurrency", str(self._config.concurrency)),
             *("--drain-time-s", str(max(1, int(self._config.drain_s))), "--drain-strategy", "immediate"),
-            *("--file-flush-interval-msec", "1000"),
+            *("--file-flush-interval-msec", str(FLUSH_MS)),
             *("--log-level", "error", "--component-log-level", "config:warning"),
             # Without it a mistyped field in a swapped file is silently accepted.
             "--reject-unknown-dynamic-fields",
             # No shared memory: Envoys of one machine never meet, and a killed one leaves nothing.
             "--disable-hot-restart",
         ]
+        boot, alive = new_boot(self._config)
+        # Admin's /server_info repeats it: which of two Envoys answers.
+        command += ["--service-zone", boot.name]
         log = os.open(self._config.envoy_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ONLY_FILE)
         with os.fdopen(log, "ab") as output:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(self._config.environment),
-                start_new_session=True,
-            )
+            try:
+                self._child = subprocess.Popen(
+                    command,
+                    cwd=boot.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=dict(self._config.environment),
+                    start_new_session=True,
+                    pass_fds=(alive,),
+                )
+            finally:
+                os.close(alive)
         self._started = self._now()
         created = psutil.Process(self._child.pid).create_time()
         write_whole(self._pid_file, json.dumps({"pid": self._child.pid, "created": created}).encode())
@@ -212,14 +252,15 @@ class Envoy:
             is_ours = abs(process.create_time() - float(stored["created"])) < 1.0
         except (psutil.Error, KeyError, ValueError):
             return None
-        return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if is_ours and _is_alive(process) else None
 
-    def _retire(self, process: psutil.Process) -> None:
+    def _retire(self, process: psutil.Process) -> _Leaving:
         """Move its admin socket aside (a bound socket follows its file) and let it finish."""
         aside = self._config.admin_socket.with_suffix(".old")
         if self._config.admin_socket.exists():
             os.replace(self._config.admin_socket, aside)
         self._leaving = _Leaving(process, Admin(aside), self._now() + self._config.drain_s)
+        return self._leaving
 
     def _await_deaf(self, process: psutil.Process) -> None:
         """Envoy answers before its workers have closed their sockets; wait until new connections are all ours."""
@@ -231,7 +272,11 @@ class Envoy:
         leaving = self._leaving
         if leaving is None:
             return
-        if _is_idle(leaving.admin) or self._now() > leaving.deadline:
+        is_late = self._now() > leaving.deadline
+        in_flight = _active(leaving.admin) if _is_alive(leaving.process) else 0
+        if is_late or not in_flight:
+            if in_flight:
+                _LOG.warning("the former Envoy was ended with %d requests in flight", in_flight)
             _end(leaving.process)
             self._forget_leaving()
 
@@ -280,12 +325,19 @@ def _begin_drain(admin: Admin) -> None:
         return
 
 
-def _is_idle(admin: Admin) -> bool:
-    """An Envoy that does not answer has nothing in flight that we could wait for."""
+def _is_alive(process: psutil.Process) -> bool:
     try:
-        return admin.active_requests() == 0
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _active(admin: Admin) -> int:
+    """Requests in flight. An Envoy that runs and does not answer may be busy with them: it gets its time."""
+    try:
+        return admin.active_requests()
     except Transient:
-        return True
+        return 1
 
 
 def _end(process: psutil.Process) -> None:

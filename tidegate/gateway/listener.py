@@ -3,6 +3,8 @@
 A release never touches it: changing the listener cuts every stream that outlives the drain time.
 """
 
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from tidegate.gateway.config import AUTH, CLUSTERS, DOORS, LISTENERS, ROUTES, GatewayConfig
@@ -15,9 +17,13 @@ LUA_TYPE = f"{TYPE}.extensions.filters.http.lua.v3.Lua"
 AUTH_FILTER = "api_keys"
 GUARD_FILTER = "only_known_clients"
 CLIENT_HEADER = "x-tidegate-client"
+COPY_OF_HEADER = "x-tidegate-copy-of"
+"""On copies of requests: the service. It stays, because a log can name only what is still there."""
 ROUTE_TABLE = "services"
 DOORS_LISTENER = DOOR_TABLE = "front_doors"
 STATS_SCOPE = "gw"
+LIVE_LOG = "live.log"
+"""What was measured, beside `access.log`. Relative: each Envoy has a working folder of its own."""
 METADATA = "gw"
 """Endpoint metadata of ours: `set` and `release`."""
 
@@ -77,7 +83,7 @@ def listener(config: GatewayConfig) -> Json:
         "@type": f"{TYPE}.config.listener.v3.Listener",
         "name": "public",
         "address": {"socket_address": {"address": config.host, "port_value": config.port}},
-        "filter_chains": [_http_chain(_connection_manager(config))],
+        "filter_chains": [http_chain(_connection_manager(config))],
     }
 
 
@@ -94,17 +100,17 @@ def doors_listener(config: GatewayConfig) -> Json:
             "mappers": [_broken_off(), *(_error(*error) for error in _ERRORS), _other_error()]
         },
         "access_log": [_door_log(config)],
-        "http_filters": [_router()],
+        "http_filters": [router()],
     }
     return {
         "@type": f"{TYPE}.config.listener.v3.Listener",
         "name": DOORS_LISTENER,
         "internal_listener": {},
-        "filter_chains": [_http_chain(manager)],
+        "filter_chains": [http_chain(manager)],
     }
 
 
-def _http_chain(manager: Json) -> Json:
+def http_chain(manager: Json) -> Json:
     return {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
 
 
@@ -127,26 +133,40 @@ def _connection_manager(config: GatewayConfig) -> Json:
         },
         "early_header_mutation_extensions": [_strip_foreign_headers()],
         "local_reply_config": {"mappers": [_error(*error) for error in _ERRORS] + [_other_error()]},
-        "access_log": [_json_log(config), _request_stats(), _latency_stats()],
+        "access_log": [_json_log(config), live_log("request"), _request_stats(), _latency_stats()],
         "http_filters": [
             {
                 "name": AUTH_FILTER,
                 "config_discovery": {"config_source": _source(config, AUTH), "type_urls": [LUA_TYPE]},
             },
             _guard(),
-            _router(),
+            measure(),
+            router(live_log("attempt")),
         ],
     }
 
 
-def _router() -> Json:
+def router(*attempt_logs: Json) -> Json:
+    """Sends requests on; each of the logs gets a line an attempt, also of those that a retry hides."""
     return {
         "name": "envoy.filters.http.router",
         "typed_config": {
             "@type": f"{TYPE}.extensions.filters.http.router.v3.Router",
             "suppress_envoy_headers": True,
+            **({"upstream_log": list(attempt_logs)} if attempt_logs else {}),
         },
     }
+
+
+def measure() -> Json:
+    """The filter that watches answers pass."""
+    source: Json = {"@type": LUA_TYPE, "default_source_code": {"inline_string": _measure_program()}}
+    return {"name": "measure", "typed_config": source}
+
+
+@cache
+def _measure_program() -> str:
+    return resources.files("tidegate.gateway").joinpath("measure.lua").read_text(encoding="utf-8")
 
 
 def _guard() -> Json:
@@ -218,29 +238,63 @@ def _status_filter(operator: str, status: int) -> Json:
 
 def _json_log(config: GatewayConfig) -> Json:
     """One line a request. Never a header that may hold a key, and no query string."""
+    return _file_log(
+        str(config.access_log),
+        {
+            "time": "%START_TIME%",
+            "request_id": "%REQ(X-REQUEST-ID)%",
+            "client": f"%REQ({CLIENT_HEADER})%",
+            "service": "%ROUTE_NAME%",
+            "method": "%REQ(:METHOD)%",
+            "path": "%PATH(NQ:PATH)%",
+            "status": "%RESPONSE_CODE%",
+            "flags": "%RESPONSE_FLAGS%",
+            "details": "%RESPONSE_CODE_DETAILS%",
+            "set": f"%UPSTREAM_METADATA({METADATA}:set)%",
+            "release": f"%UPSTREAM_METADATA({METADATA}:release)%",
+            "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+            "first_byte_ms": "%RESPONSE_DURATION%",
+            "total_ms": "%DURATION%",
+            "request_bytes": "%BYTES_RECEIVED%",
+            "reply_bytes": "%BYTES_SENT%",
+        },
+    )
+
+
+def live_log(kind: str, service: str = "%ROUTE_NAME%") -> Json:
+    """One line a request or attempt: numbers and names of ours only. Durations are microseconds since its start."""
     fields = {
-        "time": "%START_TIME%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
+        "kind": kind,
+        "at": "%START_TIME(%s.%6f)%",
+        "service": service,
         "client": f"%REQ({CLIENT_HEADER})%",
-        "service": "%ROUTE_NAME%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ:PATH)%",
         "status": "%RESPONSE_CODE%",
         "flags": "%RESPONSE_FLAGS%",
-        "details": "%RESPONSE_CODE_DETAILS%",
         "set": f"%UPSTREAM_METADATA({METADATA}:set)%",
-        "release": f"%UPSTREAM_METADATA({METADATA}:release)%",
-        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-        "first_byte_ms": "%RESPONSE_DURATION%",
-        "total_ms": "%DURATION%",
-        "request_bytes": "%BYTES_RECEIVED%",
-        "reply_bytes": "%BYTES_SENT%",
+        "length": "%REQ(CONTENT-LENGTH)%",
+        "ms": "%DURATION%",
     }
+    if kind != "attempt":
+        fields |= {
+            "path": "%PATH(NQ:PATH):256%",
+            "cluster": "%UPSTREAM_CLUSTER_RAW%",
+            "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+            "bytes": "%BYTES_RECEIVED%",
+            "asked": "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)%",
+            "tried": "%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:us)%",
+            "began": "%COMMON_DURATION(DS_RX_BEG:US_RX_BEG:us)%",
+            "wanted": "%DYNAMIC_METADATA(tidegate.measure:asked)%",
+            "answer": "%DYNAMIC_METADATA(tidegate.measure:answer)%",
+        }
+    return _file_log(LIVE_LOG, fields)
+
+
+def _file_log(path: str, fields: dict[str, str]) -> Json:
     return {
         "name": "envoy.access_loggers.file",
         "typed_config": {
             "@type": f"{TYPE}.extensions.access_loggers.file.v3.FileAccessLog",
-            "path": str(config.access_log),
+            "path": path,
             "log_format": {"json_format": fields},
         },
     }
@@ -258,9 +312,7 @@ def _door_log(config: GatewayConfig) -> Json:
         "details": "%RESPONSE_CODE_DETAILS%",
         "reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
     }
-    logger = _json_log(config)
-    logger["typed_config"]["log_format"] = {"json_format": fields}
-    return {**logger, "filter": _status_filter("GE", 500)}
+    return {**_file_log(str(config.access_log), fields), "filter": _status_filter("GE", 500)}
 
 
 _ATTRIBUTION: tuple[tuple[str, str], ...] = (

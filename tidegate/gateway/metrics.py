@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tidegate.domain import TrafficCounts
 from tidegate.gateway.admin import Admin
-from tidegate.gateway.clusters import SHADOW_SUFFIX
+from tidegate.gateway.copies import COPIES_SUFFIX
 from tidegate.gateway.doors import DOOR_SUFFIX
 from tidegate.gateway.files import read_json, write_whole
 
@@ -52,7 +52,7 @@ def fold_members(numbers: Mapping[str, int]) -> Members:
     gauges: dict[str, dict[str, list[int]]] = {}
     for name, value in numbers.items():
         _, cluster, gauge = name.split(".", 2)
-        if _PAIR not in cluster and not cluster.endswith(SHADOW_SUFFIX):
+        if _PAIR not in cluster and not cluster.endswith(COPIES_SUFFIX):
             values = gauges.setdefault(gauge, {})
             values.setdefault(cluster.removesuffix(DOOR_SUFFIX), []).append(value)
     healthy, active, warming = (
@@ -71,6 +71,17 @@ def read_counts(admin: Admin, at: datetime) -> list[TrafficCounts]:
     return fold_counts(samples, failed_attempts(admin.get_json("/clusters")), at)
 
 
+def live_requests(admin: Admin) -> tuple[dict[str, int], dict[str, int]]:
+    """Clients' requests that ended, by `org/service/set`, and those in flight by set; of this Envoy since its start."""
+    ended: dict[str, int] = {}
+    for sample in parse(admin.get("/stats/prometheus", filter=r"^gw\.requests\.")):
+        set_name, service = sample.labels.get("set", ""), sample.labels.get("service", "")
+        if set_name and service.count("/") == 1:
+            place = f"{service}/{set_name}"
+            ended[place] = ended.get(place, 0) + int(sample.value)
+    return ended, read_members(admin).active
+
+
 def parse(text: str) -> Iterator[_Sample]:
     """Our counters in Prometheus text; everything else is skipped."""
     for line in text.splitlines():
@@ -86,7 +97,7 @@ def failed_attempts(clusters: Mapping[str, Any]) -> dict[str, int]:
     """
     failed: dict[str, int] = {}
     for cluster in clusters.get("cluster_statuses", []):
-        if _PAIR in cluster["name"] or cluster["name"].endswith((DOOR_SUFFIX, SHADOW_SUFFIX)):
+        if _PAIR in cluster["name"] or cluster["name"].endswith((DOOR_SUFFIX, COPIES_SUFFIX)):
             continue
         for host in cluster.get("host_statuses", []):
             errors = (int(stat.get("value", 0)) for stat in host["stats"] if stat["name"] == "rq_error")
@@ -123,8 +134,12 @@ def fold_counts(samples: Iterable[_Sample], attempts: Mapping[str, int], at: dat
 def is_failure(labels: Mapping[str, str]) -> bool:
     """5xx, a reply that broke off, or a refusal of the gateway itself. Any other 4xx is the client's own doing."""
     status = labels.get("status", "0")
-    is_broken = bool(_BROKEN.intersection(labels.get("flags", "").split(",")))
-    return status >= "500" or status in _REFUSED_US or is_broken
+    return status >= "500" or status in _REFUSED_US or is_broken(labels.get("flags", ""))
+
+
+def is_broken(flags: str) -> bool:
+    """Whether the set broke the reply off, whatever status had been sent."""
+    return bool(_BROKEN.intersection(flags.split(",")))
 
 
 class Totals:

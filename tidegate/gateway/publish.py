@@ -82,6 +82,22 @@ class Publisher:
         self._state_file = config.path("live.json")
         self.live = _read_live(self._state_file)
 
+    def catch_up(self, routes: Sequence[Route], generation: int) -> None:
+        """Files for a start of Envoy with the newest routes: what was retired meanwhile is never served again.
+
+        Raises: InvalidInput, Permanent. What was live before stays what is prepared.
+        """
+        self._config.root.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+        keep = [
+            *(one.upstreams for one in self.live.draining),
+            *(route.upstreams for route in self.live.routes),
+        ]
+        wanted = render(routes, (), generation, self._config, keep)
+        if any(self._delivery.is_new(name, wanted[name]) for name in (CLUSTERS, DOORS, ROUTES)):
+            self._validate(wanted)
+        self._remember(routes, generation)
+        self.prepare()
+
     def prepare(self) -> None:
         """Files for a start of Envoy: what was live before as this version writes it, or no routes and no keys."""
         self._config.root.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
@@ -89,7 +105,7 @@ class Publisher:
         for name, content in render(self.live.routes, (), self.live.generation, self._config, keep).items():
             path = self._config.path(name)
             current = read_json(path)
-            is_known = self.live.routes and name in (CLUSTERS, DOORS, ROUTES)
+            is_known = self.live.generation > 0 and name in (CLUSTERS, DOORS, ROUTES)
             is_foreign = current is None or (name == AUTH and not _is_of_one_kind(current, content))
             if name in (BOOTSTRAP, LISTENERS) or is_known or is_foreign:
                 write_whole(path, encode(content))
@@ -101,11 +117,16 @@ class Publisher:
             if read_bytes(path) != content:
                 write_whole(path, content)
 
-    def publish(self, routes: Sequence[Route], generation: int) -> Published:
+    def publish(
+        self, routes: Sequence[Route], generation: int, still_wanted: Callable[[], None] = lambda: None
+    ) -> Published:
         """Make these the live routes and wait until Envoy says so. Their credentials must have been published.
 
         A service whose traffic would move to a set that is not healthy here, while its present one is,
         keeps its former route; ask again later.
+
+        Args:
+            still_wanted: raises when something newer is wanted by now; asked just before traffic moves.
 
         Raises:
             InvalidInput: the values cannot be rendered. Nothing changed.
@@ -127,6 +148,7 @@ class Publisher:
             self._former(route) if ServiceRef(route.org, route.service) in held else route for route in routes
         ]
         table = render(final, (), generation, self._config, keep)[ROUTES] if held else wanted[ROUTES]
+        still_wanted()
         self._delivery.push(ROUTES, table)
         self._remember(final, self.live.generation if held else generation)
         return Published(generation=self.live.generation, held=held)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidegate.domain import InvalidInput, Route, Upstream
 from tidegate.domain.names import NAME_PATTERN
-from tidegate.gateway import admission, clusters, doors, listener, traffic
+from tidegate.gateway import admission, clusters, copies, doors, listener, traffic
 from tidegate.gateway.config import (
     AUTH,
     BOOTSTRAP,
@@ -49,7 +49,10 @@ def render(
     groups = _groups(routes, keep)
     return {
         BOOTSTRAP: listener.bootstrap(config),
-        LISTENERS: _response(generation, [listener.listener(config), listener.doors_listener(config)]),
+        LISTENERS: _response(
+            generation,
+            [listener.listener(config), listener.doors_listener(config), copies.copies_listener()],
+        ),
         CLUSTERS: _response(generation, clusters.clusters(groups, config)),
         DOORS: _response(generation, [doors.door_table(groups, config)]),
         ROUTES: _response(generation, [traffic.route_table(routes, config)]),
@@ -82,14 +85,16 @@ def encode(content: Json) -> bytes:
 def fold(rendered: Mapping[str, Json]) -> Json:
     """One static bootstrap with the same content, for an offline check."""
     listeners: list[Json] = json.loads(json.dumps(rendered[LISTENERS]["resources"]))
-    for resource, table in zip(listeners, (ROUTES, DOORS), strict=True):
+    for resource, table in zip(listeners, (ROUTES, DOORS, None), strict=True):
         resource.pop("@type")
         manager: dict[str, Any] = resource["filter_chains"][0]["filters"][0]["typed_config"]
-        manager.pop("rds")
-        manager["route_config"] = _without_type(rendered[table]["resources"][0])
+        if table is not None:
+            manager.pop("rds")
+            manager["route_config"] = _without_type(rendered[table]["resources"][0])
         if table == ROUTES:
             manager["http_filters"][0] = _without_type(rendered[AUTH]["resources"][0])
-        for logger in manager["access_log"]:
+        upstream_logs = manager["http_filters"][-1]["typed_config"].get("upstream_log", [])
+        for logger in (*manager["access_log"], *upstream_logs):
             if "path" in logger["typed_config"]:
                 logger["typed_config"]["path"] = "/dev/null"
     return {

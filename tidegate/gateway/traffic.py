@@ -2,17 +2,27 @@
 
 from collections.abc import Sequence
 
-from tidegate.domain import Route
+from tidegate.domain import Route, ServiceRef
 from tidegate.gateway.admission import admit, admit_all
-from tidegate.gateway.clusters import fallback_name, shadow_name, where
+from tidegate.gateway.clusters import fallback_name
 from tidegate.gateway.config import GatewayConfig
-from tidegate.gateway.listener import METADATA, ROUTE_TABLE, TYPE, Json
+from tidegate.gateway.copies import copy_policy
+from tidegate.gateway.listener import CLIENT_HEADER, METADATA, ROUTE_TABLE, TYPE, Json
 
 PIN_HEADER = "x-tidegate-pin"
-SHADOW_HEADER = "x-tidegate-shadow"
-_KEY_HEADERS = ("authorization", "x-api-key")
 
-_NEVER_UPSTREAM = (*_KEY_HEADERS, PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
+# A retry goes to another set of the split; with a stand-in there is one split only, and its pair has the other set.
+_SPREAD: Json = {"refresh_cluster_on_retry": True}
+_STAND_IN: Json = {
+    "retry_priority": {
+        "name": "envoy.retry_priorities.previous_priorities",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+            "update_frequency": 1,
+        },
+    }
+}
+_NEVER_UPSTREAM = ("authorization", "x-api-key", PIN_HEADER, "x-envoy-internal", "x-envoy-external-address")
 
 
 def route_table(routes: Sequence[Route], config: GatewayConfig) -> Json:
@@ -92,6 +102,13 @@ def _weighted(route: Route) -> Json | None:
     return {"weighted_clusters": {"clusters": entries, "use_hash_policy": {"value": True}}}
 
 
+def _mirrored(route: Route) -> Json:
+    """Our own probes are never copied: their routes have no such entry."""
+    if route.mirror is None:
+        return {}
+    return {"request_mirror_policies": [copy_policy(route.mirror, ServiceRef(route.org, route.service))]}
+
+
 def _with_fallback(name: str, serving: list[str], route: Route) -> str:
     """Only a set that has weight itself may stand in for another: one at 0 is not proven, unless the route says so."""
     others = [other for other in serving if other != name]
@@ -100,34 +117,15 @@ def _with_fallback(name: str, serving: list[str], route: Route) -> str:
     return fallback_name(name, route.stand_in) if route.stand_in is not None else name
 
 
-def _mirrored(route: Route) -> Json:
-    """A share of live requests is copied to the shadow, which learns from a header that it is one.
-
-    A probe's requests are not copied: their answers are counted, and those of copies never are.
-    """
-    if route.mirror is None:
-        return {}
-    shadow = next(one for one in route.upstreams if one.set_name == route.mirror.set_name)
-    share = {"numerator": route.mirror.percent, "denominator": "HUNDRED"}
-    policy: Json = {
-        "cluster": shadow_name(shadow.set_name),
-        "runtime_fraction": {"default_value": share},
-        "host_rewrite_literal": where(shadow)[0],
-        "request_headers_mutations": [
-            {
-                "append": {
-                    "header": {"key": SHADOW_HEADER, "value": shadow.set_name},
-                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                }
-            }
-        ],
-    }
-    return {"request_mirror_policies": [policy]}
+def _is_split(route: Route) -> bool:
+    """Whether there is another set in the split to try, or nobody who stands in."""
+    return route.stand_in is None or sum(weight > 0 for weight in route.weights.values()) > 1
 
 
 def _hash_policy(route: Route) -> list[Json]:
-    """By the session's header, and without one by the API key where the service wants that."""
-    headers = (route.sticky.header, *(_KEY_HEADERS if route.sticky.by_key else ()))
+    """By the session's header, and without one by the key's owner where the service wants that: the filter of keys
+    names it, and has Envoy choose anew."""
+    headers = (route.sticky.header, *((CLIENT_HEADER,) if route.sticky.by_key else ()))
     return [{"header": {"header_name": header}, "terminal": True} for header in headers]
 
 
@@ -148,7 +146,7 @@ def _send(route: Route, destination: Json, config: GatewayConfig) -> Json:
             "retriable_status_codes": [503],
             "num_retries": 3,
             "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
-            "refresh_cluster_on_retry": True,
+            **(_SPREAD if _is_split(route) else _STAND_IN),
         },
     }
     return {"route": action}

@@ -205,6 +205,10 @@ class Router(Protocol):
         """Store cumulative counts by set as sampled at one gateway; old samples are pruned."""
         ...
 
+    def record_live(self, batches: Sequence[LiveBatch]) -> None:
+        """Store what gateways measured; a batch that is there already stays as it is."""
+        ...
+
     def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
         """What clients got from a set, in order of time."""
         ...

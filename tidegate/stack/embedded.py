@@ -1,4 +1,4 @@
-"""What `tidegate up` runs, as data: Prefect on SQLite, two workers, one gateway, the local platform's agent."""
+"""What `tidegate up` runs, as data: Prefect on SQLite, two workers, gateways, the local platform's agent."""
 
 import os
 import sys
@@ -13,6 +13,7 @@ from tidegate.stack.specification import HttpProbe, LogProbe, ProcessSpec, Resta
 from tidegate.stack.supervisor import Blueprint
 
 PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200, "console": 8090}
+"""More gateways follow the first one: see `preferred_ports`."""
 RUNNING_LINE = "agent is running"
 GATEWAY_NAME = "gateway-1"
 FLOW_HOST = "TIDEGATE_FLOW_HOST"
@@ -40,6 +41,16 @@ CLIENT_PREFECT = {
 }
 
 
+def preferred_ports(gateways: int) -> dict[str, int]:
+    """Name of each process that clients reach, and where it listens when nobody else does."""
+    further = {name: PREFERRED_PORTS["gateway"] + 10 + number for number, name in _further(gateways)}
+    return {**PREFERRED_PORTS, **further}
+
+
+def _further(gateways: int) -> list[tuple[int, str]]:
+    return [(number, f"gateway-{number}") for number in range(2, gateways + 1)]
+
+
 def prefect_api_url(ports: Mapping[str, int]) -> str:
     return f"http://{LOOPBACK}:{ports['prefect']}/api"
 
@@ -54,7 +65,8 @@ def embedded_stack(
     server = _server_environment(settings, shared, ports, auth)
     specs = (
         _prefect_server(settings, server, ports),
-        _gateway(settings, shared, ports),
+        _gateway(settings, shared, ports["gateway"]),
+        *(_further_gateway(settings, shared, name, ports[name]) for _, name in _further(settings.gateways)),
         _platform(settings, shared),
         _console(settings, shared, ports),
         _bootstrap(settings, client),
@@ -70,6 +82,7 @@ def embedded_stack(
             "gateway": f"http://{LOOPBACK}:{ports['gateway']}",
             "prefect": f"http://{LOOPBACK}:{ports['prefect']}",
             "console": f"http://{LOOPBACK}:{ports['console']}",
+            **{name: f"http://{LOOPBACK}:{ports[name]}" for _, name in _further(settings.gateways)},
         },
         ports=dict(ports),
     )
@@ -134,8 +147,14 @@ def _prefect_server(settings: Settings, env: Mapping[str, str], ports: Mapping[s
     )
 
 
-def _gateway(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:
-    port = ports["gateway"]
+def _further_gateway(settings: Settings, env: Mapping[str, str], name: str, port: int) -> ProcessSpec:
+    """It is told apart from the first by its name, its port and its folder."""
+    first = _gateway(settings, env, port)
+    argv = tuple(f"--name={name}" if part == f"--name={GATEWAY_NAME}" else part for part in first.argv)
+    return replace(first, name=name, argv=argv, log_path=settings.logs_dir / f"{name}.log")
+
+
+def _gateway(settings: Settings, env: Mapping[str, str], port: int) -> ProcessSpec:
     return replace(
         _agent(settings, env, "gateway", f"--name={GATEWAY_NAME}", f"--port={port}"),
         ready=TcpProbe(LOOPBACK, port),

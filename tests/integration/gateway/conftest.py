@@ -4,13 +4,9 @@ import asyncio
 import itertools
 import json
 import re
-import ssl
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +17,9 @@ import aiohttp
 import httpx
 import pytest
 
-from tidegate.domain import GatewayStatus, Route, Secret, TrafficCounts, Transient, Upstream
+from tests.integration.gateway.fake_sets import DEADLINE_S, FakeSet, start_fake_set
+from tests.integration.gateway.sources import MemoryRoutes
+from tidegate.domain import GatewayStatus, Route, Secret
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, find_envoy, serve
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.config import AUTH
@@ -31,9 +29,7 @@ from tidegate.gateway.publish import Publisher
 from tidegate.gateway.render import render_keys
 from tidegate.stack.port_choice import choose_ports
 
-FAKE_UPSTREAM = Path(__file__).with_name("fake_upstream.py")
 PROBE_KEY = "probe-key-of-the-tests"
-DEADLINE_S = 60.0
 T = TypeVar("T")
 
 
@@ -61,109 +57,6 @@ def texts_below(root: Path) -> dict[Path, str]:
             return None
 
     return eventually(look, lambda texts: texts is not None, "a quiet folder") or {}
-
-
-@dataclass
-class MemoryRoutes:
-    """A route source in memory that can be behind, unreachable, or lie about generations."""
-
-    routes: dict[tuple[str, str], Route] = field(default_factory=dict)
-    number: int = 0
-    is_down: bool = False
-    status: GatewayStatus | None = None
-    totals: dict[str, TrafficCounts] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    gate: threading.Lock = field(default_factory=threading.Lock)
-    """Whoever holds it makes the source as slow as it likes."""
-
-    def put(self, route: Route, *, epoch: int = 1) -> int:
-        with self.lock:
-            self.number += 1
-            self.routes[route.org, route.service] = route.model_copy(
-                update={"generation": self.number, "epoch": epoch}
-            )
-            return self.number
-
-    def remove(self, org: str) -> int:
-        with self.lock:
-            self.routes = {key: route for key, route in self.routes.items() if key[0] != org}
-            self.number += 1
-            return self.number
-
-    def list_routes(self) -> list[Route]:
-        self._answer()
-        return list(self.routes.values())
-
-    def generation(self) -> int:
-        self._answer()
-        return self.number
-
-    def report_gateway(self, status: GatewayStatus) -> None:
-        self._answer()
-        self.status = status
-
-    def record_counts(self, gateway: str, counts: Sequence[TrafficCounts]) -> None:
-        self._answer()
-        self.totals.update({one.set_name: one for one in counts})
-
-    def _answer(self) -> None:
-        with self.gate:
-            pass
-        if self.is_down:
-            raise Transient("The ledger does not answer.")
-
-
-@dataclass(frozen=True, eq=False)
-class FakeSet:
-    """A process that plays one set."""
-
-    name: str
-    process: subprocess.Popen[str]
-    port: int
-    is_secure: bool = False
-    address: dict[str, Any] = field(default_factory=dict)
-    """What differs from a plain set on this host."""
-
-    @property
-    def upstream(self) -> Upstream:
-        usual = {
-            "set_name": self.name,
-            "host": "127.0.0.1",
-            "port": self.port,
-            "digest": "a" * 64,
-            "release_id": f"rel-{self.name}",
-        }
-        return Upstream.model_validate({**usual, **self.address})
-
-    def behave(self, mode: str) -> list[str]:
-        """Change what it does; returns the paths that it was asked for so far."""
-        scheme = "https" if self.is_secure else "http"
-        # Its name is not what this talk is about.
-        trusting = ssl._create_unverified_context()
-        url = f"{scheme}://127.0.0.1:{self.port}/control?mode={mode}"
-        with urllib.request.urlopen(url, data=b"", context=trusting) as reply:
-            return json.load(reply)["asked"]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.end()
-
-    def end(self) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self.process.wait(DEADLINE_S)
-
-
-def start_fake_set(name: str, port: int = 0, certificate: Sequence[Path] = (), **address: Any) -> FakeSet:
-    process = subprocess.Popen(
-        [sys.executable, str(FAKE_UPSTREAM), name, str(port), *map(str, certificate)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    return FakeSet(name, process, int(process.stdout.readline()), bool(certificate), address)
 
 
 @dataclass
@@ -200,7 +93,9 @@ class Service:
     def auth(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key}"}
 
-    def route(self, weights: dict[FakeSet, int] | dict[str, int], sets: Sequence[FakeSet] = ()) -> Route:
+    def route(
+        self, weights: dict[FakeSet, int] | dict[str, int], sets: Sequence[FakeSet] = (), **more: Any
+    ) -> Route:
         by_name = {one.name if isinstance(one, FakeSet) else one: weight for one, weight in weights.items()}
         upstreams = [one for one in weights if isinstance(one, FakeSet)] or list(sets)
         return Route(
@@ -209,15 +104,16 @@ class Service:
             upstreams=tuple(one.upstream for one in upstreams),
             weights=by_name,
             newest=next(reversed(by_name), None),
+            **more,
         )
 
-    def want(self, weights: dict[FakeSet, int], *, epoch: int = 1) -> int:
+    def want(self, weights: dict[FakeSet, int], *, epoch: int = 1, **more: Any) -> int:
         """Ask for weights, the newest set last, without waiting."""
-        return self.gateway.source.put(self.route(weights), epoch=epoch)
+        return self.gateway.source.put(self.route(weights, **more), epoch=epoch)
 
-    def switch(self, weights: dict[FakeSet, int], *, epoch: int = 1) -> int:
+    def switch(self, weights: dict[FakeSet, int], *, epoch: int = 1, **more: Any) -> int:
         """Ask for weights and wait until the gateway confirmed them."""
-        generation = self.want(weights, epoch=epoch)
+        generation = self.want(weights, epoch=epoch, **more)
         self.gateway.await_generation(generation)
         return generation
 
@@ -458,6 +354,11 @@ def bare(tmp_path: Path, sockets: Path) -> Generator[BareGateway]:
 @pytest.fixture(name="texts_below", scope="session")
 def texts_below_fixture() -> Callable[[Path], dict[Path, str]]:
     return texts_below
+
+
+@pytest.fixture(name="claimed_port", scope="session")
+def claimed_port_fixture() -> Callable[[Path], int]:
+    return claimed_port
 
 
 @pytest.fixture(name="eventually", scope="session")

@@ -13,6 +13,7 @@ import os
 import ssl
 import sys
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ class FakeSet:
         self.name = name
         self.mode = "ok"
         self.told: set[str] = set()
+        self.news = asyncio.Condition()
         self.asked: list[str] = []
 
     async def health(self, request: web.Request) -> web.Response:
@@ -31,7 +33,9 @@ class FakeSet:
 
     async def control(self, request: web.Request) -> web.Response:
         self.mode = request.query["mode"]
-        self.told.add(self.mode)
+        async with self.news:
+            self.told.add(self.mode)
+            self.news.notify_all()
         return web.json_response({"mode": self.mode, "asked": self.asked})
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
@@ -40,9 +44,13 @@ class FakeSet:
             return web.json_response({"error": {"message": "Loading model"}}, status=503)
         if self.mode == "broken":
             return web.json_response({"error": {"message": "broken"}}, status=500)
+        if self.mode == "hung":
+            await asyncio.Event().wait()
         wanted = await request.json() if request.can_read_body else {}
         if wanted.get("crash"):
             os._exit(1)
+        if "script" in wanted:
+            return await self._play(request, wanted)
         if wanted.get("stream"):
             return await self._stream(
                 request,
@@ -58,6 +66,28 @@ class FakeSet:
             "sni": getattr(request.get_extra_info("ssl_object"), "asked_for", None),
         }
         return web.json_response({"choices": [{"message": {"content": "hi"}}], "seen": seen})
+
+    async def _play(self, request: web.Request, wanted: dict[str, Any]) -> web.StreamResponse:
+        """An answer piece by piece: `["say", text]`, `["wait", seconds]`, `["until", mode]`, `["break"]`."""
+        kind = "text/event-stream" if wanted.get("stream") else "application/json"
+        reply = web.StreamResponse(status=int(wanted.get("status", 200)), headers={"content-type": kind})
+        await reply.prepare(request)
+        for act, *given in wanted["script"]:
+            match act:
+                case "say":
+                    await reply.write(given[0].encode())
+                case "wait":
+                    await asyncio.sleep(given[0])
+                case "until":
+                    await self._told(given[0])
+                case _:
+                    assert request.transport is not None
+                    request.transport.abort()
+        return reply
+
+    async def _told(self, mode: str) -> None:
+        async with self.news:
+            await self.news.wait_for(lambda: mode in self.told)
 
     async def _stream(
         self, request: web.Request, chunks: int, delay_s: float, until: str | None
@@ -93,7 +123,7 @@ async def serve(name: str, port: int, *certificate: str) -> None:
     app.router.add_get("/{below:.*}v1/models", fake.complete)
     app.router.add_post("/{below:.*}v1/chat/completions", fake.complete)
     app.router.add_get("/{anything:.*}", fake.health)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=_tls(*certificate) if certificate else None)
     await site.start()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.domain import InvalidInput, Route, Secret, Upstream
+from tidegate.domain import InvalidInput, Mirror, Route, Secret, Upstream
 from tidegate.gateway import PROBE_CLIENT, ClientKey, GatewayConfig, render
 from tidegate.gateway.config import AUTH, BOOTSTRAP, CLUSTERS, DOORS, LISTENERS, ROUTES
 from tidegate.gateway.render import encode
@@ -119,6 +119,20 @@ def test_the_order_of_keys_changes_nothing(config, keys):
     assert render((), keys, 1, config) == render((), keys[::-1], 1, config)
 
 
+def test_copies_go_to_the_shadow_from_clients_routes_and_never_from_those_of_probes(config, make_route):
+    route = make_route({"old": 100, "new": 0}, mirror=Mirror(set_name="new", percent=20))
+
+    (table,) = render([route], (), 1, config)[ROUTES]["resources"]
+
+    policies = [
+        entry["route"].get("request_mirror_policies", [])
+        for entry in table["virtual_hosts"][0]["routes"]
+        if "route" in entry
+    ]
+    pinned, (policy,) = policies[:-1], policies[-1]
+    assert (policy["cluster"], pinned) == ("new_copies", [[], []])
+
+
 def test_the_version_names_generation_and_content(config, make_route, keys):
     first = render([make_route({"old": 100})], keys, 7, config)[ROUTES]["version_info"]
     second = render([make_route({"old": 0})], keys, 7, config)[ROUTES]["version_info"]
@@ -132,7 +146,7 @@ def test_sets_that_still_drain_keep_their_clusters(config, make_route, keys):
 
     files = render([make_route({"new": 100})], keys, 2, config, keep=[former])
 
-    assert {cluster["name"] for cluster in files[CLUSTERS]["resources"]} >= {"old", "new"}
+    assert set(named(files)) == {"old", "new", "old_copies", "new_copies"}
 
 
 @pytest.mark.parametrize(
@@ -154,9 +168,7 @@ def test_a_host_name_is_resolved_by_envoy(config, keys):
     upstream = Upstream(set_name="near", host="gpu.example.org", port=80, digest="a" * 64, release_id="r-1")
     route = Route(org="acme", service="chat", upstreams=(upstream,), weights={"near": 100})
 
-    clusters = render([route], keys, 1, config)[CLUSTERS]["resources"]
-
-    assert {cluster["type"] for cluster in clusters} == {"STRICT_DNS"}
+    assert named(render([route], keys, 1, config))["near"]["type"] == "STRICT_DNS"
 
 
 @pytest.mark.parametrize(
@@ -270,7 +282,10 @@ def test_a_set_elsewhere_stands_behind_a_door_and_a_local_set_does_not(config, m
 
     before, after = named(render([route], (), 1, config)), named(render([mixed], (), 2, config))
 
-    assert set(after) - set(before) == {"far", "far_door", "far_shadow", "far_else_old", "old_else_far"}
+    assert set(after) - set(before) == {
+        *("far", "far_door", "far_copies"),
+        *("far_else_old", "old_else_far"),
+    }
     assert before["old"] == after["old"]
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.domain import Secret
+from tidegate.domain import InvalidInput, Secret
 from tidegate.settings import load_settings
-from tidegate.stack.embedded import embedded_stack
+from tidegate.stack.embedded import embedded_stack, preferred_ports
 from tidegate.stack.processes import MARK
 from tidegate.stack.specification import ProcessSpec
 from tidegate.stack.supervisor import Blueprint
@@ -99,3 +99,29 @@ def test_everything_carries_the_mark_of_its_home(stack: Blueprint, tmp_path: Pat
 
 def test_sets_are_suspended_at_the_end(stack: Blueprint):
     assert [spec.argv[-1] for spec in stack.teardown] == ["stop-sets"]
+
+
+def test_a_second_gateway_has_a_name_a_port_and_a_log_of_its_own(tmp_path: Path):
+    environ = {"PATH": "/usr/bin", "TIDEGATE_HOME": str(tmp_path), "TIDEGATE_GATEWAYS": "2"}
+
+    stack = embedded_stack(load_settings(environ), environ, {**PORTS, "gateway-2": 18092}, Secret(AUTH))
+
+    first, second = process(stack, "gateway"), process(stack, "gateway-2")
+    assert (first.argv[-2:], second.argv[-2:]) == (
+        ("--name=gateway-1", "--port=18080"),
+        ("--name=gateway-2", "--port=18092"),
+    )
+    assert second.orphans == "keep"
+    assert second.log_path.name == "gateway-2.log"
+    assert stack.urls["gateway-2"] == "http://127.0.0.1:18092"
+
+
+def test_every_gateway_prefers_a_port_of_its_own():
+    assert preferred_ports(1) == {"gateway": 8080, "prefect": 4200}
+    assert len(set(preferred_ports(9).values())) == 10
+
+
+@pytest.mark.parametrize("text", ["0", "10", "two", "-1"])
+def test_what_is_no_number_of_gateways_is_refused(tmp_path: Path, text: str):
+    with pytest.raises(InvalidInput, match="TIDEGATE_GATEWAYS"):
+        load_settings({"TIDEGATE_HOME": str(tmp_path), "TIDEGATE_GATEWAYS": text})
