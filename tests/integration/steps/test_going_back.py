@@ -6,14 +6,29 @@ from collections.abc import Iterator
 import pytest
 from installation import SUPPORT, Installation
 
+from tidegate import steps
 from tidegate.benchmark.traffic import TrafficClient
-from tidegate.domain import ReleaseState, SetState
+from tidegate.domain import Release, ReleaseRequest, ReleaseState, SetState
 from tidegate.release import Step
 from tidegate.release.step import PutWeights
 from tidegate.steps import RollbackManager
 from tidegate.steps.alerts import AlertGroup, receive
 from tidegate.steps.reconcile import reconcile
 from tidegate.steps.reconcile_watch import ReconcileWatch, Sweep
+
+MOST_QUESTIONS = 8
+
+
+def release(made: Installation, version: str) -> Release:
+    """To its end: what a busy machine could not judge is let through by a person."""
+    ended = made.release(SUPPORT, "pipit", version)
+    for _ in range(MOST_QUESTIONS):
+        if ended.state is not ReleaseState.HOLD:
+            break
+        steps.approve_release(made.ports, ended.id, "ada", f"too busy: {ended.reason}")
+        steps.resume(made.ports, ended.id)
+        ended = made.ports.ledger.get_release(ended.id)
+    return ended
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +38,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     for file, version in (("pipit-v1", "v1"), ("pipit-v2", "v2"), ("pipit-v2-fast", "fast")):
         made.register(SUPPORT, file, version)
     for version in ("v1", "v2"):
-        assert made.release(SUPPORT, "pipit", version).state is ReleaseState.DONE
+        assert release(made, version).state is ReleaseState.DONE
     yield made
     made.close()
 
@@ -145,7 +160,7 @@ def test_an_alert_stops_the_release_that_it_names_and_traffic_stays(
 
     live.ports.on_step = alarm
     try:
-        ended = live.release(SUPPORT, "pipit", "fast")
+        ended = release(live, "fast")
     finally:
         live.ports.on_step = lambda release, step: None
     assert [one.action for one in answers] == ["rolled_back"]
@@ -157,9 +172,6 @@ def test_an_alert_stops_the_release_that_it_names_and_traffic_stays(
 
 def test_two_reconcilers_finish_the_release_of_a_dead_owner_once(live: Installation) -> None:
     """Its owner said its last word; both loops see it, one drives it, and nobody is harmed."""
-    from tidegate import steps
-    from tidegate.domain import ReleaseRequest
-
     request = ReleaseRequest(org=SUPPORT.org, service=SUPPORT.service, model="pipit", version="fast")
     wish = steps.request_release(live.ports, request)
     assert live.ports.ledger.acquire_lock(SUPPORT, wish.id)
