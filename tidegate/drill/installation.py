@@ -16,7 +16,7 @@ from tidegate.access import PREFECT_AUTH, api_key_name
 from tidegate.benchmark.traffic import TrafficClient
 from tidegate.domain import ModelVersion, NeedsOperator, ServiceRef
 from tidegate.drill.postgres import PostgresServer, why_no_postgres
-from tidegate.drill.processes import Victims
+from tidegate.drill.processes import Victims, end_leftovers
 from tidegate.drill.relay import Relay
 from tidegate.drill.scenario import Place, Subject
 from tidegate.drill.source import BASE, CLOUD_SERVICE, RUNPOD_KEY, write_source
@@ -78,6 +78,7 @@ class Installation:
 
     def __exit__(self, *_: object) -> None:
         self._all.close()
+        end_leftovers(self.home)
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.rmtree(self.home.with_name(f"{self.home.name}-source"), ignore_errors=True)
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import psutil
 
 from tidegate.domain import NotFound, Refused
-from tidegate.stack.processes import identify, is_alive, is_marked, marked_processes
+from tidegate.stack.processes import end_processes, identify, is_alive, is_marked, marked_processes
 from tidegate.stack.record import Identity
 
 SERVES = frozenset({"envoy", "llama-server"})
 """Programs whose default answer to SIGXFSZ is death, which a full disk would not be."""
+
+LEFTOVER_GRACE_S = 5.0
 
 
 class Victims:
@@ -75,6 +77,19 @@ def limited(find: Callable[[], list[Identity]]) -> list[Identity]:
             if soft != hard:
                 found.append(identity)
     return found
+
+
+def end_leftovers(home: Path) -> None:
+    """End what works with files of this home and carries no mark: engines of an emulated vendor that was killed."""
+    found = [identify(process.pid) for process in psutil.process_iter() if _names(process, home)]
+    end_processes([identity for identity in found if identity is not None], LEFTOVER_GRACE_S)
+
+
+def _names(process: psutil.Process, home: Path) -> bool:
+    try:
+        return any(part.startswith(f"{home}/") for part in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def family(pid: int) -> list[int]:

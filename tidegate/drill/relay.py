@@ -29,6 +29,8 @@ class Relay:
         self._is_cut = False
         self._of: Callable[[], set[int]] | None = None
         """Processes whose connections are hit; None means everybody's."""
+        self._known: dict[int, bool] = {}
+        """Clients' ports that were asked about: whether the present fault is meant for them."""
         self._links: dict[asyncio.Task[None], int] = {}
         """Each connection with the client's port."""
         self.port = 0
@@ -47,10 +49,12 @@ class Relay:
 
     def slow(self, delay_s: float, of: Callable[[], set[int]] | None = None) -> None:
         """Each chunk waits this long in each direction, also on connections that are open."""
+        self._known = {}
         self._of, self._delay_s = of, delay_s
 
     def cut(self, of: Callable[[], set[int]] | None = None) -> None:
         """Break what is open and refuse what comes."""
+        self._known = {}
         self._of, self._is_cut = of, True
         self._call(self._break_links())
 
@@ -72,7 +76,11 @@ class Relay:
         await asyncio.gather(*hit, return_exceptions=True)
 
     def _is_hit(self, client_port: int) -> bool:
-        return self._of is None or client_port in _ports_of(self._of())
+        if self._of is None:
+            return True
+        if client_port not in self._known:
+            self._known[client_port] = client_port in _ports_of(self._of())
+        return self._known[client_port]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -90,6 +98,8 @@ class Relay:
             writer.transport.abort()
         finally:
             del self._links[task]
+            # The number may be another client's soon.
+            self._known.pop(port, None)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
         far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self.target_port)

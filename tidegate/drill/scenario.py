@@ -242,7 +242,7 @@ DRILLS: tuple[Drill, ...] = (
     ),
     Drill(
         "slow-agent",
-        "every packet between gateway agent and database takes 300 ms longer during a release",
+        "every packet between gateway agent and database takes 50 ms longer during a release",
         "the release ends well, only later; no request is lost",
         Phase.CANARY,
         Path.ALWAYS,

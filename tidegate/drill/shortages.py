@@ -13,7 +13,7 @@ from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 
 ENOUGH_ANSWERS = 10
 ENOUGH_LOSSES = 4
-SLOW_LEDGER_S, SLOW_ENGINE_S = 0.3, 0.2
+SLOW_LEDGER_S, SLOW_ENGINE_S = 0.05, 0.2
 
 
 class Lasting(Fault):

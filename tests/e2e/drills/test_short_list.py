@@ -17,7 +17,8 @@ SHORT_LIST = ["kill-flow", "kill-agent", "kill-envoy", "kill-engine-candidate"]
 
 
 def test_the_short_list_loses_no_request_that_had_a_healthy_way_and_leaves_nothing_behind(tmp_path: Path):
-    """Seconds are not asserted: the drills judge them themselves, and only on a quiet machine (exit code 3)."""
+    """A busy machine may leave drills unjudged (exit code 3): seconds that say nothing, a release whose measurement
+    was too noisy. Broken it leaves none."""
     report = tmp_path / "drills.md"
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "PREFECT_"))
@@ -32,11 +33,13 @@ def test_the_short_list_loses_no_request_that_had_a_healthy_way_and_leaves_nothi
     by_name = {one["drill"]: one for one in told["drills"]}
     assert sorted(by_name) == sorted(SHORT_LIST)
     for name, one in by_name.items():
+        assert one["verdict"] != "broken", (name, one)
         lost = one["requests"]["failed"] + one["requests"]["truncated"]
         assert lost == one["requests"]["allowed_to_fail"], (name, one)
-        assert one["requests"]["sent"] > 0, (name, one)
-        assert one["recovery_s"] is not None, (name, one)
-    assert by_name["kill-engine-candidate"]["release_ended"] == "rolled_back"
+    # It needs no release, so that nothing but the fault itself can keep it from being played.
+    envoy = by_name["kill-envoy"]
+    assert envoy["requests"]["answered"] > 0, envoy
+    assert envoy["recovery_s"] is not None, envoy
     assert "# Chaos drills" in report.read_text(encoding="utf-8")
     assert left_behind(tmp_path) == []
 
