@@ -211,15 +211,17 @@ class Agent:
 
     def _before_start(self) -> None:
         """An Envoy that died comes back with the newest routes. Without the ledger only as long as nobody can have
-        gone on without this gateway: a retired set is worse than a closed port, which other gateways make up for."""
-        if not self._presence.is_fresh():
+        gone on without this gateway: a retired set is worse than a closed port, which other gateways make up for.
+
+        What was heard counts only when the files say it too: an Envoy may die before it is told."""
+        if not (self._presence.is_fresh() and self._is_complete):
             self._prepare_newest()
 
     def _tend_envoy(self) -> bool:
         self._envoy.tend(self._before_start)
         if self._envoy.pid != self._envoy_pid:
             if self._envoy_pid is not None:
-                _LOG.warning("gateway %s: Envoy had died and was started again", self._config.name)
+                _LOG.warning("gateway %s: Envoy died", self._config.name)
             self._envoy_pid = self._envoy.pid
             self._totals.restarted()
             self._report_timer.make_due()
