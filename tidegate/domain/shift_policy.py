@@ -1,6 +1,7 @@
 """How live traffic moves to a new set, who must say yes, and how long anything may take. Part of `Policy`."""
 
-from typing import Literal, Self
+from collections.abc import Sequence
+from typing import Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -110,8 +111,9 @@ class ShiftPolicy(_Part):
     def _numbers_are_rungs(cls, value: object) -> object:
         if not isinstance(value, list | tuple):
             return value
+        rungs = cast(Sequence[object], value)
         return tuple(
-            {"weight": one} if isinstance(one, int) and not isinstance(one, bool) else one for one in value
+            {"weight": one} if isinstance(one, int) and not isinstance(one, bool) else one for one in rungs
         )
 
     @model_validator(mode="after")

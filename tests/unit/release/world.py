@@ -136,19 +136,19 @@ class World:
             self.observed = (max(due), self.now)
         if self.route and self.route.generation == self.observed[0]:
             for name, weight in self.route.weights.items():
-                self.count(name, round(self.traffic_per_s * seconds * weight / 100 + 0.49))
+                self.count(name, round(self.traffic_per_s * seconds * weight / 100 + 0.49), since_s=seconds)
         for fake in self.sets.values():
             if fake.state is SetState.STARTING:
                 fake.state = SetState.READY
 
-    def count(self, name: str, requests: int, *, is_probe: bool = False) -> None:
-        """What a gateway measures of requests that end now."""
+    def count(self, name: str, requests: int, *, is_probe: bool = False, since_s: float = 0) -> None:
+        """What a gateway measures of requests that came in these seconds."""
         due = self.due.get(name, 0.0) + requests * self.failing.get(name, 0.0)
         self.due[name] = due - int(due)
         self.batches.append(
             LiveBatch(
                 gateway="g", org=REF.org, service=REF.service, set_name=name, is_probe=is_probe,
-                started_at=self.now, ended_at=self.now, requests=requests, failed=int(due),
+                started_at=self.now - timedelta(seconds=since_s), ended_at=self.now, requests=requests, failed=int(due),
                 attempts=requests, attempts_failed=int(due),
             )
         )  # fmt: skip

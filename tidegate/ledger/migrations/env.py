@@ -3,8 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-import tidegate.ledger.tables  # noqa: F401  makes the tables known
-from tidegate.ledger.columns import Rows
+from tidegate.ledger.tables import Rows
 
 connection: Connection = context.config.attributes["connection"]
 # SQLite can roll back DDL, but Alembic does not believe it unless told: a killed migration must leave nothing.
