@@ -158,7 +158,7 @@ def _warming(view: View, seen: Observation, policy: Policy) -> Step:
     if lost is not None:
         return lost
     weights = weights_with_green_at(view, seen, 0)
-    if not seen.is_routed(view.plan.green_set):
+    if not seen.is_routed(view.plan.green_set) or seen.is_elsewhere(view.plan.green_set, seen.green):
         return PutWeights(weights)
     late = age_s(view, seen) > policy.deadlines.warm_s
     if not seen.route_confirmed or view.plan.green_set not in seen.healthy_sets:

@@ -102,6 +102,8 @@ def a_version_without_a_set_is_started_first(live: Installation) -> None:
     ]
     for one in gone:
         live.ports.platforms["local"].stop(one.name)
+        while any(one.name in gateway.healthy_sets for gateway in live.ports.ledger.gateways()):
+            threading.Event().wait(0.05)
     manager = RollbackManager(live.ports)
     safety = manager.verify_rollback_safety(SUPPORT, digest_of(live, "v2"))
     assert (safety.is_safe, safety.is_warm) == (True, False), safety.preconditions
