@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from tidegate import steps, wiring
@@ -103,6 +104,9 @@ def back(ports: Ports, *, is_parked: bool = False) -> RollbackOutcome:
     spare = next(one for one in here.sets if one.weight == 0)
     if is_parked:
         ports.platforms["local"].stop(spare.name)
+        # Parked for a while: gateways know that it does not answer.
+        while any(spare.name in one.healthy_sets for one in ports.ledger.gateways()):
+            time.sleep(0.05)
     outcome = manager.execute_rollback(REF, actor="benchmark", reason="measured", to=spare.digest)
     assert outcome.is_back, outcome.reason
     return outcome

@@ -160,7 +160,7 @@ def _warming(view: View, seen: Observation, policy: Policy) -> Step:
     if lost is not None:
         return lost
     late = age_s(view, seen) > policy.deadlines.warm_s
-    if not seen.is_routed(view.plan.green_set):
+    if not seen.is_routed(view.plan.green_set) or seen.is_elsewhere(view.plan.green_set, seen.green):
         if seen.green.is_ready:
             return PutWeights(weights_with_green_at(view, seen, 0))
         # A call of an owner that was fenced off may have started it anew: it has no address yet.

@@ -73,3 +73,10 @@ class Observation:
 
     def is_routed(self, set_name: str) -> bool:
         return self.route is not None and set_name in self.route.weights
+
+    def is_elsewhere(self, set_name: str, status: SetStatus) -> bool:
+        """It was started again and listens at another address than gateways were told."""
+        if self.route is None or not status.is_ready:
+            return False
+        told = next((one for one in self.route.upstreams if one.set_name == set_name), None)
+        return told is not None and (told.host, told.port) != (status.host, status.port)

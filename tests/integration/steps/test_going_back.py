@@ -33,12 +33,16 @@ def release(made: Installation, version: str) -> Release:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """An installation of its own: v1, then v2 was released to the support service."""
+    """An installation of its own: v2 serves the support service, and the set of v1 is warm."""
     made = Installation(tmp_path_factory.mktemp("back"))
     for file, version in (("pipit-v1", "v1"), ("pipit-v2", "v2"), ("pipit-v2-fast", "fast")):
         made.register(SUPPORT, file, version)
-    for version in ("v1", "v2"):
-        assert release(made, version).state is ReleaseState.DONE
+    assert release(made, "v1").state is ReleaseState.DONE
+    # A target needs no judging, so v2 gets there in seconds; what that leaves behind is lifted.
+    manager = RollbackManager(made.ports)
+    assert manager.execute_rollback(SUPPORT, actor="ada", reason="begin", to=digest_of(made, "v2")).is_back
+    made.ports.ledger.lift_quarantine(SUPPORT.org, digest_of(made, "v1"), actor="ada", reason="is sound")
+    made.ports.ledger.lift_hold(SUPPORT, actor="ada", reason="the test begins")
     yield made
     made.close()
 
@@ -70,14 +74,15 @@ def test_warm_twice_at_once_then_parked_then_repaired(live: Installation, client
 
 
 def going_back_twice_at_once_is_one_rollback(live: Installation) -> None:
-    before = RollbackManager(live.ports).verify_rollback_safety(SUPPORT)
+    v1 = digest_of(live, "v1")
+    before = RollbackManager(live.ports).verify_rollback_safety(SUPPORT, v1)
     assert before.is_safe, before.preconditions
     assert before.is_warm
     outcomes = []
 
     def go(actor: str) -> None:
         manager = RollbackManager(live.load())
-        outcomes.append(manager.execute_rollback(SUPPORT, actor=actor, reason="wrong prices"))
+        outcomes.append(manager.execute_rollback(SUPPORT, actor=actor, reason="wrong prices", to=v1))
 
     threads = [threading.Thread(target=go, args=(name,)) for name in ("ada", "noor")]
     for thread in threads:
@@ -102,6 +107,8 @@ def a_version_without_a_set_is_started_first(live: Installation) -> None:
     ]
     for one in gone:
         live.ports.platforms["local"].stop(one.name)
+        while any(one.name in gateway.healthy_sets for gateway in live.ports.ledger.gateways()):
+            threading.Event().wait(0.05)
     manager = RollbackManager(live.ports)
     safety = manager.verify_rollback_safety(SUPPORT, digest_of(live, "v2"))
     assert (safety.is_safe, safety.is_warm) == (True, False), safety.preconditions
