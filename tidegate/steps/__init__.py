@@ -26,7 +26,6 @@ from tidegate.steps.rollback_manager import (
     RollbackOutcome,
     bring_back,
     request_rollback,
-    roll_back_service,
 )
 
 __all__ = [
@@ -53,7 +52,6 @@ __all__ = [
     "request_rollback",
     "resume",
     "roll_back",
-    "roll_back_service",
     "rotate_keys",
     "select_model",
     "stop_release",

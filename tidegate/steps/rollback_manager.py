@@ -325,16 +325,6 @@ def request_rollback(
     return _release_of(ports, ref, begun)
 
 
-def roll_back_service(
-    ports: Ports, ref: ServiceRef, actor: str, reason: str, proof: Secret | None = None
-) -> Release:
-    """The rollback as a release, carried out in this process or by its living owner."""
-    manager = RollbackManager(ports)
-    begun = manager.begin(ref, actor=actor, reason=reason, proof=proof)
-    manager.carry_out(ref, begun)
-    return ports.ledger.get_release(_release_of(ports, ref, begun).id)
-
-
 def bring_back(
     ports: Ports,
     ref: ServiceRef,
