@@ -12,6 +12,8 @@ from tidegate.stack.launching import running_stack
 ALWAYS = (
     "gateway_switch",
     "gateway_overhead",
+    "rollback_time",
+    "release_rules",
     "footprint",
     "runpod_emulator",
     "validation_speed",
