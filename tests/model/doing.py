@@ -65,6 +65,12 @@ class Recorder:
             if letter in "wl"
         ]
 
+    def live(self, name: str, since: Any, until: Any) -> list[Any]:
+        return []
+
+    def quarantine_reason(self, org: str, digest: str) -> None:
+        return None
+
     def counts(self, name: str) -> None:
         return None
 

@@ -111,6 +111,8 @@ class Agent:
 
         What cannot be used leaves the former routes there: then the next steps say why.
         """
+        # One that was ended on purpose did not die.
+        self._envoy_pid = self._envoy.pid
         self._wish_timer.make_due()
         self._guard("wish", self._read_wish)
         if not self.is_drained:

@@ -26,6 +26,7 @@ from tidegate.release import step as do
 from tidegate.release.plan_reading import read_plan, spec_of
 from tidegate.release.ports import LEFT, Checks, Ledger, SetPlatform
 from tidegate.release.step import Step
+from tidegate.release.weights import stand_in_of
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,12 @@ class Effects:
             newest=release.plan.green_set if release.plan and release.plan.green_set in weights else None,
             mirror=mirror,
             sticky=self.service.policy.shift.sticky,
-            stand_in=_stand_in(release, weights),
+            stand_in=stand_in_of(release.plan, upstreams, weights, self._is_quarantined(release.request.org)),
         )
         self.ledger.put_route(route, epoch=epoch)
+
+    def _is_quarantined(self, org: str) -> Callable[[str], bool]:
+        return lambda digest: self.ledger.quarantine_reason(org, digest) is not None
 
     def _upstream(self, name: str, known: Upstream | None) -> Upstream:
         status = self.platform.status(name)
@@ -257,11 +261,3 @@ class Effects:
             return None
         name, _, version = label.partition(":")
         return self.ledger.get_version(ref.org, name, version)
-
-
-def _stand_in(release: Release, weights: Mapping[str, int]) -> str | None:
-    """The old set answers while the new one, which has all traffic, cannot (S1). Never the one that was rolled back."""
-    plan = release.plan
-    if plan is None or plan.kind == "rollback" or plan.blue_set is None:
-        return None
-    return plan.blue_set if weights.get(plan.green_set) == 100 and weights.get(plan.blue_set) == 0 else None

@@ -1,6 +1,8 @@
 """Which set carries how much: the wanted weights, what health makes of them, and taking a set out. Pure."""
 
-from tidegate.domain import Mirror, Policy, ReleaseState, SetState, SetStatus
+from collections.abc import Callable, Mapping, Sequence
+
+from tidegate.domain import Mirror, Plan, Policy, ReleaseState, SetState, SetStatus, Upstream
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import DeleteSet, Intend, LeaveSet, Observe, PutWeights, StartSet, Step, Wait
 
@@ -79,6 +81,32 @@ def bring_to_weight(view: View, seen: Observation, percent: int, mirror: Mirror 
 
 def _is_published(seen: Observation, wanted: dict[str, int], mirror: Mirror | None) -> bool:
     return seen.route is not None and dict(seen.route.weights) == wanted and seen.route.mirror == mirror
+
+
+def stand_in_of(
+    plan: Plan | None,
+    upstreams: Sequence[Upstream],
+    weights: Mapping[str, int],
+    is_forbidden: Callable[[str], bool],
+) -> str | None:
+    """Which routed set at weight 0 answers while the only one with traffic cannot (S1).
+
+    Every routed set but the new one had all traffic once, so it is proven. Never stands in: the new set of this
+    release, what a rollback leaves, another set of the same file, and a file in quarantine.
+    """
+    if plan is None or sum(weight > 0 for weight in weights.values()) != 1:
+        return None
+    doubtful = plan.blue_digest if plan.kind == "rollback" else plan.green_digest
+    doubted = (plan.green_set, plan.blue_set if plan.kind == "rollback" else None)
+    proven = [
+        one.set_name
+        for one in upstreams
+        if weights[one.set_name] == 0
+        and one.set_name not in doubted
+        and one.digest != doubtful
+        and not is_forbidden(one.digest)
+    ]
+    return max(proven, key=lambda name: (name == plan.blue_set, name), default=None)
 
 
 def weight_of(view: View) -> int:

@@ -122,15 +122,20 @@ class Service:
         return self.gateway.client.post(self.url, json=body or {}, headers={**self.auth, **named})
 
     def load(
-        self, requests: int, *, workers: int = 8, stream_every: int = 0, until: threading.Event | None = None
+        self,
+        requests: int,
+        *,
+        workers: int = 8,
+        stream_every: int = 0,
+        until: threading.Event | None = None,
+        into: Tally | None = None,
     ) -> Tally:
         """At least `requests` requests, and on until the event is set; every n-th one is a stream."""
-        return asyncio.run(self._load(requests, workers, stream_every, until))
+        return asyncio.run(self._load(requests, workers, stream_every, until, into or Tally()))
 
     async def _load(
-        self, requests: int, workers: int, stream_every: int, until: threading.Event | None
+        self, requests: int, workers: int, stream_every: int, until: threading.Event | None, tally: Tally
     ) -> Tally:
-        tally = Tally()
         numbers = itertools.count()
 
         async def work(session: aiohttp.ClientSession) -> None:
@@ -310,6 +315,12 @@ def service(gateway: RunningGateway) -> Generator[Service]:
     made = gateway.service(f"org-{next(_orgs)}")
     yield made
     gateway.await_generation(gateway.source.remove(made.org))
+
+
+@pytest.fixture
+def tally() -> Tally:
+    """Counts that a test watches while clients still ask."""
+    return Tally()
 
 
 @pytest.fixture

@@ -255,6 +255,18 @@ def test_an_unreachable_vendor_costs_no_request_while_another_set_is_there(servi
     }
 
 
+def test_the_warm_old_set_answers_at_once_for_an_unreachable_vendor_that_had_all_traffic(
+    service, remote_set, fresh_set
+):
+    local, remote = fresh_set("near-warm"), remote_set("far-gone-alone")
+    service.switch({local: 0, remote: 100}, stand_in=local.name)
+    remote.kill()
+
+    replies = [service.ask() for _ in range(10)]
+
+    assert {(reply.status_code, reply.headers["x-tidegate-set"]) for reply in replies} == {(200, "near-warm")}
+
+
 def test_why_a_vendor_was_not_reached_stands_in_the_log_and_not_in_the_answer(
     service, remote_set, authority, eventually
 ):

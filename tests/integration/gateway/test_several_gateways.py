@@ -193,6 +193,7 @@ def test_a_suspended_gateway_is_left_behind_keeps_its_sets_and_comes_back_with_t
 
 
 def test_a_drained_gateway_finishes_its_stream_says_goodbye_and_comes_back(both, old_and_new, eventually):
+    deaths = both.log("gateway-2").read_text().count("Envoy died")
     with ThreadPoolExecutor(1) as pool:
         body = {"stream": True, "until": "drain-seen", "delay_s": 0.05}
         stream = pool.submit(both.ask, "gateway-2", body)
@@ -213,6 +214,9 @@ def test_a_drained_gateway_finishes_its_stream_says_goodbye_and_comes_back(both,
     both.switch({old_and_new[1]: 100})
     assert both.run("resume", "gateway-2")["done"]
     assert both.served_by("gateway-2") == "set-new"
+    # It was ended on purpose, and its new Envoy has reported since.
+    eventually(lambda: both.status("gateway-2").healthy_sets, lambda seen: "set-new" in seen, "a report")
+    assert both.log("gateway-2").read_text().count("Envoy died") == deaths
 
 
 def test_an_upgrade_under_load_cuts_no_request_and_no_stream(both, old_and_new, eventually):

@@ -1,6 +1,9 @@
 """How clients fare while their requests are copied, kept together, or bridged to another set."""
 
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -99,3 +102,34 @@ def test_the_warm_old_set_answers_while_the_new_one_that_has_all_traffic_cannot(
     eventually(
         lambda: service.ask().headers["x-tidegate-set"], lambda seen: seen == new.name, "the new set again"
     )
+
+
+def test_a_killed_engine_that_had_all_traffic_costs_only_what_it_was_answering(
+    service, old_and_new, fresh_set, tally, eventually
+):
+    live = fresh_set("set-killed-live")
+    service.switch({old_and_new[0]: 0, live: 100}, stand_in="set-old")
+    done = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        clients = pool.submit(service.load, 100, stream_every=10, until=done, into=tally)
+        eventually(lambda: tally.answered, lambda seen: seen >= 100, "requests that the live set answered")
+        live.kill()
+        killed = time.monotonic()
+        eventually(lambda: tally.sets["set-old"], lambda seen: seen >= 200, "answers of the stand-in")
+        done.set()
+        clients.result()
+
+    begun_after = [why for at, why in zip(tally.failed_starts, tally.failures, strict=True) if at > killed]
+    assert begun_after == []
+
+
+def test_a_request_that_broke_the_live_engine_is_not_sent_to_its_stand_in(service, fresh_set):
+    warm, live = fresh_set("set-spared"), fresh_set("set-crashing")
+    service.switch({warm: 0, live: 100}, stand_in=warm.name)
+
+    broken = service.ask({"crash": True})
+    after = service.ask()
+
+    assert (broken.status_code, broken.headers["x-tidegate-set"]) == (503, "set-crashing")
+    assert (after.status_code, after.headers["x-tidegate-set"]) == (200, "set-spared")
+    assert warm.behave("ok").count("/v1/chat/completions") == 1

@@ -207,6 +207,9 @@ class World:
             self._fence(epoch)
         self.quarantined[digest] = reason
 
+    def quarantine_reason(self, org: str, digest: str) -> str | None:
+        return self.quarantined.get(digest)
+
     def hold_service(
         self,
         ref: ServiceRef,
