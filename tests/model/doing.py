@@ -2,6 +2,7 @@
 makes one after the other, and between any two of which it may die or be fenced off."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from tests.model.seeing import NAMES, REF, Seeing, file_of, route, spec, status, version
@@ -10,6 +11,7 @@ from tidegate.domain import (
     CapacityShortage,
     Evidence,
     Gate,
+    LiveBatch,
     ModelVersion,
     NeedsOperator,
     Plan,
@@ -65,8 +67,8 @@ class Recorder:
             if letter in "wl"
         ]
 
-    def counts(self, name: str) -> None:
-        return None
+    def live(self, name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+        return []
 
     def status(self, name: str) -> SetStatus:
         return status(self._state, NAMES.index(name))
