@@ -117,7 +117,9 @@ def _observed(state: State, name: str, value: object) -> State:
 
 
 def _judged(state: State, rows: tuple[tuple[str, str], ...]) -> State:
-    """New rows replace the old ones; an approval that was given for the old ones is void."""
+    """New rows replace the old ones; an approval that was given for the old ones is void. What live traffic showed is
+    never asked for again: the step that it decided took it along."""
+    rows = tuple(row for row in rows if row[0] != "live")
     tries = {gate: count for gate, _, count in state.verdicts}
     found = dict(rows)
     others = tuple(row for row in state.verdicts if row[0] not in found)

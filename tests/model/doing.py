@@ -2,6 +2,7 @@
 makes one after the other, and between any two of which it may die or be fenced off."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from tests.model.seeing import NAMES, REF, Seeing, file_of, route, spec, status, version
@@ -10,6 +11,7 @@ from tidegate.domain import (
     CapacityShortage,
     Evidence,
     Gate,
+    LiveBatch,
     ModelVersion,
     NeedsOperator,
     Plan,
@@ -65,7 +67,7 @@ class Recorder:
             if letter in "wl"
         ]
 
-    def live(self, name: str, since: Any, until: Any) -> list[Any]:
+    def live(self, name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
         return []
 
     def quarantine_reason(self, org: str, digest: str) -> None:

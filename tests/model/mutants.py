@@ -148,6 +148,14 @@ def _fresh_set(*args: Any, sets: Any, **known: Any) -> Any:
     return make_plan(*args, sets=[], **known)
 
 
+def _condemned(seen: Any, gates: Any, reason: str) -> do.Step:
+    return guards.begin_rollback(reason, "evidence")
+
+
+def _without_rows(step: do.Step, *_: Any) -> do.Step:
+    return step
+
+
 def _rejected(view: Any, seen: Any, reason: str) -> do.Step:
     return do.Enter(ReleaseState.REJECTED, reason)
 
@@ -179,7 +187,7 @@ MUTANTS = (
     Mutant(
         "4 copilot-cli 4838",
         "a rollback goes to the warm set",
-        (("effects.make_plan", _fresh_set),),
+        (("plan_reading.make_plan", _fresh_set),),
         ("rollback",),
         "done",
         policy=policy({"strategy": "all_at_once"}),
@@ -277,6 +285,20 @@ MUTANTS = (
         (("going_back.PROVEN_HARM", frozenset[str]()),),
         ("S10",),
         "baking",
+    ),
+    Mutant(
+        "found here: a file condemned unasked",
+        "what could not be asked does not condemn a file",
+        (("machine.back_by_gates", _condemned), ("judging.back_by_gates", _condemned)),
+        ("S10",),
+        "provisioning",
+    ),
+    Mutant(
+        "28 Kayenta: nobody sees why",
+        "what live traffic decides leaves its rows",
+        (("climbing.resting_on_look", _without_rows), ("waiting.resting_on_look", _without_rows)),
+        ("S7",),
+        "shifting",
     ),
     Mutant(
         "22 Argo 4479",

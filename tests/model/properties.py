@@ -34,6 +34,8 @@ def of_call(state: State, op: Op, *, is_stale: bool, fenced: frozenset[str]) -> 
     """Asked right before a call is made."""
     if is_stale and op[0] in fenced:
         return f"S6: the ledger took {op[0]} from an owner that was fenced off"
+    if op[0] == "evidence" and state.approval == "given" and state.look != "harm":
+        return "S7: rows come that make an answer void although nothing happened"
     if op[0] == "delete":
         number = int(str(op[1]))
         if state.gateway[number] != UNROUTED:
@@ -207,6 +209,37 @@ def _s7_look(state: State, view: View) -> str:
     return ""
 
 
+def _s7_rows(state: State, view: View, seen: Observation, step: Step) -> str:
+    """What live traffic decides leaves the rows that it rests on, whichever way it went."""
+    if not isinstance(step, do.Enter) or view.release.plan is None or view.plan.kind == "rollback":
+        return ""
+    to, source = step.state.value, state.state
+    is_asked = all(_is_proven(view, name) for name in (view.plan.green_set, view.plan.blue_set) if name)
+    is_by_look = (
+        is_asked and source in ("shifting", "baking") and step.reason.startswith(("good", "not judged: "))
+    )
+    is_harm = to == "rolling_back" and step.reason == "harm"
+    wanted = "fail" if is_harm else "pass" if step.reason.startswith("good") else "not_judged"
+    if (is_by_look or is_harm) and wanted not in {row.verdict.value for row in step.rows}:
+        return f"S7: enters {to} on a look of which no row is kept"
+    return ""
+
+
+def _s10_only_by_a_fail(state: State, view: View, seen: Observation, step: Step) -> str:
+    """What could not be asked or decided says nothing about a file."""
+    if not isinstance(step, do.Enter) or step.state.value != "rolling_back":
+        return ""
+    if step.data.get("trigger") != "evidence" or view.data.get("trigger") == "evidence":
+        return ""
+    lies = view.observed.get("identity")
+    is_shown = Verdict.FAIL in seen.gates.values() or state.look == "harm" or (lies and lies.data["failed"])
+    return (
+        ""
+        if is_shown
+        else f"S10: from {state.state} a file goes to quarantine that nothing was shown against"
+    )
+
+
 def _gates_run_while_waiting(state: State, view: View, seen: Observation, step: Step) -> str:
     if (
         state.state not in ("hold", "await_approval")
@@ -293,9 +326,11 @@ _CHECKS: tuple[Callable[[State, View, Observation, Step], str], ...] = (
     _s4_identity_before_clean_up,
     _s5_owned,
     _s7_evidence,
+    _s7_rows,
     _gates_run_while_waiting,
     _stops_when_told,
     _s9_capacity_after_weight,
     _s10_quarantine,
+    _s10_only_by_a_fail,
     _a_rollback_is_a_weight,
 )

@@ -7,6 +7,7 @@ from functools import cache
 
 from tests.model.state import FILES, KEY, NEW, OLD, UNROUTED, State, Weights, is_confirmed
 from tidegate.domain import (
+    Evidence,
     Gate,
     JournalEntry,
     Mirror,
@@ -190,7 +191,8 @@ class Seeing:
             "harm": (Verdict.FAIL, 50),
             "unsure": (Verdict.NOT_JUDGED, 50),
         }[state.look]
-        return LiveJudgement(verdict, state.look, requests=requests)
+        row = Evidence(gate=Gate.LIVE, check="live.errors", verdict=verdict, summary=state.look)
+        return LiveJudgement(verdict, state.look, (row,), requests=requests)
 
 
 def _ago(age: int) -> datetime:

@@ -171,7 +171,7 @@ def outcome_lines(ports: "Ports", release: "Release") -> Iterator[str]:
             word = release.state.value.replace("_", " ")
             yield f"[red]{name} was {word}:[/red] {escape(release.reason)}"
     for row in ports.ledger.evidence(release.id):
-        if row.verdict is not Verdict.PASS:
+        if row.verdict is not Verdict.PASS and not row.is_shown_only:
             yield f"  [red]{row.verdict.value:<10}[/red] {escape(row.check)}: {escape(row.summary)}"
             if row.remedy:
                 yield f"             {escape(row.remedy)}"

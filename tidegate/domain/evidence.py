@@ -74,6 +74,11 @@ class Evidence(BaseModel):
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
+    def is_shown_only(self) -> bool:
+        """Its metric decides nothing, or nothing here: it stands beside the others for people to see."""
+        return self.verdict is Verdict.NOT_JUDGED and self.data.get("is_gating") is False
+
+    @property
     def p_value(self) -> float | None:
         """Chance of so much evidence of harm without any; None for a limit that needs no statistics."""
         value = self.data.get("p_value")
@@ -105,9 +110,9 @@ def fold(gate: Gate, rows: list[Evidence], required: frozenset[str]) -> GateResu
     empty list never passes (S7). All rows must pass: with each metric judged at error rate alpha, a candidate
     that is beyond one margin passes with a chance of at most alpha (intersection-union test, R. L. Berger,
     Technometrics 24 (1982) 295-300). Whoever judges several things at once corrects their fails (Holm): one
-    row that fails is enough here.
+    row that fails is enough here. Rows that are only shown are no evidence for either.
     """
-    own = [row for row in rows if row.gate is gate]
+    own = [row for row in rows if row.gate is gate and not row.is_shown_only]
     missing = sorted(required - {row.check for row in own})
     open_rows = [row for row in own if row.verdict is Verdict.NOT_JUDGED]
     is_measured = bool(own) and not missing and all(row.samples for row in open_rows)

@@ -2,7 +2,16 @@
 
 from tidegate.domain import Gate, Policy, ReleaseState, Verdict
 from tidegate.release.approvals import ask, wants_increase
-from tidegate.release.guards import age_s, begin_rollback, gate_step, green_lost, shift_to, without_old
+from tidegate.release.guards import (
+    age_s,
+    back_by_gates,
+    begin_rollback,
+    gate_step,
+    green_lost,
+    shift_to,
+    without_old,
+)
+from tidegate.release.looked import resting_on_look
 from tidegate.release.looking import (
     go_on_looking,
     hold_for_identity,
@@ -38,12 +47,14 @@ def shifting(view: View, seen: Observation, policy: Policy) -> Step:
     limits = limits_of(policy, index)
     verdict, why = judge_look(view, seen, limits)
     if verdict is Verdict.FAIL:
-        return begin_rollback(why, "evidence")
-    if verdict is Verdict.PASS:
-        return next_rung(view, policy, index, why)
-    if age_s(view, seen) > policy.shift.step_deadline_s:
-        return Enter(State.HOLD, f"not judged: {why}", {"from": State.SHIFTING.value, "step": index})
-    return go_on_looking(view, seen, policy, limits, why)
+        step = begin_rollback(why, "evidence")
+    elif verdict is Verdict.PASS:
+        step = next_rung(view, policy, index, why)
+    elif age_s(view, seen) > policy.shift.step_deadline_s:
+        step = Enter(State.HOLD, f"not judged: {why}", {"from": State.SHIFTING.value, "step": index})
+    else:
+        return go_on_looking(view, seen, policy, limits, why)
+    return resting_on_look(step, view, seen, verdict, why)
 
 
 def next_rung(view: View, policy: Policy, index: int, why: str) -> Enter:
@@ -65,14 +76,15 @@ def baking(view: View, seen: Observation, policy: Policy) -> Step:
         return step
     verdict, why = judge_look(view, seen, policy.shift, bake=True)
     if verdict is Verdict.FAIL:
-        return begin_rollback(why, "evidence")
-    if verdict is Verdict.PASS:
-        return _commit(view, seen, policy, why)
-    if age_s(view, seen) > policy.shift.bake_s + policy.shift.step_deadline_s:
-        return Enter(
-            State.HOLD, f"not judged: {why}", {"from": State.BAKING.value, "step": len(view.plan.ladder)}
-        )
-    return go_on_looking(view, seen, policy, policy.shift, why)
+        step = begin_rollback(why, "evidence")
+    elif verdict is Verdict.PASS:
+        step = _commit(view, seen, policy, why)
+    elif age_s(view, seen) > policy.shift.bake_s + policy.shift.step_deadline_s:
+        data = {"from": State.BAKING.value, "step": len(view.plan.ladder)}
+        step = Enter(State.HOLD, f"not judged: {why}", data)
+    else:
+        return go_on_looking(view, seen, policy, policy.shift, why)
+    return resting_on_look(step, view, seen, verdict, why)
 
 
 def _commit(view: View, seen: Observation, policy: Policy, why: str) -> Step:
@@ -80,7 +92,7 @@ def _commit(view: View, seen: Observation, policy: Policy, why: str) -> Step:
     if Gate.REHEARSAL.value in view.plan.gates:
         step = gate_step(view, seen, (Gate.REHEARSAL,))
         if isinstance(step, str):
-            return begin_rollback(step, "evidence")
+            return back_by_gates(seen, (Gate.REHEARSAL,), step)
         if step is not None:
             return step
     return commit_or_ask(view, policy, why)

@@ -1,6 +1,6 @@
 """Carries out the steps that `decide` chose. Every effect is idempotent and fenced by the epoch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from tidegate.domain import (
     TERMINAL,
     CapacityShortage,
+    Evidence,
     Fenced,
     Gate,
     Mirror,
@@ -64,7 +65,9 @@ class Effects:
 
     def _write(self, release: Release, epoch: int, step: do.Enter | do.Intend | do.Observe) -> None:
         match step:
-            case do.Enter(state, reason, data):
+            case do.Enter(state, reason, data, rows):
+                if rows:
+                    self._store(release, epoch, rows)
                 self._enter(release, epoch, state, {"reason": reason, **data})
             case do.Intend(name):
                 self.ledger.append(release.id, epoch, "intent", name)
@@ -171,6 +174,15 @@ class Effects:
 
     def _run_gates(self, release: Release, epoch: int, gates: tuple[Gate, ...]) -> None:
         rows = self.checks.run(gates, release)
+        self._store(release, epoch, rows)
+        for gate in gates:
+            required = self.checks.required.get(gate, frozenset()) | self.service.policy.declared_checks(gate)
+            result = fold(gate, rows, required)
+            self.ledger.append(
+                release.id, epoch, "observed", f"gate:{gate.value}", {"verdict": result.verdict.value}
+            )
+
+    def _store(self, release: Release, epoch: int, rows: Sequence[Evidence]) -> None:
         assert release.plan is not None
         self.ledger.add_evidence(
             release.id,
@@ -179,12 +191,6 @@ class Effects:
             policy_digest=release.plan.policy_digest,
             epoch=epoch,
         )
-        for gate in gates:
-            required = self.checks.required.get(gate, frozenset()) | self.service.policy.declared_checks(gate)
-            result = fold(gate, rows, required)
-            self.ledger.append(
-                release.id, epoch, "observed", f"gate:{gate.value}", {"verdict": result.verdict.value}
-            )
 
     def _create(self, release: Release, epoch: int) -> None:
         """Find by name or create; no capacity parks the release and touches nothing else."""

@@ -9,6 +9,8 @@ from tidegate.release.weights import is_lost, serve_without_old
 
 State = ReleaseState
 MAX_GATE_ATTEMPTS = 2
+NOT_JUDGED = "not_judged"
+"""Trigger of the way back of a release of which too little is known."""
 
 
 def gate_step(view: View, seen: Observation, gates: tuple[Gate, ...]) -> Step | str | None:
@@ -94,6 +96,13 @@ def shift_to(plan: Plan, index: int, why: str = "gates passed") -> Enter:
 
 def begin_rollback(reason: str, trigger: str) -> Enter:
     return Enter(State.ROLLING_BACK, reason, {"trigger": trigger})
+
+
+def back_by_gates(seen: Observation, gates: tuple[Gate, ...], reason: str) -> Enter:
+    """The way back after gates that did not pass. Only a verdict of FAIL says something about the file: a gate that
+    could not be asked keeps it off traffic, and not out of the next release."""
+    is_proven = any(seen.gates.get(gate) is Verdict.FAIL for gate in gates)
+    return begin_rollback(reason, "evidence" if is_proven else NOT_JUDGED)
 
 
 def ready_text(green: SetStatus) -> str:

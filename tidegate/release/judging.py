@@ -4,6 +4,7 @@ from tidegate.domain import Gate, Mirror, Policy, ReleaseState, Verdict
 from tidegate.release.approvals import ask, wants_increase
 from tidegate.release.guards import (
     ask_policy,
+    back_by_gates,
     begin_rollback,
     gate_step,
     green_lost,
@@ -42,8 +43,7 @@ def judging(view: View, seen: Observation, policy: Policy) -> Step:
         step = _shadow(view, seen, policy)
     if isinstance(step, str):
         # Nothing was proven against a version that was only not judged: it goes, but not into quarantine.
-        is_proven = any(gate not in settled for gate in failed)
-        return begin_rollback(step, "evidence" if is_proven or not failed else "not_judged")
+        return back_by_gates(seen, tuple(gate for gate in gates if gate not in settled), step)
     if step is not None:
         return step
     let_through = [gate for gate, result in settled.items() if result.verdict is Verdict.PASS]

@@ -7,7 +7,15 @@ Timers stop, hold or roll back; they never promote. S1 to S10 are the invariants
 from tidegate.domain import Gate, Policy, ReleaseState, SetState
 from tidegate.release import climbing, going_back, waiting
 from tidegate.release.approvals import ask
-from tidegate.release.guards import age_s, begin_rollback, gate_step, green_lost, ready_text, shift_to
+from tidegate.release.guards import (
+    age_s,
+    back_by_gates,
+    begin_rollback,
+    gate_step,
+    green_lost,
+    ready_text,
+    shift_to,
+)
 from tidegate.release.judging import judging
 from tidegate.release.looking import is_lying, prove_identity
 from tidegate.release.observation import Observation, View
@@ -173,9 +181,10 @@ def _warming(view: View, seen: Observation, policy: Policy) -> Step:
             else Wait("gateway")
         )
     is_rollback = view.plan.kind == "rollback"
-    step = gate_step(view, seen, (Gate.IDENTITY,) if is_rollback else WARMING_GATES)
+    gates = (Gate.IDENTITY,) if is_rollback else WARMING_GATES
+    step = gate_step(view, seen, gates)
     if isinstance(step, str):
-        return begin_rollback(step, "evidence")
+        return back_by_gates(seen, gates, step)
     if step is not None:
         return step
     return shift_to(view.plan, 0) if is_rollback else Enter(State.JUDGING, "the set serves the right file")

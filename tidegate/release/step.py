@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.domain import Gate, Mirror, ReleaseState
+from tidegate.domain import Evidence, Gate, Mirror, ReleaseState
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,13 @@ class MakePlan:
 
 @dataclass(frozen=True)
 class Enter:
-    """Journal write: the release is in another state."""
+    """Journal write: the release is in another state. `rows` are what live traffic showed, where that decided it: they
+    are stored first, so that no state rests on rows that are not there."""
 
     state: ReleaseState
     reason: str
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    rows: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from tidegate.release.approvals import approver_of, question_of
 from tidegate.release.climbing import commit_or_ask, next_rung
 from tidegate.release.guards import age_s, begin_rollback, green_lost, shift_to
 from tidegate.release.judging import after_judging
+from tidegate.release.looked import resting_on_look
 from tidegate.release.looking import judge_look, limits_of
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import Enter, PutWeights, Step, Stop, Wait
@@ -125,5 +126,5 @@ def _keep_watch(view: View, seen: Observation, policy: Policy, *, is_answered: b
         limits = limits_of(policy, max(0, int(view.data.get("step", 0))))
         verdict, why = judge_look(view, seen, limits, bake=percent == 100)
         if verdict is Verdict.FAIL:
-            return begin_rollback(why, "evidence")
+            return resting_on_look(begin_rollback(why, "evidence"), view, seen, verdict, why)
     return None

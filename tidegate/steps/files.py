@@ -6,9 +6,10 @@ from pathlib import Path
 
 from tidegate.domain import Evidence, ServiceRef, TidegateError, Verdict
 from tidegate.steps.artifacts import check_structure, file_subject
+from tidegate.steps.gate_report import MARKS
 from tidegate.steps.pipeline import refuse_own_files
 from tidegate.steps.ports import Ports
-from tidegate.steps.reporting import MARKS, markdown_table
+from tidegate.steps.reporting import markdown_table
 from tidegate.validation import ENGINE_RESULTS, EnginePart, not_judged, with_engine_part
 
 

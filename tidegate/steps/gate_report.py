@@ -6,12 +6,14 @@ from typing import Any, cast
 
 from tidegate.domain import Evidence, Gate, GateResult, Policy, Verdict, fold, settle
 from tidegate.domain.evidence import WORST_FIRST
+from tidegate.release.looked import LOOK, told_rung
 
 MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.NOT_JUDGED: "not judged", Verdict.ERROR: "ERROR"}
 TOLD_FIRST = ("performance.ttft", "performance.itl", "quality.regression", "quality.score")
 """Which row speaks for a gate, where several have its verdict."""
 SAMPLED = (Gate.PERFORMANCE, Gate.QUALITY)
 MOST_REASONS = 2
+RESTING_ON_SAMPLES = (*SAMPLED, Gate.LIVE)
 LOOKS = {"early": "stopped early", "planned": "the planned end", "final": "the end of the budget"}
 
 
@@ -51,7 +53,7 @@ def gate_lines(
                 gate=gate,
                 verdict=_verdict(result),
                 why=_why(result, own),
-                rests_on=_rests_on(own) if gate in SAMPLED else "",
+                rests_on=_rests_on(own) if gate in RESTING_ON_SAMPLES else "",
                 could_see=_could_see(own),
                 allowed=_allowed(gate, policy),
             )
@@ -78,6 +80,11 @@ def rest_rows(lines: Iterable[GateLine]) -> list[dict[str, Any]]:
     ]
 
 
+def mark(row: Evidence) -> str:
+    """The verdict of one row as it stands in a table."""
+    return "shown" if row.is_shown_only else MARKS[row.verdict]
+
+
 def number_rows(rows: Iterable[Evidence]) -> list[dict[str, Any]]:
     """For a table: the numbers behind each sentence, where it has some."""
     return [{"check": row.check, "numbers": row.numbers} for row in rows if row.numbers]
@@ -92,6 +99,8 @@ def _verdict(result: GateResult) -> str:
 def _why(result: GateResult, rows: Sequence[Evidence]) -> str:
     """The worst row's sentence; where a policy decided, the rows that were not judged."""
     verdict = Verdict.NOT_JUDGED if result.by_policy is not None else result.verdict
+    if result.gate is Gate.LIVE:
+        return _why_live(verdict, rows)
     hits = sorted((row for row in rows if row.verdict is verdict), key=_importance)
     if not hits:
         return "; ".join(result.reasons)
@@ -103,14 +112,31 @@ def _why(result: GateResult, rows: Sequence[Evidence]) -> str:
     return " ".join(_stop(row.summary) for row in hits[:MOST_REASONS]) + more
 
 
+def _why_live(verdict: Verdict, rows: Sequence[Evidence]) -> str:
+    """The looks speak for their metrics: all of them when they passed, else those that did not."""
+    looks = _looks(rows)
+    if verdict is Verdict.PASS:
+        rungs = ", ".join(told_rung(str(row.data["rung"])) for row in looks)
+        return f"{len(looks)} looks at live traffic passed: {rungs}."
+    return " ".join(_stop(row.summary) for row in looks if row.verdict is verdict)
+
+
+def _looks(rows: Sequence[Evidence]) -> list[Evidence]:
+    return [row for row in rows if row.gate is Gate.LIVE and row.check.endswith(f".{LOOK}")]
+
+
 def _importance(row: Evidence) -> tuple[int, int]:
     place = TOLD_FIRST.index(row.check) if row.check in TOLD_FIRST else len(TOLD_FIRST)
     return WORST_FIRST.index(row.verdict), place
 
 
 def _rests_on(rows: Sequence[Evidence]) -> str:
-    """Pairs and requests, or questions."""
-    parts: list[str] = []
+    """Pairs and requests, or questions; of live traffic the requests of each look."""
+    parts = [
+        f"{told_rung(str(row.data['rung']))} {_count(row, 'requests'):,} requests of clients"
+        + (f" and {_count(row, 'probes'):,} probes" if _count(row, "probes") else "")
+        for row in _looks(rows)
+    ]
     looks = [row.data["look"] for row in rows if isinstance(row.data.get("look"), dict)]
     if looks:
         last = max(looks, key=lambda look: look["pairs"])
@@ -157,6 +183,9 @@ def _allowed(gate: Gate, policy: Policy) -> str:
         margins = [f"{name} {margin.max_slowdown:.0%} or {margin.floor_ms:g} ms" for name, margin in declared]
         share = policy.performance.limits.max_error_share
         return "; ".join([*margins, f"errors at most {share:.1%}" if share else "no errors"])
+    if gate is Gate.LIVE:
+        margins = policy.live.metrics.model_dump(exclude_none=True)
+        return "; ".join(f"{name} {margin:.0%}" for name, margin in margins.items())
     if gate is Gate.QUALITY:
         slices = [f"{name} {_points(one.margin)}" for name, one in policy.quality.slices.items()]
         return "; ".join(

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from tidegate.domain import Verdict
+from tidegate.steps.gate_report import MARKS
 from tidegate.steps.night_figures import WATCHED, sparkline
 from tidegate.steps.nightly import NightlyResult
-from tidegate.steps.reporting import MARKS, markdown_table
+from tidegate.steps.reporting import markdown_table
 
 SHOWN_NIGHTS = 30
 _ORDER = (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_JUDGED, Verdict.PASS)

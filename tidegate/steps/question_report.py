@@ -2,7 +2,7 @@
 
 from tidegate.domain.plain import markdown_text
 from tidegate.steps.approving import Question
-from tidegate.steps.gate_report import MARKS
+from tidegate.steps.gate_report import mark
 
 
 def question_markdown(asked: Question) -> str:
@@ -32,7 +32,7 @@ def question_markdown(asked: Question) -> str:
     lines += ["", f"## Evidence `{asked.evidence_digest[:12]}`", ""]
     lines += ["| gate | check | verdict | what was found |", "|---|---|---|---|"]
     lines += [
-        f"| {row.gate.value} | {row.check} | {MARKS[row.verdict]} | {markdown_text(row.summary)} |"
+        f"| {row.gate.value} | {row.check} | {mark(row)} | {markdown_text(row.summary)} |"
         for row in asked.evidence
     ] or ["| - | - | - | nothing was judged yet |"]
     return "\n".join([*lines, ""])

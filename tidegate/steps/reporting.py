@@ -9,11 +9,11 @@ from tidegate.steps import approving, overriding
 from tidegate.steps.checks import REQUIRED
 from tidegate.steps.costs import release_cost
 from tidegate.steps.gate_report import (
-    MARKS,
     SAMPLED,
     GateLine,
     gate_lines,
     gate_rows,
+    mark,
     number_rows,
     rest_rows,
 )
@@ -95,7 +95,7 @@ def evidence_rows(ports: Ports, release_id: str) -> list[dict[str, Any]]:
         {
             "gate": row.gate.value,
             "check": row.check,
-            "verdict": MARKS[row.verdict],
+            "verdict": mark(row),
             "what was found": row.summary,
         }
         for row in ports.ledger.evidence(release_id)

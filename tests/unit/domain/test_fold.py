@@ -118,3 +118,25 @@ def test_only_gates_that_rest_on_samples_may_be_let_through():
 
     assert lenient.when_not_judged(Gate.QUALITY) == "pass"
     assert {lenient.when_not_judged(gate) for gate in Gate if gate is not Gate.QUALITY} == {"hold"}
+
+
+@given(rows_of_a_gate, st.sampled_from(WISHES))
+@settings(max_examples=100, deadline=None)
+def test_a_row_that_is_only_shown_changes_no_verdict(rows: list[Evidence], wish: WhenNotJudged):
+    shown = row("quality.c", Verdict.NOT_JUDGED).model_copy(update={"data": {"is_gating": False}})
+
+    assert decided([*rows, shown], wish) == decided(rows, wish)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.ERROR])
+def test_a_row_with_a_verdict_of_its_own_counts_whatever_it_is_called(verdict: Verdict):
+    found = row("quality.a", verdict).model_copy(update={"data": {"is_gating": False}})
+
+    assert fold(GATE, [found], frozenset()).verdict is verdict
+
+
+def test_rows_that_are_only_shown_never_pass_a_gate():
+    shown = row("quality.a", Verdict.NOT_JUDGED).model_copy(update={"data": {"is_gating": False}})
+
+    assert fold(GATE, [shown], frozenset({"quality.a"})).verdict is Verdict.NOT_JUDGED
+    assert fold(GATE, [shown], frozenset()).verdict is Verdict.NOT_JUDGED

@@ -2,10 +2,10 @@
 
 from tests.unit.steps.conftest import Office
 from tests.unit.steps.test_replay import NARROW, WIDE, past
-from tidegate.domain import Gate, Policy, ReleaseState
+from tidegate.domain import Evidence, Gate, Policy, ReleaseState, Verdict
 from tidegate.domain.policy import QualityPolicy
 from tidegate.steps.checks import REQUIRED
-from tidegate.steps.gate_report import GateLine, gate_lines, number_rows, rest_rows
+from tidegate.steps.gate_report import GateLine, gate_lines, mark, number_rows, rest_rows
 from tidegate.steps.replay import Past
 from tidegate.steps.reporting import release_gates, release_markdown
 
@@ -90,3 +90,46 @@ def test_the_report_of_a_release_shows_gates_then_what_they_rest_on_then_numbers
     ]
     assert places == sorted(places)
     assert {line.gate for line in release_gates(office.ports, release)} == {row.gate for row in past().rows}
+
+
+def looked(rung: str, verdict: Verdict, why: str) -> list[Evidence]:
+    of = {"rung": rung, "samples": 812, "requests": 812, "probes": 0 if rung == "bake" else 20}
+    told = f"{'in the bake' if rung == 'bake' else f'at {rung} %'}: {why}"
+    return [
+        Evidence(gate=Gate.LIVE, check=f"live.{rung}.look", verdict=verdict, summary=told, data=of),
+        Evidence(gate=Gate.LIVE, check=f"live.{rung}.errors", verdict=verdict, summary="0 of 812", data=of),
+        Evidence(
+            gate=Gate.LIVE,
+            check=f"live.{rung}.length",
+            verdict=Verdict.NOT_JUDGED,
+            summary="shown",
+            data=of | {"is_gating": False},
+        ),
+    ]
+
+
+def test_live_traffic_is_told_by_its_looks_and_says_whose_requests_it_rests_on():
+    rows = looked("10", Verdict.PASS, "fine") + looked("bake", Verdict.PASS, "fine")
+
+    (line,) = gate_lines(rows, WIDE, REQUIRED)
+
+    assert (line.gate, line.verdict) == (Gate.LIVE, "pass")
+    assert line.why == "2 looks at live traffic passed: at 10 %, in the bake."
+    assert (
+        line.rests_on == "at 10 % 812 requests of clients and 20 probes, in the bake 812 requests of clients"
+    )
+    assert line.allowed.startswith("errors 2%; attempts 5%")
+
+
+def test_live_traffic_that_did_harm_is_told_once_and_with_its_rung():
+    rows = looked("10", Verdict.PASS, "fine") + looked("50", Verdict.FAIL, "9 of 812 failed on the new set")
+
+    (line,) = gate_lines(rows, WIDE, REQUIRED)
+
+    assert (line.verdict, line.why) == ("FAIL", "at 50 %: 9 of 812 failed on the new set.")
+
+
+def test_a_row_that_is_only_shown_is_not_called_undecided():
+    look, errors, length = looked("10", Verdict.PASS, "fine")
+
+    assert [mark(row) for row in (look, errors, length)] == ["pass", "pass", "shown"]
