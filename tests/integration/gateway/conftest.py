@@ -117,6 +117,14 @@ class Service:
         self.gateway.await_generation(generation)
         return generation
 
+    def await_healthy(self, name: str) -> None:
+        """A set without traffic is not waited for when weights change."""
+        eventually(
+            lambda: self.gateway.source.status,
+            lambda seen: seen is not None and name in seen.healthy_sets,
+            f"{name} is healthy",
+        )
+
     def ask(self, body: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.gateway.client.post(self.url, json=body or {}, headers={**self.auth, **named})

@@ -260,6 +260,7 @@ def test_the_warm_old_set_answers_at_once_for_an_unreachable_vendor_that_had_all
 ):
     local, remote = fresh_set("near-warm"), remote_set("far-gone-alone")
     service.switch({local: 0, remote: 100}, stand_in=local.name)
+    service.await_healthy(local.name)
     remote.kill()
 
     replies = [service.ask() for _ in range(10)]

@@ -109,6 +109,7 @@ def test_a_killed_engine_that_had_all_traffic_costs_only_what_it_was_answering(
 ):
     live = fresh_set("set-killed-live")
     service.switch({old_and_new[0]: 0, live: 100}, stand_in="set-old")
+    service.await_healthy("set-old")
     done = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         clients = pool.submit(service.load, 100, stream_every=10, until=done, into=tally)
@@ -126,8 +127,10 @@ def test_a_killed_engine_that_had_all_traffic_costs_only_what_it_was_answering(
 def test_a_request_that_broke_the_live_engine_is_not_sent_to_its_stand_in(service, fresh_set):
     warm, live = fresh_set("set-spared"), fresh_set("set-crashing")
     service.switch({warm: 0, live: 100}, stand_in=warm.name)
+    service.await_healthy(warm.name)
 
     broken = service.ask({"crash": True})
+    live.end()
     after = service.ask()
 
     assert (broken.status_code, broken.headers["x-tidegate-set"]) == (503, "set-crashing")
