@@ -206,7 +206,7 @@ MUTANTS = (
         "6 Ray 66252",
         "weights follow health",
         (("weights.weights_by_health", weights.weights_with_green_at),),
-        ("S1",),
+        ("S1", "S3"),
         "judging",
         frozenset({"die:old"}),
     ),
