@@ -30,6 +30,7 @@ def test_the_short_list_loses_no_request_that_had_a_healthy_way_and_leaves_nothi
     )  # fmt: skip
     assert done.returncode in (0, 3), done.stdout + done.stderr
     told = json.loads(done.stdout)
+    assert "drills" in told, told
     by_name = {one["drill"]: one for one in told["drills"]}
     assert sorted(by_name) == sorted(SHORT_LIST)
     for name, one in by_name.items():
