@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,16 +18,23 @@ pytestmark = pytest.mark.e2e
 SHORT_LIST = ["kill-flow", "kill-agent", "kill-envoy", "kill-engine-candidate"]
 
 
-def test_the_short_list_loses_no_request_that_had_a_healthy_way_and_leaves_nothing_behind(tmp_path: Path):
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """With a short name: the path of a socket may have about a hundred letters."""
+    with tempfile.TemporaryDirectory(prefix="tg-") as name:
+        yield Path(name)
+
+
+def test_the_short_list_loses_no_request_that_had_a_healthy_way_and_leaves_nothing_behind(folder: Path):
     """A busy machine may leave drills unjudged (exit code 3): seconds that say nothing, a release whose measurement
     was too noisy. Broken it leaves none."""
-    report = tmp_path / "drills.md"
+    report = folder / "drills.md"
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "PREFECT_"))
     }
     done = subprocess.run(
         [sys.executable, "-m", "tidegate.cli", "drill", "--json", "--report", str(report)],
-        env=kept | {"TIDEGATE_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)},
+        env=kept | {"TIDEGATE_HOME": str(folder / "home"), "TMPDIR": str(folder)},
         capture_output=True, text=True, timeout=1500, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 3), done.stdout + done.stderr
@@ -42,7 +51,7 @@ def test_the_short_list_loses_no_request_that_had_a_healthy_way_and_leaves_nothi
     assert envoy["requests"]["answered"] > 0, envoy
     assert envoy["recovery_s"] is not None, envoy
     assert "# Chaos drills" in report.read_text(encoding="utf-8")
-    assert left_behind(tmp_path) == []
+    assert left_behind(folder) == []
 
 
 def left_behind(folder: Path) -> list[str]:

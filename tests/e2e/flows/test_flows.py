@@ -1,6 +1,7 @@
 """The flows on the real stack: Prefect server, two workers, Envoy, llama-server. In file order: each test says what
 it needs to be live, and makes it so."""
 
+import hashlib
 import json
 import os
 import signal
@@ -287,8 +288,11 @@ def test_a_form_with_a_wrong_choice_is_refused_by_the_server(stack: Stack) -> No
 
 
 def test_flows_release_to_runpod_what_they_release_here_and_leave_no_orphan(stack: Stack) -> None:
-    """With files of its own, because the tests before brought some into quarantine."""
+    """With files of its own. Tests before brought some into quarantine, and so every file with the same tensors."""
     for version in ("v1", "v2"):
+        digest = hashlib.sha256((MODELS / f"pipit-{version}.gguf").read_bytes()).hexdigest()
+        if stack.ports.ledger.quarantine_reason(CLOUD.org, digest) is not None:
+            stack.ports.ledger.lift_quarantine(CLOUD.org, digest, actor="ada", reason="is sound")
         file = stack.home / f"cloud-{version}.gguf"
         derive("metadata-changed", MODELS / f"pipit-{version}.gguf", file)
         stack.register(CLOUD, "pipit", f"cloud-{version}", file)
