@@ -131,8 +131,9 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if "RUNPOD_WEBHOOK_GET_JOB" in os.environ:
         work()
-    serve(os.environ["PORT_HEALTH"], Health)
+    # Health last: whoever is told of a healthy worker sends it a request at once.
     serve(os.environ["PORT"], Engine)
+    serve(os.environ["PORT_HEALTH"], Health)
     threading.Event().wait()
 
 
