@@ -27,6 +27,8 @@ from tidegate.steps import Ports
 
 REF = ServiceRef("swaggystacks", "chat")
 NAMES = ("gateway-1", "gateway-2")
+START_S = 240.0
+"""Two whole programs start at once, and load everything that they are made of."""
 
 
 @dataclass
@@ -125,15 +127,17 @@ def pair(tmp_path_factory, client, eventually, claimed_port):
     assert secret is not None
     listens = {name: claimed_port(home / name) for name in NAMES}
     made = Pair(environ, ports, client, eventually, listens, secret.reveal())
-    for name in NAMES:
-        made.start(name)
-    eventually(made.speaking, lambda names: names == list(NAMES), "both gateways")
-    yield made
-    for agent in made.agents.values():
-        agent.send_signal(signal.SIGCONT)
-        agent.terminate()
-    for agent in made.agents.values():
-        agent.wait(60)
+    try:
+        for name in NAMES:
+            made.start(name)
+        eventually(made.speaking, lambda names: names == list(NAMES), "both gateways", START_S)
+        yield made
+    finally:
+        for agent in made.agents.values():
+            agent.send_signal(signal.SIGCONT)
+            agent.terminate()
+        for agent in made.agents.values():
+            agent.wait(START_S)
     # Who says goodbye is not waited for, and nothing is kept for it.
     assert {(one.state, one.routed_sets) for one in made.statuses()} == {("stopped", ())}
     ports.ledger.close()
