@@ -28,10 +28,10 @@ from tidegate.platforms.runpod.emulator.job_plane import job_reply
 from tidegate.platforms.runpod.emulator.jobs import JobBoard
 from tidegate.platforms.runpod.emulator.persistence import Documents
 from tidegate.platforms.runpod.emulator.pods import PodKeeper
+from tidegate.platforms.runpod.emulator.ports import LOOPBACK
 from tidegate.platforms.runpod.emulator.state import Job
 from tidegate.platforms.runpod.emulator.timings import Timings
 from tidegate.platforms.runpod.emulator.webhooks import Webhooks
-from tidegate.platforms.runpod.emulator.workers import LOOPBACK
 
 DEFAULT_ORGANIZATIONS = ("swaggystacks", "scientiacapital")
 DEFAULT_CREDIT_USD = 1000.0
@@ -94,7 +94,7 @@ class Server:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, LOOPBACK, port)
+        site = web.TCPSite(runner, LOOPBACK, port or self._emulator.ports.take())
         await site.start()
         return f"http://{LOOPBACK}:{runner.addresses[0][1]}"
 
@@ -145,6 +145,7 @@ class Server:
         for runner in self._runners:
             await runner.cleanup()
         await self._emulator.session.close()
+        self._emulator.ports.close()
         self._emulator.meter.close_running()
         self._emulator.documents.close()
         (self._options.home / ANNOUNCEMENT).unlink(missing_ok=True)
