@@ -9,8 +9,8 @@ import socket
 from collections import deque
 
 LOOPBACK = "127.0.0.1"
-PORTS = range(10_000, 18_000)
-PORTS_PER_BLOCK = 100
+PORTS = range(10_000, 14_000)
+PORTS_PER_BLOCK = 50
 
 
 class Ports:
