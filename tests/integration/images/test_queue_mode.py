@@ -15,6 +15,7 @@ from tests.integration.platforms.watching import has_ended, until
 MESSAGES = [{"role": "user", "content": "What is the capital of France?"}]
 CHAT = {"messages": MESSAGES, "temperature": 0, "max_tokens": 16}
 WRONG_DIGEST, ENGINE_FAILED = 65, 70
+LOWEST_OF_OUTGOING_CONNECTIONS = 32_768
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,9 @@ class TestJobs:
 
         assert platform.most_in_hand == 2
 
+    def test_its_engine_listens_where_no_outgoing_connection_does(self, running: Worker) -> None:
+        assert _port(running.engine()) < LOWEST_OF_OUTGOING_CONNECTIONS
+
     def test_it_shows_its_key_and_pings(self, platform: QueuePlatform) -> None:
         until(lambda: platform.pings)
         assert platform.keys == {KEY}
@@ -216,8 +220,12 @@ def test_a_worker_with_the_wrong_model_never_takes_a_job(tmp_path: Path) -> None
 
 def _connections(engine: psutil.Process) -> int:
     """Clients of a suspended engine: those that the system accepted for it count, too."""
-    port = next(c.laddr.port for c in engine.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+    port = _port(engine)
     return sum(
         c.status == psutil.CONN_ESTABLISHED and bool(c.raddr) and c.raddr.port == port
         for c in psutil.net_connections("tcp")
     )
+
+
+def _port(engine: psutil.Process) -> int:
+    return next(c.laddr.port for c in engine.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
