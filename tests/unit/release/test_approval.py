@@ -113,7 +113,7 @@ def test_an_approval_given_before_the_question_does_not_answer_it() -> None:
 
 def test_without_an_answer_the_old_set_gets_its_traffic_back_and_nothing_is_quarantined() -> None:
     world, held = waiting_world(wait_s=600)
-    world.sleep(61)
+    world.sleep(601)
     over = world.drive(held.id)
     assert over.state is State.ROLLED_BACK
     assert "nobody approved" in over.reason
@@ -179,7 +179,7 @@ def test_a_rollback_needs_no_approval() -> None:
 @pytest.mark.parametrize("answer", ["approve", "nothing"])
 def test_killed_between_any_two_steps_an_approval_is_still_needed_and_still_counts(answer: str) -> None:
     """Exhaustive over every effect and journal write: kill there, then go on."""
-    alive = world_with("v1", "v2", policy=policy(wait_s=60))
+    alive = world_with("v1", "v2", policy=policy(wait_s=600))
     approve(alive, alive.release("v1"))
     # Before the last step the release is over.
     left = alive.left_by_kills(lambda: approve(alive, alive.release("v2")))[:-1]
@@ -195,7 +195,7 @@ def test_killed_between_any_two_steps_an_approval_is_still_needed_and_still_coun
 
 
 def _let_time_pass(world: World, held: Release) -> Release:
-    world.sleep(61)
+    world.sleep(601)
     return world.drive(held.id)
 
 
