@@ -243,7 +243,8 @@ def test_a_signed_release_is_in_the_name_of_its_token_which_no_log_or_report_sho
     newest = wanted | {"sort": "TIMESTAMP_DESC"}
     # They come in batches, the last one after the run has ended.
     wait_until(
-        lambda: "Finished in state" in stack.raw.post("/logs/filter", json=newest).text, "its last line"
+        lambda: f"Finished in state {run.state_name}(" in stack.raw.post("/logs/filter", json=newest).text,
+        "its last line",
     )
     logs = stack.raw.post("/logs/filter", json=wanted)
     artifacts = stack.raw.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run.id]}}})
