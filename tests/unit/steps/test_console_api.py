@@ -125,6 +125,7 @@ def test_a_plan_tells_the_target_and_changes_nothing(api: Api):
     ("path", "body", "status", "name"),
     [
         (ROLLBACK, "{", 400, "body"),
+        (ROLLBACK, "[" * 100_000, 400, "body"),
         (ROLLBACK, {"reason": "x"}, 400, "reason"),
         (ROLLBACK, {"reason": "wrong prices", "force": True}, 400, "force"),
         (ROLLBACK, {"reason": "wrong prices", "to": "7" * 64}, 404, "to"),
