@@ -97,10 +97,12 @@ def _resume_all(ports: Ports, active: Sequence[Release], report: ReconcileReport
     """At once: the next dead owner's release must not wait for the end of the first one's, which may take an hour."""
     if not active:
         return
+
+    def look(release: Release) -> ReconcileReport:
+        return resume_if_abandoned(ports, release, ReconcileReport())
+
     with ThreadPoolExecutor(min(len(active), MOST_AT_ONCE), thread_name_prefix="resume") as threads:
-        parts = list(
-            threads.map(lambda release: resume_if_abandoned(ports, release, ReconcileReport()), active)
-        )
+        parts = list(threads.map(look, active))
     for part in parts:
         report.add(part)
 
