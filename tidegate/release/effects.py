@@ -148,7 +148,9 @@ class Effects:
     def _send_probes(self, release: Release, epoch: int, count: int) -> None:
         assert release.plan is not None
         blue = release.plan.blue_set
-        sets = (release.plan.green_set, blue) if blue and self._may_answer(blue) else (release.plan.green_set,)
+        sets = (
+            (release.plan.green_set, blue) if blue and self._may_answer(blue) else (release.plan.green_set,)
+        )
         answered = self.checks.send_probes(release, sets, count)
         self.ledger.append(release.id, epoch, "observed", "probes", {"wanted": count, "answered": answered})
 
