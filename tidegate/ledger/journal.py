@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from tidegate.domain import (
@@ -22,7 +22,7 @@ from tidegate.domain import (
     ServiceRef,
     Verdict,
 )
-from tidegate.domain.release import EntryKind
+from tidegate.domain.release import ROLLBACK, EntryKind
 from tidegate.domain.standing import held
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import (
@@ -101,7 +101,8 @@ class JournalPart(Part):
             return [_release(row) for row in session.scalars(wanted)]
 
     def active_release(self, ref: ServiceRef) -> Release | None:
-        """The release that holds the service, else the one that has waited longest; None when all are over."""
+        """The release that holds the service, else a rollback that waits for it, else the one that has waited longest;
+        None when all are over."""
         wanted = (
             select(ReleaseRow)
             .join(ServiceRow, (ServiceRow.org == ReleaseRow.org) & (ServiceRow.service == ReleaseRow.service))
@@ -109,7 +110,10 @@ class JournalPart(Part):
                 ReleaseRow.org == ref.org, ReleaseRow.service == ref.service, ReleaseRow.state.not_in(OVER)
             )
             .order_by(
-                (func.coalesce(ServiceRow.holder, "") != ReleaseRow.id), ReleaseRow.created_at, ReleaseRow.id
+                (func.coalesce(ServiceRow.holder, "") != ReleaseRow.id),
+                ~_is_rollback(),
+                ReleaseRow.created_at,
+                ReleaseRow.id,
             )
             .limit(1)
         )
@@ -119,7 +123,8 @@ class JournalPart(Part):
 
     def acquire_lock(self, ref: ServiceRef, release_id: str) -> int | None:
         """Take the service for this release and return a new, higher epoch; the same release asking again gets a
-        new epoch too (its former owner is fenced off). None while another release that is not over holds it."""
+        new epoch too (its former owner is fenced off). None while another release that is not over holds it; and for
+        one that is no rollback while a rollback waits: the way back goes first."""
         with self._database.write() as session:
             row, service = lock_release(session, release_id)
             if (row.org, row.service) != ref:
@@ -129,6 +134,8 @@ class JournalPart(Part):
                     field="ref",
                 )
             if service.holder not in (None, release_id) and _get(session, service.holder).state not in OVER:
+                return None
+            if service.holder != release_id and _gives_way(session, row):
                 return None
             service.epoch += 1
             service.epoch_of = service.holder = release_id
@@ -251,6 +258,23 @@ def _refuse_held(session: Session, request: ReleaseRequest) -> None:
     """Asked within the transaction that records the wish: a hold that is set meanwhile comes before or after it."""
     if request.is_automatic and (hold := session.scalars(standing_holds(request.ref)).first()):
         raise held(request.ref, hold.actor, hold.reason)
+
+
+def _is_rollback() -> ColumnElement[bool]:
+    return ReleaseRow.request["trigger"].as_string() == ROLLBACK
+
+
+def _gives_way(session: Session, release: ReleaseRow) -> bool:
+    """Whether a rollback of the same service waits for it, and this release is none."""
+    if release.request["trigger"] == ROLLBACK:
+        return False
+    waiting = select(ReleaseRow.id).where(
+        ReleaseRow.org == release.org,
+        ReleaseRow.service == release.service,
+        ReleaseRow.state.not_in(OVER),
+        _is_rollback(),
+    )
+    return session.scalars(waiting.limit(1)).first() is not None
 
 
 def _check_owner(service: ServiceRow, release: ReleaseRow, epoch: int, kind: EntryKind, name: str) -> None:
