@@ -170,6 +170,10 @@ def _request(kind: Kind, row: Mapping[str, Any], place: _Place, stall_ms: float)
         left=left,
         unmeasured=answer is None and is_good and not left,
     )
+    if left and wants_stream and (answer is None or answer.first < 0):
+        # Who leaves before the first word has waited in silence: a set that hangs is not told by failures alone.
+        waited = _waited(row)
+        return replace(fact, gap_ms=waited, stalled=waited > stall_ms)
     if answer is None or not is_good:
         return fact
     return _with_figures(fact, row, answer, stall_ms, is_judged=judged, is_generation=is_generation)
@@ -205,6 +209,12 @@ def _with_figures(
         itl_ms=_pace(answer) if answer.kind == "stream" else None,
         tokens=tokens if is_judged and is_generation else None,
     )
+
+
+def _waited(row: Mapping[str, Any]) -> float:
+    """From the request's last byte to its end. Of one that was never read to its end nobody waited for the set."""
+    asked = _whole(row, "asked")
+    return 0.0 if asked is None else max(0.0, (_whole(row, "ms") or 0) - asked / 1000)
 
 
 def _ttft(row: Mapping[str, Any], answer: Answer, began: int | None) -> float | None:

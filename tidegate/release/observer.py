@@ -16,6 +16,7 @@ from tidegate.domain import (
     SetStatus,
     fold,
 )
+from tidegate.domain.live import ALL
 from tidegate.domain.policy import LivePolicy
 from tidegate.release.confirmation import alive, is_confirmed, silent_sets
 from tidegate.release.live import LiveJudgement, judge_live
@@ -84,12 +85,14 @@ class Observer:
             return None
         plan, until = view.plan, self.clock() - timedelta(seconds=SETTLE_S)
         is_alone = plan.blue_set is None or marker.data["weights"].get(plan.blue_set, 0) == 0
+        slices = (ALL, *self.policy.slices)
         before: list[LiveBatch] = []
         if is_alone and plan.blue_set:
-            before = self.ledger.live(plan.blue_set, marker.at - timedelta(seconds=USUAL_S), marker.at)
+            usual = marker.at - timedelta(seconds=USUAL_S)
+            before = self.ledger.live(plan.blue_set, usual, marker.at, slices=slices)
         return judge_live(
-            self.ledger.live(plan.green_set, marker.at, until),
-            self.ledger.live(plan.blue_set, marker.at, until) if plan.blue_set else (),
+            self.ledger.live(plan.green_set, marker.at, until, slices=slices),
+            self.ledger.live(plan.blue_set, marker.at, until, slices=slices) if plan.blue_set else (),
             self.policy,
             family=len(plan.ladder) + 1,
             before=before if is_alone else None,
