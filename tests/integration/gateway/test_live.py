@@ -215,6 +215,22 @@ def test_a_client_that_hangs_up_is_no_failure_of_the_set(measuring, tenant, engi
     assert counts == {**ONE_GOOD, "clients_left": 1, "stalled": counts["stalled"]}
 
 
+def test_a_client_that_gives_up_before_the_first_word_leaves_its_silence_behind(
+    measuring, tenant, engine, batches
+):
+    """A set that hangs fails nobody: its clients go, and what they waited is a stall of the set."""
+    tenant.switch({engine: 100})
+    body = {"stream": True, "script": [["until", "never-told"]]}
+
+    with pytest.raises(httpx.ReadTimeout):
+        measuring.client.post(tenant.url, json=body, headers=tenant.auth, timeout=0.8)
+
+    seen = batches(1)
+    assert total(seen) == {**ONE_GOOD, "clients_left": 1, "stalled": 1}
+    assert of(seen, "gap_ms").n == 1
+    assert total(batches(1, STREAM))["stalled"] == 1
+
+
 def test_a_client_that_hangs_up_after_the_end_mark_got_its_whole_answer(measuring, tenant, engine, batches):
     tenant.switch({engine: 100})
     body = {
