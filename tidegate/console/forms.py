@@ -61,3 +61,14 @@ class DecisionBody(_Form):
     """A person's word on a release under way."""
 
     reason: str = Field(min_length=MINIMUM_REASON, max_length=1000, description="Why; kept for ever.")
+
+
+class ApprovalBody(DecisionBody):
+    """A yes to what a release asks."""
+
+    of: str = Field(
+        default="",
+        max_length=200,
+        description="Digest of the question that was looked at (`question.digest` of the release). With it the yes "
+        "counts for nothing else: when plan, evidence or question is another by now, it is refused.",
+    )

@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tidegate.console.forms import DecisionBody, ReleaseBody, RollbackBody
-from tidegate.domain import Refused, Release, ReleaseRequest, ReleaseState, ServiceRef, TidegateError
+from tidegate.console.forms import ApprovalBody, DecisionBody, ReleaseBody, RollbackBody
+from tidegate.domain import Refused, Release, ReleaseRequest, ServiceRef, TidegateError
 from tidegate.steps import RollbackManager, approve_release, request_release, stop_release
 from tidegate.steps.alerts import AlertGroup, receive
+from tidegate.steps.approving import WAITING_FOR_A_PERSON, question
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import identify, rollback_wish
 from tidegate.steps.rollback_manager import Begun
@@ -120,8 +121,17 @@ def release_status(desk: Desk, call: Call) -> Reply:
             "journal": [entry.model_dump(mode="json") for entry in entries],
             "evidence": [row.model_dump(mode="json") for row in desk.ports.ledger.evidence(release.id)],
             "rollback_seconds": phases.seconds() if phases else {},
+            "question": _question(desk, release),
         },
     )
+
+
+def _question(desk: Desk, release: Release) -> dict[str, Any] | None:
+    """What a person is asked, and its digest; None while nobody is. Plan and evidence stand beside it."""
+    if release.state not in WAITING_FOR_A_PERSON or release.plan is None:
+        return None
+    asked = question(desk.ports, release.id).as_data()
+    return {name: value for name, value in asked.items() if name not in ("plan", "evidence")}
 
 
 def start_release(desk: Desk, call: Call) -> Reply:
@@ -163,14 +173,14 @@ def roll_back(desk: Desk, call: Call) -> Reply:
 
 
 def approve(desk: Desk, call: Call) -> Reply:
-    body: DecisionBody = call.body
+    body: ApprovalBody = call.body
     release = desk.ports.ledger.get_release(call.path["release"])
-    if release.state not in (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL):
+    if release.state not in WAITING_FOR_A_PERSON:
         raise Refused(
             f"Release {release.id} is {release.state.value}; it waits for nobody.",
             remedy=f"See: GET /v1/releases/{release.id}.",
         )
-    release = approve_release(desk.ports, release.id, body.requested_by, body.reason, body.proof)
+    release = approve_release(desk.ports, release.id, body.requested_by, body.reason, body.proof, of=body.of)
     return Reply(ACCEPTED, {"release": release.model_dump(mode="json"), "run": desk.begin_driving(release)})
 
 
@@ -229,7 +239,7 @@ OPERATIONS = (
     ),
     Operation("GET", "/v1/releases/{release}", "One release with its journal and evidence.", release_status),
     Operation(
-        "POST", "/v1/releases/{release}/approve", "Let a waiting release go on.", approve, body=DecisionBody
+        "POST", "/v1/releases/{release}/approve", "Let a waiting release go on.", approve, body=ApprovalBody
     ),
     Operation(
         "POST", "/v1/releases/{release}/abort", "Stop a release; it goes back.", abort, body=DecisionBody

@@ -15,7 +15,7 @@ from openapi_core import OpenAPI
 from tidegate.console import ALERT_TOKEN, API_TOKEN, Console, serve
 from tidegate.console.openapi import describe
 from tidegate.console.operations import OPERATIONS, Desk
-from tidegate.domain import ReleaseState, ServiceRef, Transient
+from tidegate.domain import Evidence, Gate, ReleaseState, ServiceRef, Transient, Verdict
 from tidegate.stack.port_choice import is_free
 
 ACME = ServiceRef("acme", "chat")
@@ -168,6 +168,22 @@ def test_a_release_is_stopped_and_only_one_that_waits_is_approved(api: Api):
     entries = api.office.ledger.entries(made["release"]["id"])
     assert [entry.data["actor"] for entry in entries if entry.kind == "abort"] == ["noor"]
     assert api.office.ledger.get_release(made["release"]["id"]).state is ReleaseState.REQUESTED
+
+
+def test_a_yes_to_what_was_looked_at_is_refused_for_anything_else(api: Api):
+    held = api.office.enter(api.office.release("acme"), ReleaseState.PLANNED)
+    held = api.office.enter(held, ReleaseState.AWAIT_APPROVAL, **{"from": "planned", "question": "start"})
+    path = f"/v1/releases/{held.id}"
+    asked = api.call("GET", path)[1]["question"]
+    assert (asked["asks"], "evidence" in asked) == ("start", False)
+    yes = {"reason": "read the plan", "requested_by": "noor", "of": asked["digest"]}
+
+    row = Evidence(gate=Gate.QUALITY, check="quality.score", verdict=Verdict.PASS, summary="0.91")
+    api.office.ledger.add_evidence(held.id, [row], digest=held.digest, policy_digest="p")
+    status, refused = api.call("POST", f"{path}/approve", yes)
+    assert (status, "another evidence" in json.dumps(refused)) == (403, True)
+    now = api.call("GET", path)[1]["question"]["digest"]
+    assert api.call("POST", f"{path}/approve", yes | {"of": now})[0] == 202
 
 
 def test_an_alert_is_carried_out_once(api: Api):
