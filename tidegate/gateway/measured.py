@@ -18,7 +18,12 @@ _SET = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PAIR = "_else_"
 _FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
-_GENERATION = ("/chat/completions", "/completions")
+_SAME_AS = {
+    "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}  # fmt: skip
+"""Stop reasons of the messages interface in the words of chat completions."""
+_GENERATION = ("/chat/completions", "/completions", "/messages", "/responses")
 _MOST_TOKENS = 10_000_000
 
 Kind = Literal["request", "attempt", "copy"]
@@ -249,9 +254,14 @@ def _answer(packed: object) -> Answer | None:
         is_done=done == "1",
         is_malformed=bad != "0",
         says_error=failed == "1",
-        finish=None if finish == "-" else (finish if finish in _FINISHES else "other"),
+        finish=_finish(finish),
         tokens=min(int(tokens), _MOST_TOKENS) if tokens != "-" else None,
     )
+
+
+def _finish(told: str) -> str | None:
+    reason = _SAME_AS.get(told, told)
+    return None if told == "-" else (reason if reason in _FINISHES else "other")
 
 
 def _sizes(row: Mapping[str, Any], received: int | None) -> tuple[str, ...]:

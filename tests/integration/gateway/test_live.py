@@ -32,6 +32,25 @@ def answer(text: str, **more: Any) -> str:
     return json.dumps({"choices": [choice], "usage": {"completion_tokens": 3, "prompt_tokens": 9}, **more})
 
 
+def named(name: str, **fields: Any) -> str:
+    """An event of the interfaces that name theirs and have no [DONE], as llama-server writes them."""
+    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n"
+
+
+MESSAGES = [
+    named("message_start", message={"content": [], "stop_reason": None, "usage": {"output_tokens": 0}}),
+    named("content_block_start", content_block={"type": "text", "text": ""}),
+    named("content_block_delta", delta={"type": "text_delta", "text": "Paris"}),
+    named("content_block_stop", index=0),
+    named("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 3}),
+    named("message_stop"),
+]
+RESPONSES = [
+    named("response.created", response={"status": "in_progress"}),
+    named("response.output_text.delta", item_id="m", delta="Paris"),
+    named("response.output_text.done", item_id="m", text="Paris"),
+    named("response.completed", response={"status": "completed", "usage": {"output_tokens": 3}}),
+]
 HEALTHY = [
     ["say", event()],
     ["wait", 0.2],
@@ -74,6 +93,24 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
         {"failed": 1},
     ),
     "a failure": ({"stream": True, "status": 500, "script": [["say", "{}"]]}, {"failed": 1, "attempts_failed": 1}),
+    "a stream of messages": ({"stream": True, "script": [["say", one] for one in MESSAGES]}, {}),
+    "a stream of messages that is cut": (
+        {"stream": True, "script": [*(["say", one] for one in MESSAGES[:4]), ["wait", 0.05], ["break"]]},
+        {"failed": 1, "truncated": 1, "attempts_failed": 1},
+    ),
+    "a stream of messages without content": (
+        {"stream": True, "script": [["say", one] for one in (*MESSAGES[:2], *MESSAGES[3:])]},
+        {"empty": 1},
+    ),
+    "a stream of responses": ({"stream": True, "script": [["say", one] for one in RESPONSES]}, {}),
+    "a stream of responses that ends in order without its end": (
+        {"stream": True, "script": [["say", one] for one in RESPONSES[:-1]]},
+        {"failed": 1, "truncated": 1},
+    ),
+    "a failure inside a stream of responses": (
+        {"stream": True, "script": [["say", RESPONSES[1]], ["say", named("response.failed")], ["say", DONE]]},
+        {"failed": 1},
+    ),
     "an event in three parts": (
         {
             "stream": True,

@@ -111,6 +111,16 @@ def test_a_client_that_left_before_the_first_word_waited_in_silence():
     assert fact_of(flags="DC", status=0, answer=None, wanted=None).gap_ms is None
 
 
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [("end_turn", "stop"), ("max_tokens", "length"), ("tool_use", "tool_calls"), ("pause_turn", "other")],
+)
+def test_stop_reasons_of_messages_are_those_of_chat_completions(told, reason):
+    answer = f"stream 1000 90000 20000 10 1 0 0 {told} 11 7"
+    assert fact_of(answer=answer, path="/acme/chat/v1/messages").stop == reason
+    assert fact_of(answer="stream -1 0 0 0 1 0 0 stop - -", path="/acme/chat/v1/responses").empty
+
+
 def test_slices_are_known_for_failures_too():
     fact = fact_of(status=503, answer="plain -1 5 0 0 1 0 1 - - -", length="20000")
 
