@@ -117,6 +117,24 @@ local function lines(seen, text, at)
   end
 end
 
+-- A line that is longer than what is kept is no fault of the answer: its head tells whether content came, and the rest
+-- of it is not looked at.
+local function too_long(seen, head, at)
+  if seen.first < 0 and has_content(head) then
+    seen.first, seen.is_news = at, true
+  end
+  seen.came, seen.is_in_long = seen.first >= 0, true
+  return ""
+end
+
+local function unread(seen, text)
+  if not seen.is_in_long then return text end
+  local stop = find(text, "\n", 1, true)
+  if not stop then return "" end
+  seen.is_in_long = false
+  return sub(text, stop + 1)
+end
+
 local function stream(handle, seen, start)
   local rest = ""
   for chunk in handle:bodyChunks() do
@@ -124,8 +142,8 @@ local function stream(handle, seen, start)
     if length > 0 then
       local at = now(handle) - start
       seen.came = false
-      if #rest > MAX_LINE then rest = "" end
-      rest = lines(seen, rest .. chunk:getBytes(0, length), at)
+      rest = lines(seen, rest .. unread(seen, chunk:getBytes(0, length)), at)
+      if #rest > MAX_LINE then rest = too_long(seen, rest, at) end
       if seen.came then tick(seen, at) end
       if seen.is_news or at - seen.noted > NOTE_EVERY then note(handle, seen) end
     end
@@ -193,7 +211,7 @@ function envoy_on_response(handle)
   local kind, encoding = headers:get("content-type") or "", headers:get("content-encoding")
   local seen = {
     kind = "opaque", first = -1, last = 0, longest = 0, pieces = 0, done = 0, bad = 0, failed = 0,
-    finish = "-", tokens = "-", prompt = "-", noted = 0, is_news = false, came = false,
+    finish = "-", tokens = "-", prompt = "-", noted = 0, is_news = false, came = false, is_in_long = false,
   }
   local measure = opaque
   if not encoding or encoding == "identity" then

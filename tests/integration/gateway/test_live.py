@@ -111,6 +111,14 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
         {"stream": True, "script": [["say", RESPONSES[1]], ["say", named("response.failed")], ["say", DONE]]},
         {"failed": 1},
     ),
+    "a stream with an event of 200 KB": (
+        {
+            "stream": True,
+            "script": [["say", event("a")], ["say", event("b" * 200_000)[:90_000]], ["wait", 0.05],
+                       ["say", event("b" * 200_000)[90_000:]], ["say", DONE]],
+        },
+        {},
+    ),
     "an event in three parts": (
         {
             "stream": True,
