@@ -1,6 +1,7 @@
 """The HTTP API over real HTTP and a real ledger; what takes longer than a request is collected here, not done."""
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -78,12 +79,12 @@ def api(office: Any, free_port: int) -> Iterator[Api]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port() -> Iterator[int]:
+    """Bound and not listening: the system gives it to nobody else, and it is free for who asks by number."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 ROLLBACK = "/v1/services/acme/chat/rollback"
