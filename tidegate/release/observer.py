@@ -18,16 +18,18 @@ from tidegate.domain import (
     Transient,
     fold,
 )
+from tidegate.domain.live import ALL
 from tidegate.domain.policy import LivePolicy
 from tidegate.release.confirmation import alive, is_confirmed, silent_sets
 from tidegate.release.live import LiveJudgement, judge_live
+from tidegate.release.live.strength import ENOUGH_BEFORE
 from tidegate.release.observation import Observation, View
 from tidegate.release.ports import LEFT, Checks, Ledger, SetPlatform
 
 SETTLE_S = 1.0
 """A second is looked at when every gateway had time to report it."""
 USUAL_S = 900.0
-"""How far back the old set's requests say what was usual."""
+"""So many seconds of the old set's requests say what was usual."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +103,23 @@ class Observer:
 
     def _live(self, view: View) -> LiveJudgement | None:
         """What gateways measured since all of them confirmed the present weights, against the old set meanwhile. Where
-        all traffic is on the new one, the old one's last requests are what was usual."""
+        all traffic is on the new one, the old one's requests from when it had all of it are what was usual."""
         marker = view.observed.get("weights")
         if marker is None:
             return None
         plan, until = view.plan, self.clock() - timedelta(seconds=SETTLE_S)
         is_alone = plan.blue_set is None or marker.data["weights"].get(plan.blue_set, 0) == 0
+        slices = (ALL, *self.policy.slices)
         before: list[LiveBatch] = []
         if is_alone and plan.blue_set:
-            before = self.ledger.live(plan.blue_set, marker.at - timedelta(seconds=USUAL_S), marker.at)
+            windows = (
+                self.ledger.live(plan.blue_set, end - timedelta(seconds=USUAL_S), end, slices=slices)
+                for end in (view.moved_at or marker.at, marker.at)
+            )
+            before = usual_requests(*windows)
         return judge_live(
-            self.ledger.live(plan.green_set, marker.at, until),
-            self.ledger.live(plan.blue_set, marker.at, until) if plan.blue_set else (),
+            self.ledger.live(plan.green_set, marker.at, until, slices=slices),
+            self.ledger.live(plan.blue_set, marker.at, until, slices=slices) if plan.blue_set else (),
             self.policy,
             family=len(plan.ladder) + 1,
             before=before if is_alone else None,
@@ -127,6 +134,16 @@ class Observer:
             if route.weights[u.set_name] == 100 and u.digest == release.digest
         ]
         return bool(live) and self.platform.status(live[0]).is_ready and release.plan is None
+
+
+def usual_requests(alone: Sequence[LiveBatch], recent: Sequence[LiveBatch]) -> list[LiveBatch]:
+    """What was usual, for a set that has all traffic: clients' requests of the time when the old one had all of it. In a
+    split it had less to do and was faster, which would make an equal set look slow. Of probes the last ones: those of
+    the steps before, that were sent as they are now."""
+    clients = [batch for batch in alone if not batch.is_probe]
+    if sum(batch.requests for batch in clients if batch.slice == ALL) < ENOUGH_BEFORE:
+        clients = [batch for batch in recent if not batch.is_probe]
+    return clients + [batch for batch in recent if batch.is_probe]
 
 
 def _healthy(present: Sequence[GatewayStatus]) -> frozenset[str]:

@@ -32,6 +32,25 @@ def answer(text: str, **more: Any) -> str:
     return json.dumps({"choices": [choice], "usage": {"completion_tokens": 3, "prompt_tokens": 9}, **more})
 
 
+def named(name: str, **fields: Any) -> str:
+    """An event of the interfaces that name theirs and have no [DONE], as llama-server writes them."""
+    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n"
+
+
+MESSAGES = [
+    named("message_start", message={"content": [], "stop_reason": None, "usage": {"output_tokens": 0}}),
+    named("content_block_start", content_block={"type": "text", "text": ""}),
+    named("content_block_delta", delta={"type": "text_delta", "text": "Paris"}),
+    named("content_block_stop", index=0),
+    named("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 3}),
+    named("message_stop"),
+]
+RESPONSES = [
+    named("response.created", response={"status": "in_progress"}),
+    named("response.output_text.delta", item_id="m", delta="Paris"),
+    named("response.output_text.done", item_id="m", text="Paris"),
+    named("response.completed", response={"status": "completed", "usage": {"output_tokens": 3}}),
+]
 HEALTHY = [
     ["say", event()],
     ["wait", 0.2],
@@ -74,6 +93,32 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
         {"failed": 1},
     ),
     "a failure": ({"stream": True, "status": 500, "script": [["say", "{}"]]}, {"failed": 1, "attempts_failed": 1}),
+    "a stream of messages": ({"stream": True, "script": [["say", one] for one in MESSAGES]}, {}),
+    "a stream of messages that is cut": (
+        {"stream": True, "script": [*(["say", one] for one in MESSAGES[:4]), ["wait", 0.05], ["break"]]},
+        {"failed": 1, "truncated": 1, "attempts_failed": 1},
+    ),
+    "a stream of messages without content": (
+        {"stream": True, "script": [["say", one] for one in (*MESSAGES[:2], *MESSAGES[3:])]},
+        {"empty": 1},
+    ),
+    "a stream of responses": ({"stream": True, "script": [["say", one] for one in RESPONSES]}, {}),
+    "a stream of responses that ends in order without its end": (
+        {"stream": True, "script": [["say", one] for one in RESPONSES[:-1]]},
+        {"failed": 1, "truncated": 1},
+    ),
+    "a failure inside a stream of responses": (
+        {"stream": True, "script": [["say", RESPONSES[1]], ["say", named("response.failed")], ["say", DONE]]},
+        {"failed": 1},
+    ),
+    "a stream with an event of 200 KB": (
+        {
+            "stream": True,
+            "script": [["say", event("a")], ["say", event("b" * 200_000)[:90_000]], ["wait", 0.05],
+                       ["say", event("b" * 200_000)[90_000:]], ["say", DONE]],
+        },
+        {},
+    ),
     "an event in three parts": (
         {
             "stream": True,
@@ -238,6 +283,22 @@ def test_a_client_that_hangs_up_is_no_failure_of_the_set(measuring, tenant, engi
 
     counts = total(batches(1, attempts=1))
     assert counts == {**ONE_GOOD, "clients_left": 1, "stalled": counts["stalled"]}
+
+
+def test_a_client_that_gives_up_before_the_first_word_leaves_its_silence_behind(
+    measuring, tenant, engine, batches
+):
+    """A set that hangs fails nobody: its clients go, and what they waited is a stall of the set."""
+    tenant.switch({engine: 100})
+    body = {"stream": True, "script": [["until", "never-told"]]}
+
+    with pytest.raises(httpx.ReadTimeout):
+        measuring.client.post(tenant.url, json=body, headers=tenant.auth, timeout=0.8)
+
+    seen = batches(1)
+    assert total(seen) == {**ONE_GOOD, "clients_left": 1, "stalled": 1}
+    assert of(seen, "gap_ms").n == 1
+    assert total(batches(1, STREAM))["stalled"] == 1
 
 
 def test_a_client_that_hangs_up_after_the_end_mark_got_its_whole_answer(measuring, tenant, engine, batches):

@@ -161,7 +161,9 @@ class World:
             )
         )  # fmt: skip
 
-    def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+    def live(
+        self, set_name: str, since: datetime, until: datetime | None = None, *, slices: object = ()
+    ) -> list[LiveBatch]:
         return [
             batch
             for batch in self.batches
