@@ -14,8 +14,8 @@ INSTALLATION = "_installation"
 PAGE, TICKET = "page", "ticket"
 OPERATORS = "operators"
 WATCHDOG = "watchdog"
-ALERT_PATH = "/alerts"
-"""The console takes Alertmanager's webhook at `/alerts/ORG` and makes notices of it."""
+ALERT_PATH = "/v1/alerts/tell"
+"""Here the console makes notices of Alertmanager's webhook. `/v1/alerts` would roll the services back, too."""
 
 _SAME_SERVICE = ["org", "service"]
 _INHIBITIONS: tuple[tuple[str, str, list[str]], ...] = (
@@ -41,9 +41,9 @@ _INHIBITIONS: tuple[tuple[str, str, list[str]], ...] = (
 def alertmanager_config(settings: MonitoringSettings, organizations: Iterable[str]) -> dict[str, Any]:
     """Routes and receivers of all organizations. `organizations` are names."""
     names = sorted(organizations)
-    receivers = [*_receivers(settings, OPERATORS, INSTALLATION, settings.on_call.operators)]
+    receivers = [*_receivers(settings, OPERATORS, settings.on_call.operators)]
     for name in names:
-        receivers += _receivers(settings, name, name, settings.on_call.organizations.get(name, ()))
+        receivers += _receivers(settings, name, settings.on_call.organizations.get(name, ()))
     return {
         **_mail(settings),
         "templates": ["templates/*.tmpl"],
@@ -95,12 +95,10 @@ def _page_route(owner: str) -> dict[str, Any]:
     }
 
 
-def _receivers(
-    settings: MonitoringSettings, owner: str, org: str, mailboxes: tuple[str, ...]
-) -> list[dict[str, Any]]:
+def _receivers(settings: MonitoringSettings, owner: str, mailboxes: tuple[str, ...]) -> list[dict[str, Any]]:
     """Tickets go to the console, which knows the organization's channels; pages also by mail, past the console."""
     webhook = {
-        "url": f"{settings.console.rstrip('/')}{ALERT_PATH}/{org}",
+        "url": f"{settings.console.rstrip('/')}{ALERT_PATH}",
         "send_resolved": True,
         "http_config": {
             "follow_redirects": False,

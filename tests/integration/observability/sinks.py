@@ -34,8 +34,10 @@ class Outside:
     http: str = ""
     smtp: str = ""
 
-    def arrived(self, path: str) -> set[tuple[str, str]]:
-        return set().union(*(notice.alerts for notice in self.notices if notice.path == path))
+    def arrived(self, receiver: str) -> set[tuple[str, str]]:
+        """Name and status of every alert that this receiver got."""
+        got = [notice for notice in self.notices if notice.body["receiver"] == receiver]
+        return set().union(*(notice.alerts for notice in got))
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -2,16 +2,14 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from deployments.setup.monitoring import MonitoringTools
 from tidegate.access import load_organizations
-from tidegate.observability.alertmanager_config import PAGE, TICKET, alertmanager_config
+from tidegate.observability.alertmanager_config import PAGE, TICKET
 from tidegate.observability.monitoring_files import render_monitoring
-from tidegate.observability.monitoring_settings import Mail, MonitoringSettings, OnCall, load_monitoring
+from tidegate.observability.monitoring_settings import Mail, MonitoringSettings, OnCall
 
 DEPLOYMENTS = Path(__file__).resolve().parents[3] / "deployments"
 MONITORING = DEPLOYMENTS / "monitoring"
@@ -76,14 +74,3 @@ def test_the_watchdog_goes_to_whoever_listens_for_it_and_to_no_organization(tool
     test = (tools.amtool, "config", "routes", "test", f"--config.file={ALERTMANAGER}")
 
     assert answer(*test, "alertname=Watchdog", "org=_installation", "severity=none") == "watchdog"
-
-
-def test_receivers_know_one_organization_each() -> None:
-    read: dict[str, Any] = yaml.safe_load(ALERTMANAGER.read_text(encoding="utf-8"))
-
-    assert read == alertmanager_config(load_monitoring(MONITORING / "monitoring.yaml"), _organizations())
-    for receiver in read["receivers"]:
-        owner = receiver["name"].partition("/")[0]
-        place = "_installation" if owner == "operators" else owner
-        for webhook in receiver.get("webhook_configs", ()):
-            assert webhook["url"].endswith(f"/alerts/{place}")
