@@ -18,7 +18,7 @@ ALERT_PATH = "/v1/alerts/tell"
 """Here the console makes notices of Alertmanager's webhook. `/v1/alerts` would roll the services back, too."""
 
 _SAME_SERVICE = ["org", "service"]
-_INHIBITIONS: tuple[tuple[str, str, list[str]], ...] = (
+INHIBITIONS: tuple[tuple[str, str, list[str]], ...] = (
     # cause, what follows from it, labels that must be the same
     (
         "NoSetReady|ServiceUnreachable",
@@ -157,6 +157,6 @@ def _inhibit_rules() -> list[dict[str, Any]]:
             "target_matchers": [f'alertname=~"{effect}"'],
             "equal": equal,
         }
-        for cause, effect, equal in _INHIBITIONS
+        for cause, effect, equal in INHIBITIONS
     ]
     return [same_alert, *causes]
