@@ -182,10 +182,8 @@ def own_lists(work: Path) -> dict[str, str]:
 
 def _apt(work: Path, settings: Mapping[str, str], *words: str) -> list[str]:
     # Root's apt would hand the download to a user who may not write here.
-    whole = {
-        "APT::Sandbox::User": "root" if os.geteuid() == 0 else "_apt",
-        "Acquire::Retries": "1",
-    } | settings
+    user = "root" if os.geteuid() == 0 else "_apt"
+    whole = {"APT::Sandbox::User": user, "Acquire::Retries": "1", **settings}
     options = [word for name, value in whole.items() for word in ("-o", f"{name}={value}")]
     return ["env", "-C", str(work), "apt-get", "-q", *options, *words]
 

@@ -1,4 +1,8 @@
-"""All metrics, one declaration each. Nothing measures, alerts on or draws a metric that is not in `METRICS`."""
+"""All metrics, one declaration each. Nothing measures, alerts on or draws a metric that is not in `METRICS`.
+
+Alert rules rely on zeros: for each thing that exists (a service, a pool, a flow) every value of its closed labels has a
+series from the start. A counter that is born with 1 hides its first event; a pool without workers must say 0.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
