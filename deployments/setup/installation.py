@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.setup import environment, lock
+from deployments.setup import environment, lock, monitoring
 from deployments.setup.engine import Recipe, build_wheel, cached_wheel, load_recipe, wheel_key
 from deployments.setup.environment import House
 from deployments.setup.errors import SetupError
@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace, root: str) -> int:
             lock.write_locks(job.house, uv=uv, upgrade=arguments.upgrade, log=job.log, progress=progress)
             return 0
         set_up(job, progress)
+        if job.dev:
+            monitoring.provide(job.cache, progress)
     except SetupError as error:
         print(f"\n{error.message}\n{error.remedy}", file=sys.stderr)
         return 1
@@ -118,6 +120,9 @@ def report(job: Job, progress: Progress) -> int:
         f"the engine's wheel, {job.key}": has_wheel,
         f"{job.house.venv} as locked": _is_ready(job),
     }
+    if job.dev:
+        tools = monitoring.find_tools(os.environ, job.cache)
+        findings["Prometheus and Alertmanager (for tests of alerts)"] = len(tools) == len(monitoring.NAMES)
     for what, is_there in findings.items():
         progress.say(f"  {'ok     ' if is_there else 'missing'}  {what}")
     return 0 if all(findings.values()) else 1

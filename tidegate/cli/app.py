@@ -21,6 +21,7 @@ from tidegate.cli import (
     keys,
     logs,
     models,
+    monitoring,
     nights,
     policies,
     quality,
@@ -100,6 +101,7 @@ app.add_typer(banks.app, name="bank")
 app.add_typer(nights.app, name="nightly")
 app.add_typer(keys.app, name="keys")
 app.add_typer(gateways.app, name="gateways")
+app.add_typer(monitoring.app, name="monitoring")
 app.add_typer(standing.holds, name="hold")
 app.add_typer(standing.quarantine, name="quarantine")
 app.add_typer(captures.app, name="captures")

@@ -40,6 +40,8 @@ class Checkout:
             "HOME": str(self.outside),
             "XDG_CACHE_HOME": str(self.outside / "cache"),
             "FAKE_UV_CALLS": str(self.outside / "calls"),
+            # Nothing is fetched: these stand for Prometheus and Alertmanager.
+            "TIDEGATE_MONITORING_BIN_DIR": str(self.outside / "monitoring"),
         }
         return subprocess.Popen(
             [sys.executable, str(self.root / "deployments" / "setup" / "bootstrap.py"), *arguments],
@@ -68,6 +70,11 @@ def checkout(tmp_path: Path) -> Checkout:
     (made.outside / "bin").mkdir(parents=True)
     shutil.copy(FAKE_UV, made.outside / "bin" / "uv")
     (made.outside / "bin" / "uv").chmod(0o755)
+    (made.outside / "monitoring").mkdir()
+    for name in ("prometheus", "promtool", "alertmanager", "amtool"):
+        program = made.outside / "monitoring" / name
+        program.write_text("#!/bin/sh\necho version 9.9\n", encoding="utf-8")
+        program.chmod(0o755)
     made.wheel_folder.mkdir(parents=True)
     (made.wheel_folder / "llama_cpp_python-0-py3-none-any.whl").write_bytes(b"wheel")
     return made

@@ -1,0 +1,50 @@
+"""`tidegate monitoring render`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tidegate.cli.app import app
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+
+    def call(*words: str | Path):
+        return CliRunner().invoke(app, ["monitoring", "render", *(str(word) for word in words)])
+
+    return call
+
+
+def test_a_folder_gets_everything_that_both_programs_read(run, tmp_path: Path) -> None:
+    result = run("--out", tmp_path / "out")
+
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alertmanager", "prometheus"]
+    routes = yaml.safe_load((tmp_path / "out/alertmanager/alertmanager.yml").read_text())["route"]["routes"]
+    assert ['org="swaggystacks"'] in [route["matchers"] for route in routes]
+    assert "written" in result.output
+
+
+def test_check_changes_nothing_and_fails_when_something_differs(run, tmp_path: Path) -> None:
+    first = run("--out", tmp_path / "out", "--check")
+    run("--out", tmp_path / "out")
+    second = run("--out", tmp_path / "out", "--check", "--json")
+
+    assert first.exit_code == 1
+    assert second.exit_code == 0, second.output
+    assert json.loads(second.output)["changed"] == []
+
+
+def test_a_wrong_setting_is_told_by_its_field(run, tmp_path: Path) -> None:
+    (tmp_path / "monitoring.yaml").write_text("exporter: nowhere\n")
+
+    result = run("--out", tmp_path / "out", "--settings", tmp_path / "monitoring.yaml")
+
+    assert result.exit_code == 2
+    assert "exporter" in result.output
+    assert not (tmp_path / "out").exists()
