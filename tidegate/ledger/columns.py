@@ -61,9 +61,12 @@ class CleanText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+        return None if value is None else clean(value)
+
+
+def clean(text: str) -> str:
+    """The text as both databases keep it."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 class Rows(DeclarativeBase):
