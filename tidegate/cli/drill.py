@@ -63,9 +63,15 @@ def drill(
     from tidegate.drill import find_drills
 
     if names and is_all:
-        raise InvalidInput("Name drills, or say --all, not both.", field="name")
+        raise InvalidInput(
+            "Name drills, or say --all, not both.", remedy="Leave one of them out.", field="name"
+        )
     if report is not None and report.suffix not in (".md", ".json"):
-        raise InvalidInput(f"{report} ends neither in .md nor in .json.", field="report")
+        raise InvalidInput(
+            f"{report} ends neither in .md nor in .json.",
+            remedy="For example --report out/drills.md.",
+            field="report",
+        )
     chosen = find_drills(names or (), is_all=is_all or is_list)
     if is_list:
         _list(chosen, as_json=as_json)

@@ -104,7 +104,9 @@ def _idempotency_key(headers: Mapping[str, str]) -> str | None:
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise InvalidInput(
-            f"Idempotency-Key has {len(key)} characters; 1 to {MAX_KEY} are allowed.", field="Idempotency-Key"
+            f"Idempotency-Key has {len(key)} characters; 1 to {MAX_KEY} are allowed.",
+            remedy="Send a shorter one, or none.",
+            field="Idempotency-Key",
         )
     return key
 

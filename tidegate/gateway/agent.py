@@ -235,7 +235,10 @@ class Agent:
             return False
         lacking = self._equipment.equip(self._publisher.live.routes)
         if lacking:
-            raise Transient("; ".join(f"{ref}: {reason}" for ref, reason in sorted(lacking.items())))
+            raise Transient(
+                "; ".join(f"{ref}: {reason}" for ref, reason in sorted(lacking.items())),
+                remedy="It is tried again; store what is missing where this gateway reads secrets.",
+            )
         return True
 
     def _follow(self) -> bool:
@@ -273,7 +276,10 @@ class Agent:
         """After a pause (a suspended process, a slow set) the answer of then may name what was retired since."""
         if time.monotonic() - asked_at > _OLD_ANSWER_S and self._source.generation() != generation:
             self._retry_timer.make_due()
-            raise Transient(f"Generation {generation} is not the newest any more.")
+            raise Transient(
+                f"Generation {generation} is not the newest any more.",
+                remedy="It is tried again with the newest.",
+            )
 
     def _admitted(
         self, routes: Sequence[Route], unequipped: dict[ServiceRef, str], generation: int
@@ -295,7 +301,10 @@ class Agent:
         left_out = {**published.held, **refused}
         if left_out:
             reasons = "; ".join(f"{ref}: {reason}" for ref, reason in sorted(left_out.items()))
-            raise Transient(f"Generation {generation} is not wholly live: {reasons}")
+            raise Transient(
+                f"Generation {generation} is not wholly live: {reasons}",
+                remedy="It is tried again; see: tidegate gateways list.",
+            )
         self._is_complete = True
         self._observed = generation
         self._presence.done()
