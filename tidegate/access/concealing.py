@@ -35,7 +35,7 @@ SHAPES = (
         re.DOTALL,
     ),
     # JSON web tokens.
-    re.compile(r"\b()eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"),
+    re.compile(r"\b()eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]+"),
 )
 
 

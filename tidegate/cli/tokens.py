@@ -63,6 +63,7 @@ def issue(
     """
     from tidegate import steps, wiring
     from tidegate.cli.artifact_names import parse_model
+    from tidegate.cli.connect import current_user
     from tidegate.domain import ReleaseRequest, ServiceRef
 
     ref = ServiceRef.parse(service)
@@ -79,7 +80,7 @@ def issue(
     ports = wiring.load()
     ports.service(ref)
     wish = steps.named_wish(ports, _action(action), request, _digest_of(file) if file else "")
-    issued = steps.issue_token(ports, wish, identity, parse_lifetime(lifetime))
+    issued = steps.issue_token(ports, wish, identity, parse_lifetime(lifetime), actor=current_user())
     if as_json:
         print_json({"token": issued.token.reveal(), "proof": as_data(issued.proof)})
     else:
@@ -106,9 +107,10 @@ def rotate(
       tidegate token rotate swaggystacks --overlap 0s     (the key was seen by others)
     """
     from tidegate import steps, wiring
+    from tidegate.cli.connect import current_user
 
     ports = wiring.load()
-    keys = steps.rotate_keys(ports, org, parse_lifetime(overlap))
+    keys = steps.rotate_keys(ports, org, parse_lifetime(overlap), actor=current_user())
     ends = {key.id: key.until.isoformat() if key.until else None for key in keys.keys}
     if as_json:
         print_json({"org": org, "keys": ends})

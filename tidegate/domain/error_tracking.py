@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -47,16 +47,21 @@ class NoteError(Protocol):
         release_id: str | None = None,
     ) -> None: ...
 
+    def flush(self) -> None:
+        """Write what was only counted so far."""
+        ...
 
-def forget(
-    error: BaseException,
-    place: str,
-    *,
-    ref: ServiceRef | None = None,
-    org: str | None = None,
-    release_id: str | None = None,
-) -> None:
-    """Where nobody keeps errors: in tests, and in rooms that are used alone."""
+
+class _Forget:
+    def __call__(self, error: BaseException, place: str, **_: Any) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+FORGET: NoteError = _Forget()
+"""Where nobody keeps errors: in tests, and in rooms that are used alone."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def see(
     is_foreseen = isinstance(error, TidegateError)
     said = error.message if isinstance(error, TidegateError) else f"{type(error).__name__}: {error}"
     told: dict[str, Any] = error.context if isinstance(error, TidegateError) else {}
+    owner, own = _service_of(told)
     return SeenError(
         code=error.code if isinstance(error, TidegateError) else UNFORESEEN,
         kind=type(error).__name__,
@@ -144,10 +150,16 @@ def see(
         raised_in=innermost(error.__traceback__),
         message=_short(conceal(said)),
         remedy=_short(conceal(error.remedy)) if is_foreseen else DEFECT_REMEDY,
-        org=org or str(told.get("org") or ""),
-        service=service,
+        org=org or owner,
+        service=service or (own if not org or org == owner else ""),
         release_id=release_id or str(told.get("release_id") or ""),
     )
+
+
+def _service_of(told: Mapping[str, Any]) -> tuple[str, str]:
+    """Organization and service, when the context of an error names them, as `org` or as a service `org/name`."""
+    org, slash, service = str(told.get("service") or "").partition("/")
+    return (org, service) if slash else (str(told.get("org") or ""), "")
 
 
 def innermost(trace: TracebackType | None) -> str:

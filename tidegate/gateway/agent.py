@@ -70,11 +70,13 @@ class Agent:
         envoy: Envoy,
         publisher: Publisher,
         problems: Callable[[], dict[str, str]] = dict,
+        on_error: Callable[[str, Exception], None] = lambda part, error: None,
     ):
         self._config = config
         self._source = source
         self._equipment = Equipment(config, credentials, publisher)
         self._problems = problems
+        self._on_error = on_error
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
@@ -139,15 +141,16 @@ class Agent:
         try:
             is_proof = action()
         except TidegateError as error:
-            self._fail(name, error.message)
+            self._fail(name, error.message, error)
         except Exception as error:  # noqa: BLE001
-            self._fail(name, f"{type(error).__name__} in the agent's '{name}' part")
+            self._fail(name, f"{type(error).__name__} in the agent's '{name}' part", error)
             _LOG.debug("gateway %s: %s failed", self._config.name, name, exc_info=True)
         else:
             if is_proof:
                 self._errors.pop(name, None)
 
-    def _fail(self, name: str, message: str) -> None:
+    def _fail(self, name: str, message: str, error: Exception) -> None:
+        self._on_error(name, error)
         if self._errors.get(name) != message:
             _LOG.warning("gateway %s: %s: %s", self._config.name, name, message)
             self._errors[name] = message

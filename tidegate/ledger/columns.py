@@ -31,6 +31,8 @@ Number = BigInteger().with_variant(Integer(), "sqlite")
 class NaiveTime(InvalidInput, DontWrapMixin):
     """A time without a zone was about to be stored; the mix-in lets it through SQLAlchemy as it is."""
 
+    code = "TG-2006"
+
 
 class UtcTime(TypeDecorator[datetime]):
     """An aware time. SQLite keeps no zone: it gets UTC and gives UTC."""
