@@ -81,7 +81,8 @@ def show(
     for name, value in entry.items():
         if value not in (None, ""):
             say(f"{name:<12} {escape(value)}")
-    for name, value in evidence.items() if isinstance(evidence, dict) else (("evidence", evidence),):
+    told: dict[str, Any] = evidence if isinstance(evidence, dict) else {"evidence": evidence}
+    for name, value in told.items():
         say(f"  {escape(f'{name:<16}')} {escape(value)}")
 
 

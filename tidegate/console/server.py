@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from tidegate import __version__
@@ -41,10 +42,6 @@ STATUSES: tuple[tuple[type[TidegateError], int], ...] = (
     (NeedsOperator, 409),
     (Transient, 503),
 )
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 class Unauthorized(Refused):

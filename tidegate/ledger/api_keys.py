@@ -29,7 +29,7 @@ class ApiKeysPart(Part):
                     field="name",
                 )
             made = _told(_add(session, org, name, digest, created_by, at, lifetime))
-            self._tell_key(session, "key.issued", made, created_by)
+            self._tell_key(session, "key.issued", made, created_by, at)
             return made
 
     def rotate_api_key(
@@ -65,7 +65,7 @@ class ApiKeysPart(Part):
             made = _told(_add(session, org, name, digest, created_by, at, lifetime))
             former_ids = [_told(row).id for row in former]
             self._tell_key(
-                session, "key.rotated", made, created_by, former=former_ids, former_until=end.isoformat()
+                session, "key.rotated", made, created_by, at, former=former_ids, former_until=end.isoformat()
             )
             return made
 
@@ -85,7 +85,7 @@ class ApiKeysPart(Part):
                 row.revoked_at = at
             told = [_told(row) for row in ended]
             for one in told:
-                self._tell_key(session, "key.revoked", one, actor)
+                self._tell_key(session, "key.revoked", one, actor, at)
             return told
 
     def register_api_key(self, org: str, name: str, digest: str, *, created_by: str) -> None:
@@ -100,13 +100,15 @@ class ApiKeysPart(Part):
             for row in _live(session, org, name, at):
                 row.revoked_at = at
             made = _told(_add(session, org, name, digest, created_by, at, None))
-            self._tell_key(session, "key.registered", made, created_by)
+            self._tell_key(session, "key.registered", made, created_by, at)
 
-    def _tell_key(self, session: Session, action: str, key: ApiKey, actor: str, **said: Any) -> None:
+    def _tell_key(
+        self, session: Session, action: str, key: ApiKey, actor: str, at: datetime, **said: Any
+    ) -> None:
         """The id begins the digest: it names the key, and opens nothing."""
         ends = key.expires_at.isoformat() if key.expires_at else None
         evidence = {"key": key.id, "expires_at": ends, **said}
-        self._witness(session, action, actor=actor, org=key.org, subject=key.name, evidence=evidence)
+        self._witness(session, action, actor=actor, org=key.org, subject=key.name, evidence=evidence, at=at)
 
     def api_keys(self, org: str | None = None) -> list[ApiKey]:
         """All that ever were, by organization and name, the newest of a name first."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 from sqlalchemy.orm import Session
 
 from tidegate.domain import NotFound, ServiceRef
@@ -87,7 +87,7 @@ class AuditPart(Part):
         if since is not None:
             wanted = wanted.where(AuditRow.at >= stamp(since))
         with self._database.read() as session:
-            return [shown(row) for row in session.execute(wanted).mappings()]
+            return [shown(_stored(row)) for row in session.execute(wanted).mappings()]
 
     def audit_entry(self, number: int) -> dict[str, Any]:
         """Raises: NotFound."""
@@ -98,7 +98,7 @@ class AuditPart(Part):
             raise NotFound(
                 f"The audit log has no entry {number}.", remedy="See: tidegate audit list.", field="number"
             )
-        return shown(row)
+        return shown(_stored(row))
 
     def audit_log(self) -> Iterator[dict[str, Any]]:
         """Every entry as it is stored, oldest first; a page at a time, however many there are."""
@@ -106,12 +106,16 @@ class AuditPart(Part):
         wanted = page
         with self._database.read() as session:
             while rows := session.execute(wanted).mappings().all():
-                yield from map(dict, rows)
+                yield from map(_stored, rows)
                 wanted = page.where(AuditRow.number > rows[-1]["number"])
 
     def verify_audit(self, anchors: Iterable[Anchor] = ()) -> Verified:
         """Follow the whole chain, and compare it with what was kept elsewhere."""
         return verify(self.audit_log(), anchors)
+
+
+def _stored(row: RowMapping) -> dict[str, Any]:
+    return {str(name): value for name, value in row.items()}
 
 
 def _seen(session: Session, org: str) -> str | None:

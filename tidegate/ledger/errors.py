@@ -1,5 +1,6 @@
 """Errors, each as one row that counts. Bounded: the ones that were not seen for longest make room, their counts stay."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from tidegate.domain import NotFound
 from tidegate.domain.error_tracking import ErrorTotal, SeenError, TrackedError
 from tidegate.ledger.operations_tables import ErrorRow, ForgottenErrorRow
 from tidegate.ledger.part import Part
+from tidegate.ledger.tables import ReleaseRow
 
 MAX_KEPT = 1000
 KEY = ("fingerprint", "org", "service")
@@ -20,9 +22,14 @@ class ErrorsPart(Part):
     """What went wrong, since when and how often."""
 
     def note_error(self, seen: SeenError, count: int = 1) -> None:
-        """Count it. One that was called settled is open again."""
+        """Count it. One that was called settled is open again. Whose it is, is known from its release too."""
         at = self._clock()
         with self._database.write() as session:
+            release = (
+                session.get(ReleaseRow, seen.release_id) if seen.release_id and not seen.service else None
+            )
+            if release is not None and seen.org in ("", release.org):
+                seen = replace(seen, org=release.org, service=release.service)
             if _count(session, seen, count, at):
                 _make_room(session)
 

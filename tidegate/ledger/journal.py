@@ -63,7 +63,7 @@ class JournalPart(Part):
                 row = _new_release(request, digest, key=key, release_id=self._new_id(), at=at)
                 session.add(row)
                 _add_entry(session, row, 0, "entered", ReleaseState.REQUESTED, {"key": key}, at)
-                self._witness(session, **of_request(request, row.id, digest, key, proof))
+                self._witness(session, **of_request(request, row.id, digest, key, proof), at=at)
             if proof is not None:
                 spend(session, proof, row.id, at)
         return _release(row)
@@ -173,7 +173,7 @@ class JournalPart(Part):
                 _enter(row, name, str(content.get("reason", "")), plan)
             row.updated_at = at
             if said := of_entry(session, row, epoch, kind, name, content):
-                self._witness(session, **said)
+                self._witness(session, **said, at=at)
             return _add_entry(session, row, epoch, kind, name, content, at)
 
     def entries(self, release_id: str) -> list[JournalEntry]:

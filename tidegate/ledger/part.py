@@ -46,6 +46,7 @@ class Part:
         evidence: Mapping[str, Any] | None = None,
         proof: RequestProof | None = None,
         interface: Interface | None = None,
+        at: datetime | None = None,
     ) -> None:
         """Have it in the audit log when, and only when, the transaction takes effect. Whoever proved who they are with
         a token came by that."""
@@ -58,7 +59,7 @@ class Part:
             action=clean(action),
             actor=clean(actor or "unknown"),
             interface=through,
-            at=stamp(self._clock()),
+            at=stamp(at or self._clock()),
             org=ref.org if ref else org,
             service=ref.service if ref else None,
             release_id=release_id or None,

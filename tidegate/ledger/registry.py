@@ -117,6 +117,7 @@ class RegistryPart(Part):
             self._witness(
                 session,
                 "alias.moved" if new else "alias.removed",
+                at=at,
                 actor=actor,
                 ref=ref,
                 release_id=service.holder,

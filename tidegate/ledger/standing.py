@@ -72,6 +72,7 @@ class StandingPart(Part):
             self._witness(
                 session,
                 "hold.lifted",
+                at=at,
                 actor=actor,
                 ref=ref,
                 release_id=row.release_id,
@@ -117,6 +118,7 @@ class StandingPart(Part):
             self._witness(
                 session,
                 "quarantine.set",
+                at=at,
                 actor=actor or _owner_of(session, release_id),
                 org=org,
                 release_id=release_id,
@@ -185,6 +187,7 @@ class StandingPart(Part):
             self._witness(
                 session,
                 "quarantine.lifted",
+                at=at,
                 actor=actor,
                 org=org,
                 release_id=row.release_id,

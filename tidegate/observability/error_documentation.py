@@ -27,7 +27,7 @@ never gets another meaning. `tidegate errors list` shows which ones came, when, 
 | --- | --- | --- | --- | --- |
 | `TG-0…` | a defect | the traceback is in the log | 1 | 500 |
 | `TG-1…` | may succeed later | tasks try again, with growing pauses | 1 | 503 |
-| `TG-2…` | repeating cannot help | stops; nothing is tried again | 2 for wrong input, 404 and refusals, else 1 | 400, 403, 404, 409 |
+| `TG-2…` | repeating cannot help | stops; nothing is tried again | 2 for wrong input, 404 and refusals, else 1 | 400, 401, 403, 404, 409 |
 | `TG-3…` | a person must look | stops, and holds what it was doing | 1 | 409 |
 
 The second digit says where it comes from: `0` anywhere, `1` the ledger and its audit log, `2` RunPod.

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidegate.domain import NotFound
+from tidegate.domain import NotFound, ReleaseRequest
 from tidegate.domain.error_tracking import SeenError
 from tidegate.ledger import errors as errors_module
 
@@ -65,6 +65,17 @@ def test_errors_are_found_by_code_release_age_and_the_start_of_a_fingerprint(clo
     fingerprint = seen(release_id="r-1").fingerprint
     assert [error.code for error in ledger.errors(fingerprint=fingerprint[:8])] == ["TG-1100"]
     assert ledger.errors(fingerprint="%") == []
+
+
+def test_an_error_of_a_release_is_one_of_its_service(clocked):
+    ledger, _ = clocked
+    request = ReleaseRequest(org="acme", service="chat", model="m", version="v1")
+    release = ledger.request_release(request, "d" * 64, key="k")
+
+    ledger.note_error(seen(release_id=release.id))
+    ledger.note_error(seen(release_id="r-gone"))
+
+    assert {(error.org, error.service) for error in ledger.errors()} == {("acme", "chat"), ("", "")}
 
 
 def test_a_settled_error_is_open_again_when_it_comes_back(clocked):
