@@ -1,12 +1,13 @@
 """`tidegate audit`: who did what to which service, from where, with what evidence; and whether the log is whole."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.errors import begin_of, open_ledger
-from tidegate.cli.output import FAILED, JsonFlag, escape, print_json, print_table, say
+from tidegate.cli.output import FAILED, JsonFlag, as_data, escape, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tidegate.domain.audit import Anchor, Verified
@@ -81,7 +82,8 @@ def show(
     for name, value in entry.items():
         if value not in (None, ""):
             say(f"{name:<12} {escape(value)}")
-    told: dict[str, Any] = evidence if isinstance(evidence, dict) else {"evidence": evidence}
+    # One that somebody changed by hand may be no object.
+    told = as_data(evidence) if isinstance(evidence, Mapping) else {"evidence": evidence}
     for name, value in told.items():
         say(f"  {escape(f'{name:<16}')} {escape(value)}")
 

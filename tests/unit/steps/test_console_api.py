@@ -201,9 +201,9 @@ def test_the_api_describes_itself(api: Api):
 
 
 def test_what_ends_a_request_is_kept_but_not_who_proves_nothing_or_asks_for_nothing(api: Api):
-    assert api.call("GET", "/v1/releases/r-none")[0] == 404
-    assert api.call("GET", "/v1/releases/r-other")[0] == 404
-    assert api.call("GET", "/v1/releases/r-none", token="wrong")[0] == 401
+    assert api.call("GET", "/v1/releases/r-0m3x1k7q2")[0] == 404
+    assert api.call("GET", "/v1/releases/r-0m3x9zz4h")[0] == 404
+    assert api.call("GET", "/v1/releases/r-0m3x1k7q2", token="wrong")[0] == 401
     assert api.call("GET", "/nowhere")[0] == 404
     api.office.ports.note_error.flush()
 
