@@ -83,7 +83,7 @@ def show(
         if value not in (None, ""):
             say(f"{name:<12} {escape(value)}")
     # One that somebody changed by hand may be no object.
-    told = as_data(evidence) if isinstance(evidence, Mapping) else {"evidence": evidence}
+    told: dict[str, Any] = as_data(evidence) if isinstance(evidence, Mapping) else {"evidence": evidence}
     for name, value in told.items():
         say(f"  {escape(f'{name:<16}')} {escape(value)}")
 

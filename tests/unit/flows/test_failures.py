@@ -8,8 +8,9 @@ import pytest
 from prefect.states import Completed, Failed
 
 from flows.forms import RollbackForm
-from tasks import failures, policies
+from tasks import failures, policies, runtime
 from tidegate.domain import NotFound, ServiceRef
+from tidegate.domain.audit import Interface
 
 
 @pytest.fixture
@@ -56,3 +57,21 @@ def test_the_service_is_that_of_the_flows_form():
     assert failures.service_of({"request": form}) == ServiceRef("acme", "chat")
     assert failures.service_of({"request": {"org": "acme", "service": "chat"}}) == ServiceRef("acme", "chat")
     assert failures.service_of({"number": 3, "request": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "interface"),
+    [
+        ({"auto_scheduled": True, "created_by": None}, Interface.SCHEDULE),
+        ({"auto_scheduled": False, "created_by": SimpleNamespace(type="AUTOMATION")}, Interface.SCHEDULE),
+        ({"auto_scheduled": False, "created_by": SimpleNamespace(type="USER")}, Interface.FLOW),
+        (None, Interface.FLOW),
+    ],
+)
+def test_a_run_says_whether_somebody_started_it(
+    monkeypatch: pytest.MonkeyPatch, run: dict[str, Any] | None, interface: Interface
+):
+    context = None if run is None else SimpleNamespace(flow_run=SimpleNamespace(**run))
+    monkeypatch.setattr(runtime, "FlowRunContext", SimpleNamespace(get=lambda: context))
+
+    assert runtime.interface() is interface
