@@ -4,6 +4,7 @@ Reads the source rather than importing it, so that every room is seen and none i
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ DOCUMENT = Path("docs/errors.md")
 SOURCE = Path(__file__).parents[2]
 ROOMS = ("tidegate", "tasks", "flows", "deployments")
 ROOT = "TidegateError"
+MENTIONS = re.compile(
+    r"\b(?:TidegateError|Transient|Permanent|NeedsOperator|InvalidInput|NotFound|Refused|Fenced|CapacityShortage)\b"
+    r"|\berrors import\b"
+)
+"""A file that makes or declares an error names one of the domain's, or imports those of its platform."""
 INTRODUCTION = """# Errors
 
 <!-- Made from code: python -m tidegate.observability.error_documentation -->
@@ -164,12 +170,18 @@ def _class(path: Path, node: ast.ClassDef, bases: tuple[str, ...]) -> ErrorClass
 
 @cache
 def _nodes() -> tuple[tuple[Path, ast.ClassDef | ast.Call], ...]:
-    """Every class, and every call of something that is written like a class. Read once: it is the whole source."""
-    return tuple(
-        (path.relative_to(SOURCE), node)
+    """Every class, and every call of something that is written like a class, of the files that can hold an error. Read
+    once: it is half of the source."""
+    texts = (
+        (path.relative_to(SOURCE), path.read_text(encoding="utf-8"))
         for room in ROOMS
         for path in sorted((SOURCE / room).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    )
+    return tuple(
+        (path, node)
+        for path, text in texts
+        if MENTIONS.search(text)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.ClassDef) or (isinstance(node, ast.Call) and _name(node.func)[:1].isupper())
     )
 

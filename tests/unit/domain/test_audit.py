@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.domain.audit import (
@@ -51,9 +51,11 @@ def anchor_of(entries: Entries) -> Anchor:
     return Anchor(entries[-1]["number"], entries[-1]["hash"])
 
 
-LOGS = st.lists(DEEDS, min_size=1, max_size=6).map(chain)
+LOGS = st.lists(DEEDS, min_size=1, max_size=5).map(chain)
+FEW = settings(max_examples=40)
 
 
+@FEW
 @given(LOGS)
 def test_a_log_that_nobody_touched_is_whole(entries: Entries):
     found = verify(entries, [anchor_of(entries)])
@@ -79,6 +81,7 @@ def test_a_changed_field_of_any_entry_is_found_at_its_place(entries: Entries, da
     assert found.broken.number == place + 1
 
 
+@FEW
 @given(LOGS, st.data())
 def test_evidence_of_the_same_meaning_in_other_bytes_is_a_change(entries: Entries, data: st.DataObject):
     place = data.draw(st.integers(0, len(entries) - 1))
@@ -90,6 +93,7 @@ def test_evidence_of_the_same_meaning_in_other_bytes_is_a_change(entries: Entrie
     assert verify(changed).broken.number == place + 1  # type: ignore[union-attr]
 
 
+@FEW
 @given(LOGS, st.data())
 def test_a_removed_entry_is_found(entries: Entries, data: st.DataObject):
     place = data.draw(st.integers(0, len(entries) - 1))
@@ -100,6 +104,7 @@ def test_a_removed_entry_is_found(entries: Entries, data: st.DataObject):
     assert found.broken.number == place + 1
 
 
+@FEW
 @given(LOGS, DEEDS, st.data())
 def test_an_inserted_entry_is_found_even_when_it_is_sealed_and_the_rest_renumbered(
     entries: Entries, deed: Deed, data: st.DataObject
@@ -115,6 +120,7 @@ def test_an_inserted_entry_is_found_even_when_it_is_sealed_and_the_rest_renumber
     assert found.broken.number in (place + 1, place + 2)
 
 
+@FEW
 @given(st.lists(DEEDS, min_size=2, max_size=6).map(chain), st.data())
 def test_two_entries_that_changed_places_are_found(entries: Entries, data: st.DataObject):
     first = data.draw(st.integers(0, len(entries) - 2))
@@ -127,6 +133,7 @@ def test_two_entries_that_changed_places_are_found(entries: Entries, data: st.Da
         assert found.broken.number == first + 1
 
 
+@FEW
 @given(st.lists(DEEDS, min_size=2, max_size=6).map(chain), st.data())
 def test_a_log_that_was_cut_at_its_end_is_whole_in_itself_and_is_told_by_its_anchor(
     entries: Entries, data: st.DataObject
@@ -139,6 +146,7 @@ def test_a_log_that_was_cut_at_its_end_is_whole_in_itself_and_is_told_by_its_anc
     assert found.broken.number == len(left) + 1
 
 
+@FEW
 @given(st.lists(DEEDS, min_size=2, max_size=6), DEEDS, st.data())
 def test_a_log_that_was_written_anew_is_told_by_an_anchor(deeds: list[Deed], deed: Deed, data: st.DataObject):
     entries, place = chain(deeds), data.draw(st.integers(0, len(deeds) - 1))
@@ -148,6 +156,7 @@ def test_a_log_that_was_written_anew_is_told_by_an_anchor(deeds: list[Deed], dee
     assert verify(forged, [anchor_of(entries)]).is_whole == (forged == entries)
 
 
+@FEW
 @given(DEEDS)
 def test_anybody_can_compute_the_hash_from_what_is_shown(deed: Deed):
     entry = sealed(deed, 1, GENESIS)
