@@ -6,6 +6,7 @@ from prefect import task
 
 from tasks.policies import DRILLS, SHORT
 from tasks.runtime import ports
+from tidegate.domain import ServiceRef
 from tidegate.drill.staging import Played, drilled_services, play_for
 
 
@@ -16,4 +17,12 @@ def find_drilled(service: str, allow: str) -> list[str]:
 
 @task(name="play drills", task_run_name="drills of {service}", **DRILLS)
 def play_drills(service: str, names: Sequence[str]) -> Played:
-    return play_for(service, names, ports().settings.deployments_dir)
+    played = play_for(service, names, ports().settings.deployments_dir)
+    ports().ledger.note_deed(
+        "drill.played",
+        actor=ports().owner,
+        ref=ServiceRef.parse(service),
+        subject=played.verdict.value,
+        evidence={"drills": list(names) or "all", "report": played.digest},
+    )
+    return played

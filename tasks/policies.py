@@ -6,6 +6,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
+from tasks.failures import note_failure
 from tidegate.domain import TidegateError
 
 
@@ -16,7 +17,8 @@ async def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any
 
 
 # Steps are idempotent by journal, so a result must never be taken from a cache instead of from the ledger.
-_ALWAYS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+# What is left of a failure after the last try is kept in the ledger.
+_ALWAYS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "on_failure": [note_failure]}
 
 STEP: dict[str, Any] = _ALWAYS | {
     "retries": 3,

@@ -3,10 +3,13 @@
 import logging
 from functools import cache
 
+from prefect.context import FlowRunContext
+
 from tasks.gpu import PoolGpu
 from tasks.prefect_secret import read_block
 from tidegate import wiring
 from tidegate.domain import Release
+from tidegate.domain.audit import Interface
 from tidegate.release import Step
 from tidegate.release.step import Enter, PutWeights, RunGates, Wait
 from tidegate.steps.ports import Ports
@@ -17,9 +20,19 @@ log = logging.getLogger("tidegate.release")
 @cache
 def ports() -> Ports:
     """Adapters of this process; every step that the controller takes is told to the run's log."""
-    built = wiring.load(gpu=PoolGpu, prefect_secret=read_block)
+    built = wiring.load(gpu=PoolGpu, prefect_secret=read_block, interface=interface())
     built.on_step = tell
     return built
+
+
+def interface() -> Interface:
+    """A schedule or an automation has nobody at a keyboard."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    is_automatic = run is not None and (
+        run.auto_scheduled or (run.created_by is not None and run.created_by.type == "AUTOMATION")
+    )
+    return Interface.SCHEDULE if is_automatic else Interface.FLOW
 
 
 def tell(release: Release, step: Step) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from tidegate.access import (
     SecretStore,
     api_key_name,
     capture_key_name,
+    conceal,
     credential_name,
     engine_keys_name,
     load_organizations,
@@ -35,10 +35,13 @@ from tidegate.domain import (
     owner_of_set,
     parse_engine_credential,
 )
+from tidegate.domain.audit import Interface
 from tidegate.release.ports import Checks
 from tidegate.settings import Settings, load_settings
+from tidegate.steps.configuration import tell_configuration
 from tidegate.steps.costs import remember_resource
-from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
+from tidegate.steps.inline_gpu import InlineGpu
+from tidegate.steps.ports import GpuRunner, Ports
 
 GPU_SLOT_VARIABLE = "TIDEGATE_GPU_SLOT"
 STACK_MARK_VARIABLE = "TIDEGATE_STACK"
@@ -51,22 +54,25 @@ def load(
     settings: Settings | None = None,
     gpu: Callable[[Ports], GpuRunner] | None = None,
     prefect_secret: Callable[[str], Secret | None] | None = None,
+    interface: Interface = Interface.CLI,
 ) -> Ports:
     """Build every adapter. `gpu` says where GPU work is done, by default in this process; `prefect_secret` reads
-    secrets that are kept in Prefect, which only flows can."""
+    secrets that are kept in Prefect, which only flows can; `interface` says for the audit log from where is asked."""
     from tidegate.ledger import Ledger
+    from tidegate.observability.error_recorder import ErrorRecorder
     from tidegate.store import ArtifactStore
 
     settings = settings or load_settings()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     ports = Ports(
         settings=settings,
-        ledger=Ledger.open(settings.ledger_url),
+        ledger=(ledger := Ledger.open(settings.ledger_url, interface=interface)),
         store=ArtifactStore(settings.store_dir),
         organizations=load_organizations(settings.organizations_dir, settings.policies_dir),
         platforms={"local": _local_platform(settings)},
         secrets=SecretStore(settings.secrets_dir, os.environ, prefect_secret=prefect_secret),
         gateway_url=lambda: gateway_url(settings),
+        note_error=ErrorRecorder(ledger, conceal),
     )
     if any(uses_runpod(org) for org in ports.organizations.values()):
         runpod = _runpod_platform(ports)
@@ -74,6 +80,7 @@ def load(
         ports.bills = {"runpod": runpod}
     ports.gpu = gpu(ports) if gpu else InlineGpu(ports)
     ports.make_checks = lambda: _checks(ports)
+    tell_configuration(ports)
     return ports
 
 
@@ -99,11 +106,7 @@ def uses_runpod(org: Organization) -> bool:
 def _runpod_platform(ports: Ports) -> Any:
     """RunPod for every organization that uses it and whose key is there. The key of one is never used for another;
     a missing one is told when the organization is authorized for a release."""
-    from tidegate.platforms.runpod import (
-        OrganizationSets,
-        RunPodPlatform,
-        Tenant,
-    )
+    from tidegate.platforms.runpod import OrganizationSets, RunPodPlatform, Tenant
 
     organizations: dict[str, OrganizationSets] = {}
     for org in ports.organizations.values():
@@ -226,29 +229,6 @@ def gpu_slot() -> str:
     return slot
 
 
-class InlineGpu:
-    """Does GPU work in this process: for reconcile and the command line, where no pool is needed."""
-
-    def __init__(self, ports: Ports):
-        self._ports = ports
-
-    def start(self, work: GpuWork, subject: str, attempt: str = "0") -> GpuJob:
-        return _InlineJob(self._ports, work, subject, attempt)
-
-
-@dataclass(frozen=True)
-class _InlineJob:
-    ports: Ports
-    work: GpuWork
-    subject: str
-    attempt: str
-
-    def wait(self) -> dict[str, Any]:
-        from tidegate.steps.evaluation import evaluate, job_token
-
-        return evaluate(self.ports, self.work, self.subject, job_token(self.work, self.subject, self.attempt))
-
-
 def provision_secrets(ports: Ports) -> None:
     """Make what the embedded stack needs: the probe key, and per organization a client key, known to the ledger,
     and a platform credential that the local platform is told to accept. Existing values stay."""
@@ -319,7 +299,7 @@ def run_gateway_agent(
     from tidegate.replay.keeping import CurrentPolicies, Keeper, capture_policies
     from tidegate.replay.sampler import sampling
 
-    ports = load(settings)
+    ports = load(settings, interface=Interface.AGENT)
     provision_secrets(ports)
     folders = settings.organizations_dir, settings.policies_dir
     sampled = CurrentPolicies(lambda: capture_policies(load_organizations(*folders).values()))
@@ -337,8 +317,21 @@ def run_gateway_agent(
     keeper = Keeper(
         ports.ledger, sampled, lambda org: ports.secrets.ensure(capture_key_name(org)), ports.clock
     )
-    with sampling(config.sampler_socket if config.captures else None, keeper.keep):
-        serve(config, ports.ledger, partial(client_keys, ports), stop, partial(platform_credential, ports))
+
+    def trouble(part: str, error: Exception) -> None:
+        ports.note_error(error, f"gateway {part}")
+
+    def keep(copies: Any) -> None:
+        try:
+            keeper.keep(copies)
+        except TidegateError as error:
+            trouble("sampler", error)
+            raise
+
+    with sampling(config.sampler_socket if config.captures else None, keep):
+        keys, credentials = partial(client_keys, ports), partial(platform_credential, ports)
+        serve(config, ports.ledger, keys, stop, credentials, trouble)
+    ports.note_error.flush()
 
 
 def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
@@ -349,18 +342,18 @@ def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
     from tidegate.platforms.local import LocalPlatform, run_agent
     from tidegate.steps.reconcile import assert_addresses
 
-    ports = load(settings)
+    ports = load(settings, interface=Interface.AGENT)
     provision_secrets(ports)
 
     def publish_addresses() -> None:
         while not stop.wait(ADDRESS_INTERVAL_S):
             for route in ports.ledger.list_routes():
+                ref = ServiceRef(route.org, route.service)
                 try:
-                    assert_addresses(ports, ServiceRef(route.org, route.service))
+                    assert_addresses(ports, ref)
                 except TidegateError as error:
-                    logging.getLogger(__name__).warning(
-                        "addresses of %s/%s: %s", route.org, route.service, error
-                    )
+                    ports.note_error(error, "addresses", ref=ref)
+                    logging.getLogger(__name__).warning("addresses of %s: %s", ref, error)
 
     threads = [threading.Thread(target=publish_addresses, name="addresses", daemon=True)]
     if "runpod" in ports.platforms:
@@ -371,9 +364,10 @@ def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
         thread.start()
     local = ports.platforms["local"]
     assert isinstance(local, LocalPlatform), "load() makes it"
-    run_agent(local, stop)
+    run_agent(local, stop, on_error=lambda error: ports.note_error(error, "round of healing"))
     for thread in threads:
         thread.join()
+    ports.note_error.flush()
 
 
 def _sweep_runpod(ports: Ports, stop: threading.Event) -> None:
@@ -388,6 +382,7 @@ def _sweep_runpod(ports: Ports, stop: threading.Event) -> None:
         try:
             platform.sweep(known_sets(ports))
         except TidegateError as error:
+            ports.note_error(error, "sweep of RunPod")
             logging.getLogger(__name__).warning("orphans at RunPod: %s", error)
 
 

@@ -203,7 +203,11 @@ class LoadPlan:
             values["endpoint"] = Endpoint(values.get("endpoint", Endpoint.CHAT))
             return cls(**values)
         except (TypeError, ValueError, AttributeError) as error:
-            raise InvalidInput(f"This is no load plan: {error}.", field="plan") from error
+            raise InvalidInput(
+                f"This is no load plan: {error}.",
+                remedy="Give the fields of a load plan, as a stored run shows them.",
+                field="plan",
+            ) from error
 
 
 def _check_what_is_sent(plan: LoadPlan) -> None:
@@ -223,9 +227,15 @@ def _check_what_is_sent(plan: LoadPlan) -> None:
     try:
         json.dumps(dict(plan.extra), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"The extra fields are no JSON: {error}.", field="extra") from error
+        raise InvalidInput(
+            f"The extra fields are no JSON: {error}.",
+            remedy="Give a JSON object of plain values.",
+            field="extra",
+        ) from error
     if (plan.mode is Mode.TRACE) != bool(plan.trace):
-        raise InvalidInput("A trace and the mode trace go together.", field="trace, mode")
+        raise InvalidInput(
+            "A trace and the mode trace go together.", remedy="Give both, or neither.", field="trace, mode"
+        )
     if plan.endpoint is Endpoint.QUEUE and plan.stream:
         raise InvalidInput(
             "Jobs of a queue are not streamed.", remedy="Ask for plain answers.", field="stream"
@@ -281,6 +291,7 @@ def _check_limits(plan: LoadPlan) -> None:
     if not all(_is_between(value, 1e-3, 1e7) for value in times):
         raise InvalidInput(
             "Time limits and the tolerance of a warm-up must be above 0.",
+            remedy="Give times above 0.",
             field="request_timeout_s, warmup_s, deadline_s, warmup_tolerance",
         )
 

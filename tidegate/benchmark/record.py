@@ -302,7 +302,11 @@ class RunRecord(_Record):
     def from_data(cls, data: Any) -> Self:
         """The same from parsed JSON."""
         if not isinstance(data, dict):
-            raise InvalidInput("A run is a JSON object.", field="run")
+            raise InvalidInput(
+                "A run is a JSON object.",
+                remedy="Name a file that 'tidegate bench' has written.",
+                field="run",
+            )
         body = dict(cast("dict[str, Any]", data))
         version = body.get("schema_version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION:
@@ -373,9 +377,19 @@ def _json_of(data: bytes, most_bytes: int) -> Any:
             unpacker = zlib.decompressobj(GZIP)
             data = unpacker.decompress(data, most_bytes + 1)
             if len(data) <= most_bytes and not unpacker.eof:
-                raise InvalidInput("The stored run is cut short.", field="run")
+                raise InvalidInput(
+                    "The stored run is cut short.", remedy="Take a whole copy of the file.", field="run"
+                )
         if len(data) > most_bytes:
-            raise InvalidInput(f"The run is larger than {most_bytes:,} bytes.", field="run")
+            raise InvalidInput(
+                f"The run is larger than {most_bytes:,} bytes.",
+                remedy="Name a file that 'tidegate bench' has written.",
+                field="run",
+            )
         return json.loads(data)
     except (zlib.error, ValueError, RecursionError) as error:
-        raise InvalidInput("This is no stored run: neither gzip JSON nor JSON.", field="run") from error
+        raise InvalidInput(
+            "This is no stored run: neither gzip JSON nor JSON.",
+            remedy="Name a file that 'tidegate bench' has written.",
+            field="run",
+        ) from error

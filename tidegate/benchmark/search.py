@@ -94,6 +94,7 @@ class SearchPlan:
         if not is_sound or self.most_probes < 1 or self.looks < 1 or (self.is_whole and self.start < 1):
             raise InvalidInput(
                 "A search needs 0 < start <= most, a wanted share between 0 and 1, and at least one probe.",
+                remedy="Give numbers in these ranges.",
                 field="start, most, wanted, resolution, most_probes, looks",
             )
 
@@ -206,7 +207,11 @@ def rising_levels(
 ) -> Sequence[float]:
     """Levels of a sweep, each `factor` times the one before it, `last` included."""
     if not 0 < first <= last or factor <= 1.0:
-        raise InvalidInput("A sweep rises: 0 < first <= last, and a factor above 1.", field="levels")
+        raise InvalidInput(
+            "A sweep rises: 0 < first <= last, and a factor above 1.",
+            remedy="For example first 1, last 16, factor 2.",
+            field="levels",
+        )
     levels, level = [first], first
     while level * factor < last * 0.999:
         level *= factor

@@ -70,9 +70,15 @@ def read_trace(path: Path, *, unit: Unit | None = None, limit: int | None = None
         with path.open("rb") as lines:
             return parse_trace(_bounded_lines(lines, path.name), path.name, unit=unit, limit=limit)
     except FileNotFoundError as error:
-        raise NotFound(f"There is no trace file '{path}'.", field="trace") from error
+        raise NotFound(
+            f"There is no trace file '{path}'.", remedy="Give the path of a trace file.", field="trace"
+        ) from error
     except OSError as error:
-        raise InvalidInput(f"The trace '{path}' cannot be read: {error.strerror}.", field="trace") from error
+        raise InvalidInput(
+            f"The trace '{path}' cannot be read: {error.strerror}.",
+            remedy="Make the file readable, or name another one.",
+            field="trace",
+        ) from error
 
 
 def parse_trace(

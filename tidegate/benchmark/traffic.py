@@ -42,10 +42,16 @@ class TrafficClient:
         timeout_s: float = 30.0,
     ):
         if not prompts or short_workers < 0 or stream_workers < 0 or short_workers + stream_workers < 1:
-            raise InvalidInput("Traffic needs prompts and at least one worker.", field="prompts, workers")
+            raise InvalidInput(
+                "Traffic needs prompts and at least one worker.",
+                remedy="Give at least one prompt and one worker.",
+                field="prompts, workers",
+            )
         if rate_per_s <= 0:
             raise InvalidInput(
-                f"A rate of {rate_per_s} requests per second sends nothing.", field="rate_per_s"
+                f"A rate of {rate_per_s} requests per second sends nothing.",
+                remedy="Give a rate above 0.",
+                field="rate_per_s",
             )
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._headers = {

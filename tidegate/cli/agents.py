@@ -98,9 +98,10 @@ def console(
     from tidegate.console import ALERT_TOKEN, API_TOKEN, Console, serve
     from tidegate.console.operations import Desk
     from tidegate.domain import Release
+    from tidegate.domain.audit import Interface
 
     _log_to_stdout()
-    ports = wiring.load()
+    ports = wiring.load(interface=Interface.API)
     for name in (API_TOKEN, ALERT_TOKEN):
         ports.secrets.ensure(name)
 
@@ -109,6 +110,7 @@ def console(
             return start_run(api, release).url
 
     serve(Console(Desk(ports, start), ports.secrets.get), host, port, _stop_event())
+    ports.note_error.flush()
 
 
 @app.command()

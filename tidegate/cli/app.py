@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from tidegate.cli import (
     agents,
     approving,
+    auditing,
     banks,
     bench,
     captures,
@@ -16,6 +17,7 @@ from tidegate.cli import (
     diagnosis,
     drifting,
     drill,
+    errors,
     gateways,
     inspecting,
     keys,
@@ -37,6 +39,7 @@ from tidegate.cli import (
     trying,
     validating,
 )
+from tidegate.cli.error_notes import note_error
 from tidegate.cli.judging import JudgingCommand
 from tidegate.cli.output import INTERRUPTED, JSON_KEY, TRACEBACK_KEY, is_ours, render_error
 
@@ -65,8 +68,11 @@ class Commands(TyperGroup):
             if type(error).__module__.startswith(("typer", "click")):
                 raise
             if ctx.meta.get(TRACEBACK_KEY) and not is_ours(error):
+                note_error(error, f"command {ctx.invoked_subcommand}")
                 raise
-            raise typer.Exit(render_error(error, as_json=bool(ctx.meta.get(JSON_KEY)))) from None
+            code = render_error(error, as_json=bool(ctx.meta.get(JSON_KEY)))
+            note_error(error, f"command {ctx.invoked_subcommand}")
+            raise typer.Exit(code) from None
 
 
 app = typer.Typer(
@@ -108,6 +114,8 @@ app.add_typer(captures.app, name="captures")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(tokens.app, name="token")
+app.add_typer(errors.app, name="errors")
+app.add_typer(auditing.app, name="audit")
 app.add_typer(agents.app, name="agent", hidden=True)
 
 

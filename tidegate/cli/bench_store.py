@@ -197,7 +197,11 @@ def _is_file(path: Path) -> bool:
 def _bytes_of(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise InvalidInput(f"{path} is too large for a benchmark.", field="RUN")
+            raise InvalidInput(
+                f"{path} is too large for a benchmark.",
+                remedy="Name a file that 'tidegate bench' has written.",
+                field="RUN",
+            )
         return path.read_bytes()
     except OSError as error:
         raise InvalidInput(

@@ -206,6 +206,7 @@ def _check_addresses(addresses: Sequence[bool], *, quantization: bool, has_chang
     if quantization or has_changing:
         raise InvalidInput(
             "--quantization and --meant-to-change need files: endpoints tell no probability of given tokens.",
+            remedy="Leave them out, or compare two files.",
             field="quantization" if quantization else "meant_to_change",
         )
 

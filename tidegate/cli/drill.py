@@ -20,6 +20,7 @@ from tidegate.cli.output import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tidegate.domain import ServiceRef
     from tidegate.drill import Drill, Report
 
 COLOURS = {"kept": "green", "broken": "red", "not judged": "yellow"}
@@ -63,9 +64,15 @@ def drill(
     from tidegate.drill import find_drills
 
     if names and is_all:
-        raise InvalidInput("Name drills, or say --all, not both.", field="name")
+        raise InvalidInput(
+            "Name drills, or say --all, not both.", remedy="Leave one of them out.", field="name"
+        )
     if report is not None and report.suffix not in (".md", ".json"):
-        raise InvalidInput(f"{report} ends neither in .md nor in .json.", field="report")
+        raise InvalidInput(
+            f"{report} ends neither in .md nor in .json.",
+            remedy="For example --report out/drills.md.",
+            field="report",
+        )
     chosen = find_drills(names or (), is_all=is_all or is_list)
     if is_list:
         _list(chosen, as_json=as_json)
@@ -114,6 +121,7 @@ def _play(chosen: "tuple[Drill, ...]", service: str, allow: str, path: Path | No
     signal.signal(signal.SIGTERM, _end)
     progress = console(stderr=True)
     reports = run_drills(chosen, lambda line: progress.print(f"[dim]{escape(line)}[/dim]"), ref=ref)
+    _keep(reports, ref)
     if path is not None:
         _write(path, reports, at, machine)
     if as_json:
@@ -124,6 +132,19 @@ def _play(chosen: "tuple[Drill, ...]", service: str, allow: str, path: Path | No
         if path is not None:
             say(f"report    {escape(path)}")
     raise typer.Exit(CODES[worst(reports).value])
+
+
+def _keep(reports: "list[Report]", ref: "ServiceRef") -> None:
+    """In the audit log of this installation, when it has one: the drills themselves ran on a stack of their own."""
+    from tidegate.cli.connect import current_user
+    from tidegate.cli.error_notes import existing_ledger
+    from tidegate.drill.judgement import worst
+
+    verdicts = {one.drill.name: one.verdict.value for one in reports}
+    with existing_ledger() as ledger:
+        if ledger is not None:
+            who, told = current_user(), {"drills": verdicts}
+            ledger.note_deed("drill.played", actor=who, ref=ref, subject=worst(reports).value, evidence=told)
 
 
 def _end(number: int, _frame: object) -> None:

@@ -108,6 +108,7 @@ def forget(name: Name, as_json: JsonFlag = False) -> None:
     """
     from datetime import UTC, datetime
 
+    from tidegate.cli.connect import current_user
     from tidegate.domain import Refused
     from tidegate.release.confirmation import alive
 
@@ -118,7 +119,7 @@ def forget(name: Name, as_json: JsonFlag = False) -> None:
                 f"{name} is serving: it would be known again at once.",
                 remedy=f"Take it out first: tidegate gateways drain {name}",
             )
-        ledger.forget_gateway(name)
+        ledger.forget_gateway(name, actor=current_user())
     if as_json:
         print_json({"forgotten": name, "kept_sets": list(status.routed_sets)})
     else:
@@ -144,9 +145,11 @@ def _known(ledger: "Ledger", name: str) -> "GatewayStatus":
 
 
 def _ask(name: str, wish: "Callable[[GatewayStatus], str | None]") -> "GatewayStatus":
+    from tidegate.cli.connect import current_user
+
     with _ledger() as ledger:
         status = _known(ledger, name)
-        ledger.want_gateway(name, wish(status))
+        ledger.want_gateway(name, wish(status), actor=current_user())
     return status
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from tidegate.cli.error_notes import note_error
 from tidegate.cli.output import FAILED, JSON_KEY, NEEDS_PERSON, OK, is_ours, render_error
 from tidegate.domain import Verdict
 
@@ -52,4 +53,5 @@ def _invoked(run: Callable[[], Any], ctx: Any) -> Any:
         if not is_ours(error):
             raise
         code = render_error(error, as_json=bool(ctx.find_root().meta.get(JSON_KEY)))
+        note_error(error, f"command {ctx.info_name}")
         raise typer.Exit(NOT_JUDGED if code == FAILED else code) from None

@@ -126,6 +126,7 @@ def rotate(
 def revoke(
     org: Org,
     key: Annotated[str, typer.Argument(help="Name (all its keys), or the id of one key.")],
+    by: By = None,
     as_json: JsonFlag = False,
 ) -> None:
     """End a key now. Gateways refuse it within a second; running streams finish.
@@ -139,7 +140,7 @@ def revoke(
     from datetime import UTC, datetime
 
     with _ledger() as ledger:
-        ended = [_row(one, datetime.now(UTC)) for one in ledger.revoke_api_keys(org, key)]
+        ended = [_row(one, datetime.now(UTC)) for one in ledger.revoke_api_keys(org, key, actor=_person(by))]
     if as_json:
         print_json(ended)
         return

@@ -57,7 +57,11 @@ def find(name: str, settings: "Settings | None" = None) -> "QualityReport":
     with _ledger(settings) as ledger:
         stored = ledger.measurement(name, kind=MeasurementKind.QUALITY)
     if stored.record is None:
-        raise NotFound(f"Of {stored.id} only the summary is stored.", field="RESULT")
+        raise NotFound(
+            f"Of {stored.id} only the summary is stored.",
+            remedy="Measure again: only newer results keep everything.",
+            field="RESULT",
+        )
     return QualityReport.from_json(unpack_record(stored.record))
 
 
@@ -124,7 +128,11 @@ def _in_folder(settings: "Settings") -> Iterator[Measurement]:
 def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise InvalidInput(f"{path} is too large for a quality report.", field="RESULT")
+            raise InvalidInput(
+                f"{path} is too large for a quality report.",
+                remedy="Name a file that 'tidegate quality' has written.",
+                field="RESULT",
+            )
         return path.read_bytes()
     except OSError as error:
         raise InvalidInput(

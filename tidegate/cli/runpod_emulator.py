@@ -216,7 +216,9 @@ def timeline(
     try:
         events = yaml.safe_load(file.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise InvalidInput(f"The timeline {file} cannot be read: {error}.") from error
+        raise InvalidInput(
+            f"The timeline {file} cannot be read: {error}.", remedy="Give a YAML file that can be read."
+        ) from error
     with _control(home) as control:
         made = control.call("POST", "timelines", events)
     if as_json:

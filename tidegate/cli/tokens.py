@@ -68,6 +68,7 @@ def issue(
     """
     from tidegate import steps, wiring
     from tidegate.cli.artifact_names import parse_model
+    from tidegate.cli.connect import current_user
     from tidegate.domain import ReleaseRequest, ServiceRef
     from tidegate.steps.rollback_target import digest_of
 
@@ -91,7 +92,7 @@ def issue(
         _digest_of(file) if file else "",
         to=digest_of(ports, ref, to) or "",
     )
-    issued = steps.issue_token(ports, wish, identity, parse_lifetime(lifetime))
+    issued = steps.issue_token(ports, wish, identity, parse_lifetime(lifetime), actor=current_user())
     if as_json:
         print_json({"token": issued.token.reveal(), "proof": as_data(issued.proof)})
     else:
@@ -118,9 +119,10 @@ def rotate(
       tidegate token rotate swaggystacks --overlap 0s     (the key was seen by others)
     """
     from tidegate import steps, wiring
+    from tidegate.cli.connect import current_user
 
     ports = wiring.load()
-    keys = steps.rotate_keys(ports, org, parse_lifetime(overlap))
+    keys = steps.rotate_keys(ports, org, parse_lifetime(overlap), actor=current_user())
     ends = {key.id: key.until.isoformat() if key.until else None for key in keys.keys}
     if as_json:
         print_json({"org": org, "keys": ends})

@@ -84,6 +84,7 @@ class Desk:
             try:
                 RollbackManager(self.ports).carry_out(ref, begun)
             except TidegateError as error:
+                self.ports.note_error(error, "rollback of the console", ref=ref)
                 log.warning("rollback of %s: %s", ref, error)
 
         self.carry(work)
@@ -92,6 +93,7 @@ class Desk:
         try:
             return self.start(release)
         except TidegateError as error:
+            self.ports.note_error(error, "start of a release", ref=release.ref, release_id=release.id)
             log.warning("release %s is left to reconcile: %s", release.id, error)
             return ""
 

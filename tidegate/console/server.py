@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from tidegate import __version__
@@ -25,6 +26,7 @@ from tidegate.domain import (
     TidegateError,
     Transient,
 )
+from tidegate.domain.error_tracking import NoteError
 
 log = logging.getLogger(__name__)
 API_TOKEN = "console-api-token"
@@ -56,7 +58,9 @@ class Console:
         self._tokens = tokens
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors])
+        app = web.Application(
+            client_max_size=MAX_BODY_BYTES, middlewares=[_errors(self._desk.ports.note_error)]
+        )
         for one in OPERATIONS:
             app.router.add_route(one.method, one.path, self._handler(one))
         document = describe(OPERATIONS, __version__)
@@ -104,7 +108,9 @@ def _idempotency_key(headers: Mapping[str, str]) -> str | None:
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise InvalidInput(
-            f"Idempotency-Key has {len(key)} characters; 1 to {MAX_KEY} are allowed.", field="Idempotency-Key"
+            f"Idempotency-Key has {len(key)} characters; 1 to {MAX_KEY} are allowed.",
+            remedy="Send a shorter one, or none.",
+            field="Idempotency-Key",
         )
     return key
 
@@ -126,23 +132,37 @@ async def _read(request: web.Request, form: type[BaseModel]) -> BaseModel:
         ) from error
 
 
-@web.middleware
-async def _errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except TidegateError as error:
-        return _told(error)
-    except web.HTTPException as error:
-        known = InvalidInput(f"{error.reason}.", remedy="See /openapi.json.", field="path")
-        return _told(known, error.status)
-    except Exception as error:
-        # A defect of ours: its text may quote what the caller sent.
-        log.exception("%s %s", request.method, mask(request.path))
-        return _told(
-            TidegateError(f"Unexpected {type(error).__name__}.", remedy="See: tidegate logs console.")
-        )
+def _errors(note: NoteError) -> Middleware:
+    """Every error as an answer, and kept. Two are no errors of the installation: callers who prove nothing, and paths
+    that there are not. Anybody could fill the ledger with those."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Unauthorized as error:
+            return _told(error)
+        except TidegateError as error:
+            await asyncio.to_thread(note, error, _place(request))
+            return _told(error)
+        except web.HTTPException as error:
+            known = InvalidInput(f"{error.reason}.", remedy="See /openapi.json.", field="path")
+            return _told(known, error.status)
+        except Exception as error:
+            # A defect of ours: its text may quote what the caller sent.
+            log.exception("%s %s", request.method, mask(request.path))
+            await asyncio.to_thread(note, error, _place(request))
+            return _told(
+                TidegateError(f"Unexpected {type(error).__name__}.", remedy="See: tidegate logs console.")
+            )
+
+    return middleware
+
+
+def _place(request: web.Request) -> str:
+    """The operation, not the path: that may hold names."""
+    resource = request.match_info.route.resource
+    return f"console {request.method} {resource.canonical if resource else '?'}"
 
 
 def _told(error: TidegateError, status: int | None = None) -> web.Response:

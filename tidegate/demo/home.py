@@ -112,7 +112,10 @@ def clear(settings: Settings, report: Callable[[str], None]) -> None:
         Refused: when the home holds somebody's work after all.
     """
     if work := foreign_work(settings):
-        raise Refused(f"{settings.home} holds work that is not the demonstration's: {work}.")
+        raise Refused(
+            f"{settings.home} holds work that is not the demonstration's: {work}.",
+            remedy="Play the demonstration in another home: set TIDEGATE_HOME.",
+        )
     stop_stack(settings.home, report)
     # The stack has ended: nobody has these files open any more.
     for name in CLEARED:

@@ -1,6 +1,7 @@
 """Evidence rows and verdicts. Only `pass` passes; missing data is `not_judged` (S7)."""
 
-from collections.abc import Collection, Mapping
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -149,3 +150,11 @@ def fold_gates(results: Mapping[Gate, GateResult], required: Collection[Gate]) -
         return Verdict.NOT_JUDGED
     found = {results[gate].verdict if gate in results else Verdict.NOT_JUDGED for gate in required}
     return next(verdict for verdict in WORST_FIRST if verdict in found)
+
+
+def evidence_digest(rows: Iterable[Evidence]) -> str:
+    """Hash of what was found: verdicts and the numbers they rest on, in any order."""
+    texts = sorted(
+        row.model_dump_json(include={"gate", "check", "verdict", "summary", "data"}) for row in rows
+    )
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

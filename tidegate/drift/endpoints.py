@@ -164,7 +164,9 @@ def shown_url(url: str) -> str:
         parts, host, port = urlsplit(""), "", ""
     if parts.scheme not in ("http", "https") or not host:
         raise InvalidInput(
-            "An endpoint is a URL that begins with http:// or https:// and ends in /v1.", field="endpoint"
+            "An endpoint is a URL that begins with http:// or https:// and ends in /v1.",
+            remedy="For example http://127.0.0.1:8080/v1.",
+            field="endpoint",
         )
     return urlunsplit((parts.scheme, f"{host}{port}", parts.path, "", ""))
 
@@ -195,7 +197,9 @@ def measure_bounds(
     Raises: Transient when one does not answer, Refused when it must not be asked, InvalidInput without a text.
     """
     if not texts.texts:
-        raise InvalidInput("There is no text to compare along.", field="texts")
+        raise InvalidInput(
+            "There is no text to compare along.", remedy="Give at least one text.", field="texts"
+        )
     each = 2 + 2 * PLACES_PER_TEXT + CANDIDATE_PLACES
     chosen = sorted(texts.texts, key=lambda text: _chance(text.id))[: max(1, most_requests // each)]
     found = _Found()

@@ -116,7 +116,10 @@ def measure_tokens(
     measured, _ = measures_of(found)
     if not measured:
         why = found.problem or (found.vocabulary.refusal if found.vocabulary else "")
-        raise Refused(f"Nothing was measured: {why}.")
+        raise Refused(
+            f"Nothing was measured: {why}.",
+            remedy="Compare two files that can be measured: tidegate validate says what is wrong with one.",
+        )
     return measured
 
 
@@ -155,11 +158,21 @@ def _quiet(doing: str, done: int, total: int) -> None:
 
 def _check(sets: dict[SetName, TextSet], options: DriftOptions) -> None:
     if not any(texts.texts for texts in sets.values()):
-        raise InvalidInput("There is no text to compare along.", field="texts")
+        raise InvalidInput(
+            "There is no text to compare along.", remedy="Give at least one text.", field="texts"
+        )
     if not 1 <= options.limit_tokens <= MOST_TOKENS:
-        raise InvalidInput(f"The limit on tokens must lie between 1 and {MOST_TOKENS}.", field="limit_tokens")
+        raise InvalidInput(
+            f"The limit on tokens must lie between 1 and {MOST_TOKENS}.",
+            remedy="Give a limit in this range.",
+            field="limit_tokens",
+        )
     if options.context_tokens < SMALLEST_CONTEXT:
-        raise InvalidInput(f"The context must have {SMALLEST_CONTEXT} tokens or more.", field="context")
+        raise InvalidInput(
+            f"The context must have {SMALLEST_CONTEXT} tokens or more.",
+            remedy="Give a larger context.",
+            field="context",
+        )
 
 
 def _identity(artifact: OpenArtifact) -> list[tuple[int, ...]]:

@@ -86,7 +86,10 @@ class Installation:
         """Raises: NeedsOperator when the supervisor has died."""
         found = running_stack(self.home)
         if found is None:
-            raise NeedsOperator(f"The supervisor of the drill's stack in {self.home} has ended.")
+            raise NeedsOperator(
+                f"The supervisor of the drill's stack in {self.home} has ended.",
+                remedy="Play the drill again; the report shows the end of its log.",
+            )
         return found
 
     def is_up(self) -> bool:
@@ -129,7 +132,10 @@ class Installation:
         url = gateway_url or self.record().urls["gateway"]
         key = self.ports.secrets.get(api_key_name(ref.org))
         if key is None:
-            raise NeedsOperator(f"There is no client key of {ref.org}.")
+            raise NeedsOperator(
+                f"There is no client key of {ref.org}.",
+                remedy="Play the drill again: its stack makes the key when it starts.",
+            )
         bank = read_bank(find_bank(self.settings.banks_dir, self.ports.service(ref).policy.quality.bank))
         return TrafficClient(
             f"{url}/{ref}/v1",

@@ -133,7 +133,10 @@ class PostgresServer:
                     return
             except psycopg.OperationalError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise NeedsOperator(f"PostgreSQL does not start: {error}") from error
+                    raise NeedsOperator(
+                        f"PostgreSQL does not start: {error}",
+                        remedy="See the server's log in the drill's folder, and play the drill again.",
+                    ) from error
                 time.sleep(POLL_S)
 
 

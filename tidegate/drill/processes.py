@@ -29,9 +29,15 @@ class Victims:
         """Raises: NotFound when it does not run, Refused when it is not a process of this installation."""
         identity = identify(pid)
         if identity is None:
-            raise NotFound(f"{what} (pid {pid}) does not run.")
+            raise NotFound(
+                f"{what} (pid {pid}) does not run.",
+                remedy="Play the drill again: the process ended before it was broken.",
+            )
         if not is_marked(pid, self._home):
-            raise Refused(f"{what} (pid {pid}) was not started by this drill.")
+            raise Refused(
+                f"{what} (pid {pid}) was not started by this drill.",
+                remedy="A drill breaks its own processes only; play it again.",
+            )
         return identity
 
     def kill(self, identity: Identity) -> None:
@@ -53,7 +59,10 @@ class Victims:
     def _signal(self, identity: Identity, number: signal.Signals) -> None:
         self.find(identity.pid, "the process")
         if not is_alive(identity):
-            raise NotFound(f"The process {identity.pid} has ended.")
+            raise NotFound(
+                f"The process {identity.pid} has ended.",
+                remedy="Play the drill again: the process ended before it was broken.",
+            )
         os.kill(identity.pid, number)
 
 

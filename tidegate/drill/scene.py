@@ -251,5 +251,8 @@ def patiently(call: Callable[[], T]) -> T:
             return call()
         except Transient as error:
             if time.monotonic() > deadline:
-                raise NeedsOperator(f"{error.message} (for {PATIENCE_S:g} s)") from error
+                raise NeedsOperator(
+                    f"{error.message} (for {PATIENCE_S:g} s)",
+                    remedy="Play the drill again on a machine with less load.",
+                ) from error
             time.sleep(POLL_S)

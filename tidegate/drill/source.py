@@ -59,7 +59,11 @@ def write_source(deployments: Path, folder: Path, ref: ServiceRef = BASE, *, wit
     organization = _read(deployments / "organizations" / f"{ref.org}.yaml")
     services = cast("dict[str, Any]", organization.get("services", {}))
     if ref.service not in services:
-        raise InvalidInput(f"{ref.org} has no service '{ref.service}'.", field="service")
+        raise InvalidInput(
+            f"{ref.org} has no service '{ref.service}'.",
+            remedy="Name a service of the organization's file with --service.",
+            field="service",
+        )
     own = services[ref.service]
     organization["services"] = {ref.service: own}
     if with_cloud:
@@ -99,7 +103,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return cast("dict[str, Any]", yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", field="service") from error
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}.",
+            remedy="Make the file readable, or name another service with --service.",
+            field="service",
+        ) from error
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

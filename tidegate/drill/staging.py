@@ -1,5 +1,6 @@
 """Drills for an installation that others share: which services, and the report as small values for a task."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class Played:
     def key(self) -> str:
         """Names its report: letters, digits and dashes."""
         return self.service.replace("/", "-")
+
+    @property
+    def digest(self) -> str:
+        """Of the report: what was told is what the audit log means."""
+        return hashlib.sha256(self.markdown.encode()).hexdigest()
 
 
 def drilled_services(organizations: Mapping[str, Organization], service: str, allow: str = "") -> list[str]:

@@ -211,7 +211,11 @@ def _first_model(reply: httpx.Response) -> str | None:
 def _json_object(reply: httpx.Response, path: str) -> dict[str, object]:
     value = _parsed(reply)
     if not value:
-        raise Transient(f"The engine answered {path} with something that is not a JSON object.", path=path)
+        raise Transient(
+            f"The engine answered {path} with something that is not a JSON object.",
+            remedy="Ask again; if it lasts, see the set's log: tidegate logs.",
+            path=path,
+        )
     return value
 
 

@@ -70,11 +70,13 @@ class Agent:
         envoy: Envoy,
         publisher: Publisher,
         problems: Callable[[], dict[str, str]] = dict,
+        on_error: Callable[[str, Exception], None] = lambda part, error: None,
     ):
         self._config = config
         self._source = source
         self._equipment = Equipment(config, credentials, publisher)
         self._problems = problems
+        self._on_error = on_error
         self._admin = admin
         self._envoy = envoy
         self._publisher = publisher
@@ -139,15 +141,16 @@ class Agent:
         try:
             is_proof = action()
         except TidegateError as error:
-            self._fail(name, error.message)
+            self._fail(name, error.message, error)
         except Exception as error:  # noqa: BLE001
-            self._fail(name, f"{type(error).__name__} in the agent's '{name}' part")
+            self._fail(name, f"{type(error).__name__} in the agent's '{name}' part", error)
             _LOG.debug("gateway %s: %s failed", self._config.name, name, exc_info=True)
         else:
             if is_proof:
                 self._errors.pop(name, None)
 
-    def _fail(self, name: str, message: str) -> None:
+    def _fail(self, name: str, message: str, error: Exception) -> None:
+        self._on_error(name, error)
         if self._errors.get(name) != message:
             _LOG.warning("gateway %s: %s: %s", self._config.name, name, message)
             self._errors[name] = message
@@ -235,7 +238,10 @@ class Agent:
             return False
         lacking = self._equipment.equip(self._publisher.live.routes)
         if lacking:
-            raise Transient("; ".join(f"{ref}: {reason}" for ref, reason in sorted(lacking.items())))
+            raise Transient(
+                "; ".join(f"{ref}: {reason}" for ref, reason in sorted(lacking.items())),
+                remedy="It is tried again; store what is missing where this gateway reads secrets.",
+            )
         return True
 
     def _follow(self) -> bool:
@@ -273,7 +279,10 @@ class Agent:
         """After a pause (a suspended process, a slow set) the answer of then may name what was retired since."""
         if time.monotonic() - asked_at > _OLD_ANSWER_S and self._source.generation() != generation:
             self._retry_timer.make_due()
-            raise Transient(f"Generation {generation} is not the newest any more.")
+            raise Transient(
+                f"Generation {generation} is not the newest any more.",
+                remedy="It is tried again with the newest.",
+            )
 
     def _admitted(
         self, routes: Sequence[Route], unequipped: dict[ServiceRef, str], generation: int
@@ -295,7 +304,10 @@ class Agent:
         left_out = {**published.held, **refused}
         if left_out:
             reasons = "; ".join(f"{ref}: {reason}" for ref, reason in sorted(left_out.items()))
-            raise Transient(f"Generation {generation} is not wholly live: {reasons}")
+            raise Transient(
+                f"Generation {generation} is not wholly live: {reasons}",
+                remedy="It is tried again; see: tidegate gateways list.",
+            )
         self._is_complete = True
         self._observed = generation
         self._presence.done()

@@ -56,7 +56,10 @@ class Delivery:
         deadline = time.monotonic() + self._config.acknowledge_s
         while self._admin.version(name) != version:
             if self._admin.refusals(name) > refusals:
-                raise Permanent(f"Envoy refused {name}.")
+                raise Permanent(
+                    f"Envoy refused {name}.",
+                    remedy="Report this with the gateway's log: Tidegate rendered what Envoy does not take.",
+                )
             if time.monotonic() > deadline:
                 raise Transient(
                     f"Envoy did not take {name} within {self._config.acknowledge_s:g} s.",

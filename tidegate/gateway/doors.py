@@ -86,7 +86,11 @@ def door_table(groups: Iterable[Sequence[Upstream]], config: GatewayConfig) -> J
 def credential_path(name: str) -> str:
     """File of a credential, relative to the gateway's folder. Raises: InvalidInput for what is no such name."""
     if not re.fullmatch(SECRET_NAME_PATTERN, name):
-        raise InvalidInput(f"{name!r} is not a name of a secret.", field="credential")
+        raise InvalidInput(
+            f"{name!r} is not a name of a secret.",
+            remedy="Use lower-case letters, digits and dashes.",
+            field="credential",
+        )
     return f"{CREDENTIALS}/{name}.json"
 
 

@@ -44,7 +44,10 @@ class Equipment:
         for name in _credential_names(route):
             secret = self._ask(route.org, name)
             if secret is None:
-                raise NeedsOperator(f"{route.org} has no secret '{name}' at this gateway.")
+                raise NeedsOperator(
+                    f"{route.org} has no secret '{name}' at this gateway.",
+                    remedy="Store it where this gateway reads secrets: tidegate doctor names the place.",
+                )
             secrets[name] = secret
         return secrets
 

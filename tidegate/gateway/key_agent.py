@@ -22,8 +22,14 @@ Keys = Callable[[], Sequence[ClientKey]]
 class KeyAgent:
     """Runs in a thread of its own, with a connection of its own to Envoy."""
 
-    def __init__(self, config: GatewayConfig, keys: Keys):
+    def __init__(
+        self,
+        config: GatewayConfig,
+        keys: Keys,
+        on_error: Callable[[str, Exception], None] = lambda part, error: None,
+    ):
         self._config = config
+        self._on_error = on_error
         self._ask = keys
         self._known: tuple[ClientKey, ...] | None = None
         self.problem = ""
@@ -43,9 +49,11 @@ class KeyAgent:
                 delivery.push(AUTH, render_keys(keys))
                 self._known = keys
         except TidegateError as error:
+            self._on_error("keys", error)
             self._fail(error.message)
             return not isinstance(error, Permanent)
         except Exception as error:  # noqa: BLE001
+            self._on_error("keys", error)
             self._fail(f"{type(error).__name__} when asking for the keys")
             _LOG.debug("gateway %s: keys failed", self._config.name, exc_info=True)
         else:

@@ -69,8 +69,16 @@ class _Account:
 class Meter:
     """Runs in a thread of its own, with a connection of its own to Envoy."""
 
-    def __init__(self, config: GatewayConfig, sink: LiveSink, *, clock: Callable[[], float] = time.time):
+    def __init__(
+        self,
+        config: GatewayConfig,
+        sink: LiveSink,
+        on_error: Callable[[str, Exception], None] = lambda part, error: None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ):
         self._config = config
+        self._on_error = on_error
         self._sink = sink
         self._clock = clock
         self._file = config.path("live-read.json")
@@ -214,9 +222,11 @@ class Meter:
         try:
             action()
         except TidegateError as error:
+            self._on_error("live", error)
             self._fail(error.message)
             return not isinstance(error, Permanent)
         except Exception as error:  # noqa: BLE001
+            self._on_error("live", error)
             self._fail(f"{type(error).__name__} when reading or reporting what was measured")
             _LOG.debug("gateway %s: measuring failed", self._config.name, exc_info=True)
         else:

@@ -115,12 +115,20 @@ def check(routes: Sequence[Route]) -> None:
     for route in routes:
         _check_route(route)
         if (route.org, route.service) in seen:
-            raise InvalidInput(f"Two routes for {route.org}/{route.service}.", field="routes")
+            raise InvalidInput(
+                f"Two routes for {route.org}/{route.service}.",
+                remedy="Every service has one route.",
+                field="routes",
+            )
         seen.add((route.org, route.service))
     names = [upstream.set_name for route in routes for upstream in route.upstreams]
     if len(names) != len(set(names)):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise InvalidInput(f"Sets that stand in more than one place: {', '.join(twice)}.", field="upstreams")
+        raise InvalidInput(
+            f"Sets that stand in more than one place: {', '.join(twice)}.",
+            remedy="Every set stands in one route, once.",
+            field="upstreams",
+        )
 
 
 def _check_route(route: Route) -> None:
@@ -139,7 +147,10 @@ def _check_route(route: Route) -> None:
 def _match(pattern: str, value: str, field: str, where: str) -> None:
     if not re.fullmatch(pattern, value):
         raise InvalidInput(
-            f"{field} {value!r} of {where} is not usable at a gateway.", field=field, value=value
+            f"{field} {value!r} of {where} is not usable at a gateway.",
+            remedy="Correct it where the route is written.",
+            field=field,
+            value=value,
         )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from tidegate.gateway.admin import Admin
@@ -23,11 +24,13 @@ def serve(
     keys: Keys,
     stop: threading.Event,
     credentials: Credentials = no_credentials,
+    on_error: Callable[[str, Exception], None] = lambda part, error: None,
 ) -> None:
     """Keep Envoy equal to the source until `stop`, then end gracefully.
 
     A person may ask two more things of it through the source: to drain (Envoy ends, the agent waits for its next
     word), and to hand over (the agent ends and leaves Envoy serving; the next agent replaces it without a gap).
+    `on_error` is told what ended a round of one of its parts; the next round comes all the same.
 
     Raises:
         Refused: another process runs this gateway.
@@ -35,7 +38,7 @@ def serve(
     """
     binary = find_envoy(config.envoy_bin)
     with single_writer(config.path("writer.lock")), Admin(config.admin_socket) as admin:
-        _Gateway(config, source, keys, credentials, admin, binary).run(stop)
+        _Gateway(config, source, keys, credentials, on_error, admin, binary).run(stop)
 
 
 class _Gateway:
@@ -45,13 +48,14 @@ class _Gateway:
         source: RouteSource,
         keys: Keys,
         credentials: Credentials,
+        on_error: Callable[[str, Exception], None],
         admin: Admin,
         binary: Path,
     ):
         self._config = config
         self._envoy = Envoy(config, admin, binary)
-        self._key_agent = KeyAgent(config, keys)
-        self._meter = Meter(config, source)
+        self._key_agent = KeyAgent(config, keys, on_error)
+        self._meter = Meter(config, source, on_error)
         self._agent = Agent(
             config,
             source,
@@ -59,6 +63,7 @@ class _Gateway:
             admin=admin,
             envoy=self._envoy,
             publisher=Publisher(config, admin, binary),
+            on_error=on_error,
             problems=lambda: {"keys": self._key_agent.problem, "live": self._meter.problem},
         )
 

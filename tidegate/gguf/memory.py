@@ -133,7 +133,11 @@ def cache_bytes(
 
 def _refuse_nonsense(context_tokens: int, parallel: int, options: ServingOptions) -> None:
     if context_tokens < 1 or parallel < 1:
-        raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
+        raise InvalidInput(
+            "context_tokens and parallel must be at least 1.",
+            remedy="Give both as whole numbers of 1 or more.",
+            field="context_tokens",
+        )
     for kind in (options.key_type, options.value_type):
         if kind not in CACHE_TYPES:
             raise InvalidInput(
@@ -148,7 +152,11 @@ def _refuse_nonsense(context_tokens: int, parallel: int, options: ServingOptions
             field="value_type",
         )
     if options.micro_batch < 1 or (options.gpu_layers is not None and options.gpu_layers < 0):
-        raise InvalidInput("micro_batch is at least 1, gpu_layers at least 0.", field="micro_batch")
+        raise InvalidInput(
+            "micro_batch is at least 1, gpu_layers at least 0.",
+            remedy="Give numbers in these ranges.",
+            field="micro_batch",
+        )
 
 
 def _weights(header: Header, blocks: int, first_on_gpu: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -27,7 +28,9 @@ class ApiKeysPart(Part):
                     remedy=f"Choose another name, or replace it with: tidegate keys rotate {org} {name}.",
                     field="name",
                 )
-            return _told(_add(session, org, name, digest, created_by, at, lifetime))
+            made = _told(_add(session, org, name, digest, created_by, at, lifetime))
+            self._tell_key(session, "key.issued", made, created_by, at)
+            return made
 
     def rotate_api_key(
         self,
@@ -59,9 +62,14 @@ class ApiKeysPart(Part):
             end = at + overlap
             for row in former:
                 row.expires_at = end if row.expires_at is None else min(row.expires_at, end)
-            return _told(_add(session, org, name, digest, created_by, at, lifetime))
+            made = _told(_add(session, org, name, digest, created_by, at, lifetime))
+            former_ids = [_told(row).id for row in former]
+            self._tell_key(
+                session, "key.rotated", made, created_by, at, former=former_ids, former_until=end.isoformat()
+            )
+            return made
 
-    def revoke_api_keys(self, org: str, key: str) -> list[ApiKey]:
+    def revoke_api_keys(self, org: str, key: str, *, actor: str = "") -> list[ApiKey]:
         """End the live keys of this name, or the one of this id, at once. Raises: NotFound when there is none."""
         at = self._clock()
         with self._database.write() as session:
@@ -75,7 +83,10 @@ class ApiKeysPart(Part):
                 )
             for row in ended:
                 row.revoked_at = at
-            return [_told(row) for row in ended]
+            told = [_told(row) for row in ended]
+            for one in told:
+                self._tell_key(session, "key.revoked", one, actor, at)
+            return told
 
     def register_api_key(self, org: str, name: str, digest: str, *, created_by: str) -> None:
         """Make the key of a secret store known, once. A revoked or expired one stays so; a changed one replaces
@@ -88,7 +99,16 @@ class ApiKeysPart(Part):
                 return
             for row in _live(session, org, name, at):
                 row.revoked_at = at
-            _add(session, org, name, digest, created_by, at, None)
+            made = _told(_add(session, org, name, digest, created_by, at, None))
+            self._tell_key(session, "key.registered", made, created_by, at)
+
+    def _tell_key(
+        self, session: Session, action: str, key: ApiKey, actor: str, at: datetime, **said: Any
+    ) -> None:
+        """The id begins the digest: it names the key, and opens nothing."""
+        ends = key.expires_at.isoformat() if key.expires_at else None
+        evidence = {"key": key.id, "expires_at": ends, **said}
+        self._witness(session, action, actor=actor, org=key.org, subject=key.name, evidence=evidence, at=at)
 
     def api_keys(self, org: str | None = None) -> list[ApiKey]:
         """All that ever were, by organization and name, the newest of a name first."""

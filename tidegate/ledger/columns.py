@@ -31,6 +31,8 @@ Number = BigInteger().with_variant(Integer(), "sqlite")
 class NaiveTime(InvalidInput, DontWrapMixin):
     """A time without a zone was about to be stored; the mix-in lets it through SQLAlchemy as it is."""
 
+    code = "TG-2006"
+
 
 class UtcTime(TypeDecorator[datetime]):
     """An aware time. SQLite keeps no zone: it gets UTC and gives UTC."""
@@ -61,9 +63,12 @@ class CleanText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+        return None if value is None else clean(value)
+
+
+def clean(text: str) -> str:
+    """The text as both databases keep it."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 class Rows(DeclarativeBase):

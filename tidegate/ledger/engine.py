@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tidegate.domain import InvalidInput, NeedsOperator
+from tidegate.ledger.chain import append_witnessed
 from tidegate.ledger.failures import Place, translate
 from tidegate.ledger.migrations import HEAD
 from tidegate.ledger.postgres import postgres_engine
@@ -61,9 +62,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Generator[Session]:
-        """A transaction that writes: committed at the end, rolled back on any error."""
+        """A transaction that writes: committed at the end, rolled back on any error. What the audit log has to say of
+        it is written last."""
         with _translated(self._place), self._writes.begin() as session:
             yield session
+            append_witnessed(session)
 
 
 def to_json(data: Any) -> Any:

@@ -20,10 +20,10 @@ from tidegate.domain import (
     ReleaseState,
     RequestProof,
     ServiceRef,
-    Verdict,
 )
 from tidegate.domain.release import ROLLBACK, EntryKind
 from tidegate.domain.standing import held
+from tidegate.ledger.deeds import latest_evidence, of_entry, of_request
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import (
     Part,
@@ -63,6 +63,7 @@ class JournalPart(Part):
                 row = _new_release(request, digest, key=key, release_id=self._new_id(), at=at)
                 session.add(row)
                 _add_entry(session, row, 0, "entered", ReleaseState.REQUESTED, {"key": key}, at)
+                self._witness(session, **of_request(request, row.id, digest, key, proof), at=at)
             if proof is not None:
                 spend(session, proof, row.id, at)
         return _release(row)
@@ -178,6 +179,8 @@ class JournalPart(Part):
             if kind == "entered":
                 _enter(row, name, str(content.get("reason", "")), plan)
             row.updated_at = at
+            if said := of_entry(session, row, epoch, kind, name, content):
+                self._witness(session, **said, at=at)
             return _add_entry(session, row, epoch, kind, name, content, at)
 
     def entries(self, release_id: str) -> list[JournalEntry]:
@@ -225,16 +228,8 @@ class JournalPart(Part):
 
     def evidence(self, release_id: str, gate: Gate | None = None) -> list[Evidence]:
         """Latest row of each (gate, check), in the order of storing."""
-        latest = (
-            select(func.max(EvidenceRow.number))
-            .where(EvidenceRow.release_id == release_id)
-            .group_by(EvidenceRow.gate, EvidenceRow.check_id)
-        )
-        wanted = select(EvidenceRow).where(EvidenceRow.number.in_(latest)).order_by(EvidenceRow.number)
-        if gate is not None:
-            wanted = wanted.where(EvidenceRow.gate == gate.value)
         with self._database.read() as session:
-            return [_evidence(row) for row in session.scalars(wanted)]
+            return latest_evidence(session, release_id, gate)
 
     def heartbeat(self, release_id: str, owner: str, epoch: int = 0) -> None:
         """Say who drives the release, and that it lives.
@@ -379,15 +374,3 @@ def _release(row: ReleaseRow) -> Release:
 def _entry(row: EntryRow) -> JournalEntry:
     fields = {name: getattr(row, name) for name in JournalEntry.model_fields}
     return JournalEntry.model_validate(fields)
-
-
-def _evidence(row: EvidenceRow) -> Evidence:
-    return Evidence(
-        gate=Gate(row.gate),
-        check=row.check_id,
-        verdict=Verdict(row.verdict),
-        summary=row.summary,
-        remedy=row.remedy,
-        data=row.data,
-        taken_at=row.taken_at,
-    )

@@ -3,9 +3,12 @@
 from types import TracebackType
 from typing import Self
 
+from tidegate.domain.audit import Interface
 from tidegate.ledger.api_keys import ApiKeysPart
+from tidegate.ledger.audit import AuditPart
 from tidegate.ledger.captured import CapturedPart
 from tidegate.ledger.engine import Database
+from tidegate.ledger.errors import ErrorsPart
 from tidegate.ledger.identity import new_release_id, utc_now
 from tidegate.ledger.journal import JournalPart
 from tidegate.ledger.live import LivePart
@@ -31,6 +34,8 @@ class Ledger(
     LivePart,
     StandingPart,
     CapturedPart,
+    ErrorsPart,
+    AuditPart,
 ):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 
@@ -39,12 +44,20 @@ class Ledger(
     """
 
     @classmethod
-    def open(cls, url: str, *, clock: Clock = utc_now, new_id: NewId = new_release_id) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Clock = utc_now,
+        new_id: NewId = new_release_id,
+        interface: Interface = Interface.CLI,
+    ) -> Self:
         """Connect, and bring the schema up to date when it is not; several processes may do so at once.
 
-        `url` is `sqlite:////absolute/path` or `postgresql+psycopg://user:password@host/database`.
+        `url` is `sqlite:////absolute/path` or `postgresql+psycopg://user:password@host/database`. `interface` says in
+        the audit log from where this process is asked.
         """
-        return cls(Database.open(url), clock, new_id)
+        return cls(Database.open(url), clock, new_id, interface)
 
     def close(self) -> None:
         """Give all connections back. The ledger must not be used afterwards."""

@@ -120,7 +120,11 @@ def _one_of(ids: list[str], wanted: str, kind: MeasurementKind | None) -> str:
         return wanted
     if not ids:
         what = f"{kind.value} measurement" if kind else "measurement"
-        raise NotFound(f"No {what} is stored whose id begins with '{wanted}'.", field="id")
+        raise NotFound(
+            f"No {what} is stored whose id begins with '{wanted}'.",
+            remedy="List the stored ones to find its id.",
+            field="id",
+        )
     if len(ids) > 1:
         shown = ", ".join(ids[:SHOWN_MATCHES]) + (", ..." if len(ids) > SHOWN_MATCHES else "")
         raise InvalidInput(

@@ -4,7 +4,7 @@ All fenced writes lock the row of their service first. That row is the only lock
 means that nobody else appends, moves an alias or changes the route of that service before our commit (S6).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from tidegate.domain import Fenced, NotFound, Refused, ServiceRef, owner_of_set
-from tidegate.ledger.columns import Rows
-from tidegate.ledger.engine import Database
+from tidegate.domain import Fenced, NotFound, Refused, RequestProof, ServiceRef, owner_of_set
+from tidegate.domain.audit import Deed, Interface
+from tidegate.ledger.chain import stamp, witness
+from tidegate.ledger.columns import Rows, clean
+from tidegate.ledger.engine import Database, to_json
 from tidegate.ledger.tables import HoldRow, OrganizationRow, ReleaseRow, ServiceRow, SetRow
 
 Clock = Callable[[], datetime]
@@ -24,10 +26,48 @@ NewId = Callable[[], str]
 class Part:
     """One face of the ledger; `Ledger` is all of them together."""
 
-    def __init__(self, database: Database, clock: Clock, new_id: NewId):
+    def __init__(self, database: Database, clock: Clock, new_id: NewId, interface: Interface = Interface.CLI):
         self._database = database
         self._clock = clock
         self._new_id = new_id
+        self._interface = interface
+
+    def _witness(
+        self,
+        session: Session,
+        action: str,
+        *,
+        actor: str,
+        ref: ServiceRef | None = None,
+        org: str | None = None,
+        release_id: str | None = None,
+        subject: str = "",
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+        proof: RequestProof | None = None,
+        interface: Interface | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Have it in the audit log when, and only when, the transaction takes effect. Whoever proved who they are with
+        a token came by that."""
+        through = interface or self._interface
+        shown: dict[str, Any] = dict(evidence or {})
+        if proof is not None:
+            shown |= {"token": proof.nonce, "token_key": proof.key_id, "through": through.value}
+            through = Interface.TOKEN
+        deed = Deed(
+            action=clean(action),
+            actor=clean(actor or "unknown"),
+            interface=through,
+            at=stamp(at or self._clock()),
+            org=ref.org if ref else org,
+            service=ref.service if ref else None,
+            release_id=release_id or None,
+            subject=clean(subject),
+            reason=clean(reason),
+            evidence=to_json({name: value for name, value in shown.items() if value not in (None, "")}),
+        )
+        witness(session, deed)
 
 
 def lock_service(session: Session, ref: ServiceRef, at: datetime) -> ServiceRow:

@@ -93,7 +93,7 @@ class RegistryPart(Part):
         Raises: Fenced for an epoch that is not the current one, NotFound for a version that is not registered."""
         at = self._clock()
         with self._database.write() as session:
-            lock_fenced(session, ref, epoch, at)
+            service = lock_fenced(session, ref, epoch, at)
             old = _behind(session, ref, alias)
             new = _registered(session, ref, version) if version else None
             if (old and old.number) == (new and new.number):
@@ -113,6 +113,23 @@ class RegistryPart(Part):
                     epoch=epoch,
                     at=at,
                 )
+            )
+            self._witness(
+                session,
+                "alias.moved" if new else "alias.removed",
+                at=at,
+                actor=actor,
+                ref=ref,
+                release_id=service.holder,
+                subject=alias,
+                reason=reason,
+                evidence={
+                    "old": _label(old),
+                    "old_digest": old.digest if old else None,
+                    "new": _label(new),
+                    "new_digest": new.digest if new else None,
+                    "epoch": epoch,
+                },
             )
 
     def alias_history(self, ref: ServiceRef) -> list[dict[str, Any]]:

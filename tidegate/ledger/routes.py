@@ -77,23 +77,29 @@ class RoutesPart(Part):
                 overwrite=tuple(values),
             )
 
-    def want_gateway(self, gateway: str, wanted: str | None) -> bool:
+    def want_gateway(self, gateway: str, wanted: str | None, *, actor: str = "") -> bool:
         """What a person asks of a gateway, which its agent reads; False when it is not known."""
         with self._database.write() as session:
             told = update(GatewayRow).where(GatewayRow.gateway == gateway).values(wanted=wanted)
-            return session.scalars(told.returning(GatewayRow.gateway)).one_or_none() is not None
+            is_known = session.scalars(told.returning(GatewayRow.gateway)).one_or_none() is not None
+            if is_known:
+                said = {"wanted": wanted or "serve"}
+                self._witness(session, "gateway.asked", actor=actor, subject=gateway, evidence=said)
+            return is_known
 
     def wanted_of_gateway(self, gateway: str) -> str | None:
         """None: it serves."""
         with self._database.read() as session:
             return session.scalar(select(GatewayRow.wanted).where(GatewayRow.gateway == gateway))
 
-    def forget_gateway(self, gateway: str) -> bool:
+    def forget_gateway(self, gateway: str, *, actor: str = "") -> bool:
         """Nobody waits for it any more; False when it was not known. One that comes back is known again."""
         with self._database.write() as session:
             gone = session.scalars(
                 delete(GatewayRow).where(GatewayRow.gateway == gateway).returning(GatewayRow.gateway)
             ).one_or_none()
+            if gone is not None:
+                self._witness(session, "gateway.forgotten", actor=actor, subject=gateway)
         return gone is not None
 
     def gateways(self) -> list[GatewayStatus]:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
 
 from tidegate.domain import NotFound, ServiceRef
 from tidegate.domain.standing import Finding, Hold, Quarantined
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import Part, ensure_organization, lock_owned, lock_service, standing_holds, upsert
-from tidegate.ledger.tables import FindingRow, HoldRow, QuarantineRow, VersionRow
+from tidegate.ledger.tables import FindingRow, HoldRow, QuarantineRow, ReleaseRow, VersionRow
 
 
 class StandingPart(Part):
@@ -39,6 +40,7 @@ class StandingPart(Part):
                 )
                 session.add(row)
                 session.flush()
+                self._witness(session, "hold.set", actor=actor, ref=ref, release_id=release_id, reason=reason)
             return _hold(row)
 
     def hold_of(self, ref: ServiceRef) -> Hold | None:
@@ -67,6 +69,16 @@ class StandingPart(Part):
                 return None
             row.lifted_at, row.lifted_by, row.lift_reason = at, actor, reason
             session.flush()
+            self._witness(
+                session,
+                "hold.lifted",
+                at=at,
+                actor=actor,
+                ref=ref,
+                release_id=row.release_id,
+                reason=reason,
+                evidence={"set_by": row.actor, "held_for": row.reason},
+            )
             return _hold(row)
 
     def quarantine(
@@ -78,6 +90,7 @@ class StandingPart(Part):
         release_id: str,
         tensor_digest: str | None = None,
         epoch: int | None = None,
+        actor: str = "",
     ) -> None:
         """Forbid the digest, and files of the same tensors, to the organization; again for the same digest, the
         newest reason stands. Without `tensor_digest` the registered version's is taken.
@@ -102,6 +115,17 @@ class StandingPart(Part):
             }
             renewed = tuple(name for name in values if name not in ("org", "digest"))
             upsert(session, QuarantineRow, values, ("org", "digest"), overwrite=renewed)
+            self._witness(
+                session,
+                "quarantine.set",
+                at=at,
+                actor=actor or _owner_of(session, release_id),
+                org=org,
+                release_id=release_id,
+                subject=digest,
+                reason=reason,
+                evidence={"digest": digest, "tensors": values["tensor_digest"]},
+            )
 
     def note_tensors(self, org: str, digest: str, tensor_digest: str) -> None:
         """Remember what a file holds that was registered, or put into quarantine, before that was looked at."""
@@ -160,6 +184,17 @@ class StandingPart(Part):
                 )
             row.lifted_at, row.lifted_by, row.lift_reason = at, actor, reason
             session.flush()
+            self._witness(
+                session,
+                "quarantine.lifted",
+                at=at,
+                actor=actor,
+                org=org,
+                release_id=row.release_id,
+                subject=digest,
+                reason=reason,
+                evidence={"digest": digest, "quarantined_for": row.reason},
+            )
             return _quarantined(row)
 
     def note_finding(
@@ -201,6 +236,12 @@ class StandingPart(Part):
             wanted = wanted.where(FindingRow.resolved_at.is_(None))
         with self._database.read() as session:
             return [_finding(row) for row in session.scalars(wanted)]
+
+
+def _owner_of(session: Session, release_id: str) -> str:
+    """The process that drives the release: what the machine forbids, it does by that."""
+    release = session.get(ReleaseRow, release_id) if release_id else None
+    return release.owner if release else ""
 
 
 def _hold(row: HoldRow) -> Hold:

@@ -1,7 +1,6 @@
 """Reads the world for `decide`: sets, routes, gateways, aliases, evidence. Remembers nothing, decides nothing."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +18,7 @@ from tidegate.domain import (
     fold,
 )
 from tidegate.domain.live import ALL
+from tidegate.domain.evidence import evidence_digest
 from tidegate.domain.policy import LivePolicy
 from tidegate.release.confirmation import alive, is_confirmed, silent_sets
 from tidegate.release.live import LiveJudgement, judge_live
@@ -160,11 +160,3 @@ def _active(present: Sequence[GatewayStatus]) -> Mapping[str, int]:
         for name, count in status.active_requests.items():
             total[name] = total.get(name, 0) + count
     return total
-
-
-def evidence_digest(rows: Iterable[Evidence]) -> str:
-    """Hash of what was found: verdicts and the numbers they rest on, in any order."""
-    texts = sorted(
-        row.model_dump_json(include={"gate", "check", "verdict", "summary", "data"}) for row in rows
-    )
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -77,6 +77,7 @@ class Registry(Protocol):
         release_id: str,
         tensor_digest: str | None = None,
         epoch: int | None = None,
+        actor: str = "",
     ) -> None:
         """Forbid the digest, and files of the same tensors. Raises: Fenced for an `epoch` that does not own the release."""
         ...

@@ -111,7 +111,10 @@ def start_order(specs: tuple[ProcessSpec, ...]) -> list[list[str]]:
     while waiting:
         wave = sorted(name for name, after in waiting.items() if not after)
         if not wave:
-            raise InvalidInput(f"These processes wait for each other: {', '.join(sorted(waiting))}.")
+            raise InvalidInput(
+                f"These processes wait for each other: {', '.join(sorted(waiting))}.",
+                remedy="Take one of them out of the other's list.",
+            )
         waves.append(wave)
         waiting = {name: after - set(wave) for name, after in waiting.items() if name not in wave}
     return waves

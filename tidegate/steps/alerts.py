@@ -100,6 +100,7 @@ def _answers(ports: Ports, alerts: Sequence[Alert]) -> Iterator[AlertAnswer]:
             service = str(ref)
             yield _answer(ports, ref, alert)
         except TidegateError as error:
+            ports.note_error(error, "alert")
             # One alert that is wrong does not keep the others from being heard.
             yield AlertAnswer(alert.fingerprint, service, "refused", None, error.message, error.remedy)
 

@@ -22,10 +22,10 @@ from tidegate.domain import (
     Secret,
     SetStatus,
 )
+from tidegate.domain.evidence import evidence_digest
 from tidegate.domain.told import differing, told_digest
 from tidegate.release import Observation, fold_view
 from tidegate.release.approvals import question_of, void_because
-from tidegate.release.observer import evidence_digest
 from tidegate.steps.planned import planned_policy
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import approval_wish, identify

@@ -21,6 +21,8 @@ from tidegate.domain import (
     ServiceConfig,
     ServiceRef,
 )
+from tidegate.domain.audit import Interface
+from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.domain.standing import Finding, Hold, Quarantined
 from tidegate.platforms.protocol import Bills, Platform
 from tidegate.release import Controller, Step
@@ -81,6 +83,20 @@ class ReleaseLedger(Ledger, Protocol):
     def note_tensors(self, org: str, digest: str, tensor_digest: str) -> None: ...
     def hold_of(self, ref: ServiceRef) -> Hold | None: ...
     def list_holds(self, ref: ServiceRef | None = None, *, lifted: bool = False) -> list[Hold]: ...
+    def note_deed(
+        self,
+        action: str,
+        *,
+        actor: str,
+        org: str | None = None,
+        ref: ServiceRef | None = None,
+        release_id: str | None = None,
+        subject: str = "",
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+        interface: Interface | None = None,
+    ) -> None: ...
+    def note_configuration(self, org: str, digest: str, *, actor: str, parts: Mapping[str, str]) -> bool: ...
     def lift_hold(self, ref: ServiceRef, *, actor: str, reason: str) -> Hold | None: ...
 
 
@@ -143,6 +159,8 @@ class Ports:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     on_step: Callable[[Release, Step], None] = lambda release, step: None
+    note_error: NoteError = FORGET
+    """Keeps what ended something; `domain.error_tracking` says how it is told."""
 
     def organization(self, name: str) -> Organization:
         """Raises: NotFound, naming the organizations that exist."""

@@ -109,6 +109,7 @@ def issue_token(
     identity: str,
     lifetime: timedelta = DEFAULT_LIFETIME,
     new_nonce: Callable[[], str] = lambda: secrets.token_hex(16),
+    actor: str = "",
 ) -> IssuedToken:
     """A token for exactly this wish. Who can read the organization's keys can issue for anybody in it.
 
@@ -142,6 +143,19 @@ def issue_token(
         nonce=new_nonce(),
         key_id=key.id,
     )
+    ports.ledger.note_deed(
+        "token.issued",
+        actor=actor or identity,
+        ref=wish.ref,
+        subject=wish.action.value,
+        evidence={
+            "for": identity,
+            "digest": wish.digest,
+            "token": proof.nonce,
+            "token_key": key.id,
+            "until": proof.expires_at.isoformat(),
+        },
+    )
     return IssuedToken(Secret(sign(proof, key)), proof)
 
 
@@ -150,11 +164,14 @@ def rotate_keys(
     org: str,
     overlap: timedelta,
     new_key: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+    actor: str = "",
 ) -> RequestKeys:
     """Another present key for the organization's tokens; the former one verifies until the overlap is over."""
     name = request_keys_name(ports.organization(org).name)
     keys = RequestKeys.parse(ports.secrets.ensure(name)).rotated(new_key(), ports.clock(), overlap)
     ports.secrets.replace(name, keys.as_secret())
+    said = {"key": keys.present.id, "overlap_s": overlap.total_seconds()}
+    ports.ledger.note_deed("token_key.rotated", actor=actor or ports.owner, org=org, evidence=said)
     return keys
 
 

@@ -84,6 +84,7 @@ def reconcile(ports: Ports, resume_abandoned: Resume | None = None) -> Reconcile
             # A release began in the middle of the look: it owns everything now.
             unread.add(ref)
         except TidegateError as error:
+            ports.note_error(error, "reconcile", ref=ref)
             unread.add(ref)
             report.problems.append(f"{ref}: {error}")
     for found in (*silent_gateways(ports.ledger.gateways(), ports.clock()), *overspent(ports)):
@@ -127,6 +128,7 @@ def take_over(ports: Ports, release: Release, report: ReconcileReport) -> None:
     except Fenced:
         report.left_to_owner.append(release.id)
     except TidegateError as error:
+        ports.note_error(error, "reconcile", ref=release.ref, release_id=release.id)
         report.problems.append(f"{release.id}: {error}")
     else:
         if outcome.state is release.state is ReleaseState.AWAIT_APPROVAL:
@@ -157,6 +159,7 @@ def _tend(
         except Fenced:
             raise
         except TidegateError as error:
+            ports.note_error(error, "reconcile", ref=ref)
             report.problems.append(f"{found.subject}: {error}")
 
 
@@ -217,6 +220,7 @@ def _sweep_orphans(ports: Ports, report: ReconcileReport) -> None:
                     platform.delete(status.name)
                     report.orphans.append(f"{platform.name}: {status.name}")
         except TidegateError as error:
+            ports.note_error(error, "sweep of orphans")
             report.problems.append(f"{platform.name}: {error}")
 
 

@@ -57,6 +57,7 @@ class ReconcileWatch:
         try:
             report = reconcile(self._ports, self._look)
         except TidegateError as error:
+            self._ports.note_error(error, "reconcile")
             return Sweep(number, ReconcileReport(), str(error))
         with self._lock:
             ended, self._ended = self._ended, []

@@ -35,7 +35,7 @@ def add_quarantine(ports: Ports, org: str, digest: str, actor: str, reason: str)
     """Forbid a file, and every copy of its tensors, to the organization. Raises: NotFound, Refused, InvalidInput."""
     ports.organization(org)
     _require(ports, org, actor, Permission.ROLL_BACK, reason)
-    ports.ledger.quarantine(org, digest, reason=f"{reason} (by {actor})", release_id="")
+    ports.ledger.quarantine(org, digest, reason=f"{reason} (by {actor})", release_id="", actor=actor)
     know_tensors(ports, org, digest)
     found = ports.ledger.quarantined(org, digest)
     assert found is not None, "it was put there a moment ago"

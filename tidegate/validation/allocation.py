@@ -83,7 +83,11 @@ def cross_check(
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", remedy="Check the path.", field="path") from error
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"The file {str(path)!r} cannot be opened: {error}.", field="path") from error
+        raise InvalidInput(
+            f"The file {str(path)!r} cannot be opened: {error}.",
+            remedy="Give the path of a file that can be read.",
+            field="path",
+        ) from error
     try:
         return cross_check_open({"": artifact}, context_tokens, parallel, options=options, wall_s=wall_s)
     finally:

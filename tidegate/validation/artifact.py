@@ -79,7 +79,11 @@ def validate_artifact(
         InvalidInput: the file may not be read, or context or parallel is below 1.
     """
     if context_tokens < 1 or parallel < 1:
-        raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
+        raise InvalidInput(
+            "context_tokens and parallel must be at least 1.",
+            remedy="Give both as whole numbers of 1 or more.",
+            field="context_tokens",
+        )
     started = time.monotonic()
     with opened(path) as artifact:
         job = InspectionJob(artifact.name, context_tokens, parallel, is_on_gpu, parts=artifact.parts)

@@ -122,7 +122,11 @@ class PreDeploymentValidator:
     ):
         given = policy or Policy()
         if (context_tokens is not None and context_tokens < 1) or (parallel is not None and parallel < 1):
-            raise InvalidInput("context_tokens and parallel must be at least 1.", field="context_tokens")
+            raise InvalidInput(
+                "context_tokens and parallel must be at least 1.",
+                remedy="Give both as whole numbers of 1 or more.",
+                field="context_tokens",
+            )
         self.path = Path(model_path)
         self.model_name = model_name
         self.version = version

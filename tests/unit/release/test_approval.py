@@ -6,11 +6,11 @@ import pytest
 from world import POLICY, World, world_with
 
 from tidegate.domain import JournalEntry, Policy, Release, ReleaseState, SetState
+from tidegate.domain.evidence import evidence_digest
 from tidegate.domain.policy import ApprovalPolicy
 from tidegate.release import fold_view
 from tidegate.release.approvals import approver_of
 from tidegate.release.observation import Observation
-from tidegate.release.observer import evidence_digest
 from tidegate.release.step import Enter
 
 State = ReleaseState

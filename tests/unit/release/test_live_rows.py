@@ -6,13 +6,13 @@ import pytest
 from world import POLICY, World, world_with
 
 from tidegate.domain import Evidence, Fenced, Gate, Policy, ReleaseState, Verdict, fold
+from tidegate.domain.evidence import evidence_digest
 from tidegate.domain.policy import ApprovalPolicy, ShiftPolicy
 from tidegate.release import fold_view
 from tidegate.release.effects import Effects
 from tidegate.release.live import LiveJudgement
 from tidegate.release.looked import look_rows
 from tidegate.release.observation import Observation
-from tidegate.release.observer import evidence_digest
 from tidegate.release.step import Enter
 
 State = ReleaseState

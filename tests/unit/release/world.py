@@ -33,10 +33,10 @@ from tidegate.domain import (
     SetStatus,
     Verdict,
 )
+from tidegate.domain.evidence import evidence_digest
 from tidegate.domain.policy import DeadlinePolicy, LiveMetrics, LivePolicy, ShiftPolicy
 from tidegate.release import Controller
 from tidegate.release.machine import ALL_GATES
-from tidegate.release.observer import evidence_digest
 
 REF = ServiceRef("swaggystacks", "support-chat")
 START = datetime(2026, 11, 21, tzinfo=UTC)

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from openapi_core import OpenAPI
 
+from tidegate.access import conceal
 from tidegate.console import ALERT_TOKEN, API_TOKEN, Console, serve
 from tidegate.console.openapi import describe
 from tidegate.console.operations import OPERATIONS, Desk
 from tidegate.domain import Evidence, Gate, ReleaseState, ServiceRef, Transient, Verdict
+from tidegate.observability.error_recorder import ErrorRecorder
 from tidegate.stack.port_choice import is_free
 
 ACME = ServiceRef("acme", "chat")
@@ -65,6 +67,7 @@ def api(office: Any, free_port: int) -> Iterator[Api]:
 
     for name in (API_TOKEN, ALERT_TOKEN):
         office.ports.secrets.ensure(name)
+    office.ports.note_error = ErrorRecorder(office.ledger, conceal)
     desk = Desk(office.ports, start, carry=made.carried.append)
     stop = threading.Event()
     console = Console(desk, office.ports.secrets.get)
@@ -225,3 +228,16 @@ def test_the_api_describes_itself(api: Api):
     OpenAPI.from_dict(document).check_spec()
     assert set(document["paths"]) == {one.path for one in OPERATIONS}
     assert document == json.loads(json.dumps(describe(OPERATIONS, document["info"]["version"])))
+
+
+def test_what_ends_a_request_is_kept_but_not_who_proves_nothing_or_asks_for_nothing(api: Api):
+    assert api.call("GET", "/v1/releases/r-0m3x1k7q2")[0] == 404
+    assert api.call("GET", "/v1/releases/r-0m3x9zz4h")[0] == 404
+    assert api.call("GET", "/v1/releases/r-0m3x1k7q2", token="wrong")[0] == 401
+    assert api.call("GET", "/nowhere")[0] == 404
+    api.office.ports.note_error.flush()
+
+    (found,) = api.office.ledger.errors()
+
+    assert (found.code, found.count) == ("TG-2002", 2)
+    assert found.place.startswith("console GET /v1/releases/{")

@@ -103,7 +103,11 @@ class BenchmarkReport(_Model):
         """
         found = _json(data)
         if not isinstance(found, dict):
-            raise InvalidInput("This is no benchmark: it is no JSON object.", field="run")
+            raise InvalidInput(
+                "This is no benchmark: it is no JSON object.",
+                remedy="Name a file that 'tidegate bench' has written.",
+                field="run",
+            )
         body = cast("dict[str, Any]", found)
         try:
             return cls._from_data(body) if body.get("kind") == KIND else cls.of_run(RunRecord.from_data(body))
@@ -146,4 +150,8 @@ def _json(data: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput("This is no benchmark: neither JSON nor compressed JSON.", field="run") from error
+        raise InvalidInput(
+            "This is no benchmark: neither JSON nor compressed JSON.",
+            remedy="Name a file that 'tidegate bench' has written.",
+            field="run",
+        ) from error

@@ -60,7 +60,11 @@ class QualityReport(BaseModel):
     def from_json(cls, text: str | bytes) -> Self:
         """Raises: InvalidInput for text that is no such report, or one of a later version."""
         if len(text) > MAX_BYTES:
-            raise InvalidInput("The file is too large for a quality report.", field="RESULT")
+            raise InvalidInput(
+                "The file is too large for a quality report.",
+                remedy="Compare fewer questions in one report.",
+                field="RESULT",
+            )
         try:
             found = cls.model_validate_json(text)
         except ValidationError as error:

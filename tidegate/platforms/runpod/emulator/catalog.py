@@ -172,10 +172,14 @@ class Catalog:
     def set_units(self, gpu_id: str, data_center: str | None, units: int) -> None:
         """Raises: InvalidInput for a type or data centre that the catalog lacks."""
         if self.gpu(gpu_id) is None:
-            raise InvalidInput(f"The catalog has no GPU type '{gpu_id}'.")
+            raise InvalidInput(
+                f"The catalog has no GPU type '{gpu_id}'.", remedy="Use a GPU type of the catalog."
+            )
         known = [one.id for one in self.data_centers]
         if data_center is not None and data_center not in known:
-            raise InvalidInput(f"The catalog has no data centre '{data_center}'.")
+            raise InvalidInput(
+                f"The catalog has no data centre '{data_center}'.", remedy="Use a data centre of the catalog."
+            )
         for place in known if data_center is None else [data_center]:
             self.units[gpu_id, place] = units
 
@@ -200,7 +204,10 @@ def load_catalog(path: Path | None) -> Catalog:
                 replace(gpu, **changes) if gpu.id == identifier else gpu for gpu in catalog.gpus
             )
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"The catalog file {path} cannot be used: {error}.") from error
+        raise InvalidInput(
+            f"The catalog file {path} cannot be used: {error}.",
+            remedy="Give a catalog file as the emulator's documentation shows it.",
+        ) from error
     return catalog
 
 

@@ -55,7 +55,9 @@ class EmulatorControl:
         body = reply.json()
         if reply.is_error:
             texts = "; ".join(body.get("errors", []))
-            raise NeedsOperator(f"The emulator refuses: {body.get('detail')} {texts}".strip())
+            raise NeedsOperator(
+                f"The emulator refuses: {body.get('detail')} {texts}".strip(), remedy="Correct what it names."
+            )
         return body
 
     def state(self) -> dict[str, Any]:
@@ -245,7 +247,10 @@ class MockRunPodEnvironment:
             if path.exists():
                 return json.loads(path.read_text())
             time.sleep(LOOK_EVERY_S)
-        raise Transient(f"The emulator has not started. Its log ends with:\n{self.log[-2000:]}")
+        raise Transient(
+            f"The emulator has not started. Its log ends with:\n{self.log[-2000:]}",
+            remedy="Mend what its log names, and start it again.",
+        )
 
 
 def end_everything_of(home: Path) -> None:
@@ -261,7 +266,10 @@ def end_everything_of(home: Path) -> None:
     try:
         documents = Documents(path)
     except sqlite3.Error as error:
-        raise NeedsOperator(f"The emulator's state in {path} cannot be read: {error}.") from error
+        raise NeedsOperator(
+            f"The emulator's state in {path} cannot be read: {error}.",
+            remedy="Remove the emulator's folder and start it again.",
+        ) from error
     for row in documents.load("process"):
         end_processes_of(row["id"])
         documents.delete("process", row["id"])

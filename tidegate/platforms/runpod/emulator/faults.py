@@ -128,13 +128,18 @@ def checked_value(name: str, value: Any) -> Any:
     if knob.kind is bool and isinstance(value, str) and value.lower() in {"true", "false", "1", "0"}:
         return value.lower() in {"true", "1"}
     if knob.kind is bool and not isinstance(value, bool):
-        raise InvalidInput(f"Fault knob '{name}' takes true or false, not '{value}'.")
+        raise InvalidInput(
+            f"Fault knob '{name}' takes true or false, not '{value}'.", remedy="Give true or false."
+        )
     if knob.kind is not bool and isinstance(value, bool):
-        raise InvalidInput(f"Fault knob '{name}' takes a number, not '{value}'.")
+        raise InvalidInput(f"Fault knob '{name}' takes a number, not '{value}'.", remedy="Give a number.")
     try:
         return knob.kind(value)
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"Fault knob '{name}' takes {knob.kind.__name__}, not '{value}'.") from error
+        raise InvalidInput(
+            f"Fault knob '{name}' takes {knob.kind.__name__}, not '{value}'.",
+            remedy="Give a value of that kind.",
+        ) from error
 
 
 def select(faults: Iterable[Fault], knob: str, scopes: Sequence[str], now: float) -> Fault | None:

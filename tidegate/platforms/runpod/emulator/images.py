@@ -67,7 +67,10 @@ def parse_mapping(text: str) -> tuple[str, tuple[str, ...]]:
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        raise InvalidInput(f"The command of image '{name}' cannot be read: {error}.") from error
+        raise InvalidInput(
+            f"The command of image '{name}' cannot be read: {error}.",
+            remedy="For example: --image echo='python echo.py'.",
+        ) from error
     if not equals or not name or not words:
         raise InvalidInput(
             f"'{text}' is not NAME=COMMAND.", remedy="For example: --image echo='python echo.py'."

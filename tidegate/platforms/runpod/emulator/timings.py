@@ -59,5 +59,7 @@ class Timings:
             try:
                 changes[name] = int(text) if isinstance(known[name], int) else float(text)
             except ValueError as error:
-                raise InvalidInput(f"Timing '{name}' is not a number: '{text}'.") from error
+                raise InvalidInput(
+                    f"Timing '{name}' is not a number: '{text}'.", remedy="Give a number of seconds."
+                ) from error
         return replace(self, **changes)
