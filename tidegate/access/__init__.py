@@ -13,6 +13,7 @@ from tidegate.access.secret_store import (
     engine_keys_name,
     new_api_key,
     request_keys_name,
+    webhook_key_name,
 )
 from tidegate.access.yaml_files import Problem
 
@@ -35,4 +36,5 @@ __all__ = [
     "policy_values",
     "read_policy",
     "request_keys_name",
+    "webhook_key_name",
 ]

@@ -10,6 +10,7 @@ from tidegate.access.secret_store import (
     api_key_name,
     credential_name,
     request_keys_name,
+    webhook_key_name,
 )
 from tidegate.access.trusted_files import locate_trusted_files
 from tidegate.access.yaml_files import EXAMPLE, merge, read_mapping, validate
@@ -48,6 +49,7 @@ def _refuse_foreign_secrets(own: Organization, every: dict[str, Organization], f
         platforms = {*own.credentials, *(service.platform for service in other.services.values())}
         kept = [credential_name(platform, other.name) for platform in platforms]
         kept += [api_key_name(other.name), request_keys_name(other.name)]
+        kept += [webhook_key_name(other.name, channel) for channel in other.notifications]
         names |= dict.fromkeys(kept, other.name)
         used |= {_canonical(reference): other.name for reference in _secrets_of(other)}
     for reference, field in _secrets_of(own).items():
@@ -74,7 +76,9 @@ def _secrets_of(org: Organization) -> dict[str, str]:
     """Reference -> the field that names it."""
     credentials = {reference: f"credentials.{platform}" for platform, reference in org.credentials.items()}
     channels = {
-        channel.address: f"notifications.{name}.address" for name, channel in org.notifications.items()
+        reference: f"notifications.{name}.{field}"
+        for name, channel in org.notifications.items()
+        for field, reference in channel.secrets.items()
     }
     return channels | credentials
 

@@ -22,9 +22,11 @@ from tidegate.domain import (
     ServiceRef,
     Verdict,
 )
+from tidegate.domain.event_sources import event_of_entry
 from tidegate.domain.release import EntryKind
 from tidegate.domain.standing import held
 from tidegate.ledger.engine import to_json
+from tidegate.ledger.event_rows import add_event
 from tidegate.ledger.part import (
     Part,
     fenced,
@@ -38,6 +40,15 @@ from tidegate.ledger.proofs import replayed, spend, spent_on
 from tidegate.ledger.tables import EntryRow, EvidenceRow, ReleaseRow, ServiceRow
 
 OVER = tuple(state.value for state in TERMINAL)
+TELLING = frozenset(
+    {
+        *TERMINAL,
+        ReleaseState.AWAIT_APPROVAL,
+        ReleaseState.HOLD,
+        ReleaseState.ROLLING_BACK,
+    }
+)
+"""States whose entry somebody may want to be told of."""
 
 
 class JournalPart(Part):
@@ -171,7 +182,10 @@ class JournalPart(Part):
             if kind == "entered":
                 _enter(row, name, str(content.get("reason", "")), plan)
             row.updated_at = at
-            return _add_entry(session, row, epoch, kind, name, content, at)
+            added = _add_entry(session, row, epoch, kind, name, content, at)
+            if kind == "entered" and name in TELLING:
+                _tell(session, row, added)
+            return added
 
     def entries(self, release_id: str) -> list[JournalEntry]:
         """In the order of appending."""
@@ -327,6 +341,22 @@ def _add_entry(
     values = {"release_id": release.id, "epoch": epoch, "kind": kind, "name": name, "data": data, "at": at}
     added = insert(EntryRow).values({**values, "seq": last.scalar_subquery() + 1}).returning(EntryRow.seq)
     return JournalEntry.model_validate(values | {"seq": session.scalars(added).one()})
+
+
+def _tell(session: Session, row: ReleaseRow, entry: JournalEntry) -> None:
+    """The event stands or falls with the entry: a crash loses both or none."""
+    latest = (
+        select(func.max(EvidenceRow.number))
+        .where(EvidenceRow.release_id == row.id)
+        .group_by(EvidenceRow.gate, EvidenceRow.check_id)
+    )
+    failed = (
+        select(EvidenceRow.check_id)
+        .where(EvidenceRow.number.in_(latest), EvidenceRow.verdict == Verdict.FAIL.value)
+        .order_by(EvidenceRow.number)
+    )
+    checks = list(session.scalars(failed))
+    add_event(session, event_of_entry(_release(row), entry.seq, entry.name, entry.data, checks, entry.at))
 
 
 def _get(session: Session, release_id: str | None) -> ReleaseRow:

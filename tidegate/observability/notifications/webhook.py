@@ -1,0 +1,148 @@
+"""Webhooks, signed as Standard Webhooks does it: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+
+The id is the delivery's at every try, so that a receiver knows a repeated message. No redirect is followed, no proxy of
+the environment is used, and the address is the one that was looked at.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from tidegate.domain import Secret
+from tidegate.observability.notifications.messages import webhook_body
+from tidegate.observability.notifications.network import Resolver, pin, resolve
+from tidegate.observability.notifications.sending import (
+    ANSWER_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    Post,
+    SendFailed,
+    without,
+)
+
+KEY_PREFIX = "whsec_"
+SENDS_HEADERS = "http11.send_request_headers.started"
+PORTS = {"https": 443, "http": 80}
+
+
+def signatures(keys: Secret, delivery_id: str, timestamp: int, body: bytes) -> str:
+    """One for each key, so that a receiver can change from one to the next: `v1,... v1,...`."""
+    signed = b".".join((delivery_id.encode(), str(timestamp).encode(), body))
+    return " ".join(
+        "v1," + base64.b64encode(hmac.new(_key_bytes(key), signed, hashlib.sha256).digest()).decode()
+        for key in keys.reveal().split()
+    )
+
+
+def _key_bytes(key: str) -> bytes:
+    """A key with the standard's prefix is base64; any other is taken as it is."""
+    if not key.startswith(KEY_PREFIX):
+        return key.encode()
+    try:
+        return base64.b64decode(key.removeprefix(KEY_PREFIX), validate=True)
+    except binascii.Error as error:
+        raise SendFailed("its signing key begins with whsec_ and is no base64", is_final=True) from error
+
+
+class WebhookSender:
+    """Posts to the channel's URL."""
+
+    def __init__(self, resolver: Resolver = resolve, now: Callable[[], float] = time.time):
+        self._resolver = resolver
+        self._now = now
+
+    def send(self, post: Post, begin: Callable[[], None]) -> str:
+        url = _parsed(post)
+        port = url.port or PORTS[url.scheme]
+        address = pin(
+            url.hostname or "", port, allow_private=post.channel.allow_private, resolver=self._resolver
+        )
+        body = webhook_body(post.message)
+        status, retry_after = _request(
+            post, url, f"{_bracketed(address)}:{port}", body, self._headers(post, body), begin
+        )
+        if 200 <= status < 300:
+            return f"HTTP {status}"
+        if 300 <= status < 400:
+            raise SendFailed(f"it answered {status}: redirects are not followed", is_final=True)
+        if status == 410:
+            raise SendFailed("it answered 410: this webhook is gone for good", is_final=True)
+        raise SendFailed(f"it answered {status}", retry_after_s=retry_after)
+
+    def _headers(self, post: Post, body: bytes) -> dict[str, str]:
+        timestamp = int(self._now())
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": "tidegate-notifier",
+            "webhook-id": post.message.delivery_id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": signatures(
+                post.secrets["signing_key"], post.message.delivery_id, timestamp, body
+            ),
+            "tidegate-attempt": str(post.message.attempt),
+        }
+
+
+def _parsed(post: Post) -> SplitResult:
+    try:
+        url = urlsplit(post.address)
+        is_usable = url.scheme in PORTS and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        is_usable, url = False, urlsplit("")
+    if not is_usable:
+        raise SendFailed("its address is no URL of http or https", is_final=True)
+    if url.scheme == "http" and not post.channel.allow_private:
+        raise SendFailed("its address must be https, except inside a private network", is_final=True)
+    return url
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _request(
+    post: Post,
+    url: SplitResult,
+    authority: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    begin: Callable[[], None],
+) -> tuple[int, float | None]:
+    """Status and Retry-After. The certificate is checked against the name, the connection goes to the address."""
+    import httpx
+
+    def trace(name: str, info: Mapping[str, Any]) -> None:
+        # Connected, and nothing sent yet: from here on it may arrive.
+        if name == SENDS_HEADERS:
+            begin()
+
+    credentials = (url.username or "", url.password or "") if url.username else None
+    target = url._replace(netloc=authority, fragment="").geturl()
+    host = url.netloc.rpartition("@")[2]
+    limits = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    extensions = {"sni_hostname": url.hostname, "trace": trace}
+    try:
+        with (
+            httpx.Client(trust_env=False, follow_redirects=False, timeout=limits) as client,
+            # What it answers beyond the status is nobody's business, and may be endless.
+            client.stream(
+                "POST",
+                target,
+                content=body,
+                headers={**headers, "Host": host},
+                auth=credentials,
+                extensions=extensions,
+            ) as reply,
+        ):
+            return reply.status_code, _seconds(reply.headers.get("retry-after"))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The text of these may quote the URL.
+        raise SendFailed(without(f"{type(error).__name__}: {error}", post)) from None
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isdigit() else None
