@@ -48,9 +48,9 @@ def load(settings: Settings | None = None) -> Notifications:
     organizations = FreshOrganizations(settings.organizations_dir, settings.policies_dir)
     ledger = Ledger.open(settings.ledger_url)
     courier = Courier(
-        ledger, organizations, SecretStore(settings.secrets_dir, os.environ), _senders(), _utc_now
+        ledger, organizations, SecretStore(settings.secrets_dir, os.environ), senders(), utc_now
     )
-    return Notifications(ledger, organizations, courier, Notifier(ledger, courier, organizations, _utc_now))
+    return Notifications(ledger, organizations, courier, Notifier(ledger, courier, organizations, utc_now))
 
 
 def run_notifier(settings: Settings, stop: threading.Event) -> None:
@@ -61,7 +61,8 @@ def run_notifier(settings: Settings, stop: threading.Event) -> None:
         found.notifier.run(stop)
 
 
-def _senders() -> dict[ChannelKind, Sender]:
+def senders() -> dict[ChannelKind, Sender]:
+    """What carries messages of each kind."""
     from tidegate.observability.notifications.apprise_channel import AppriseSender
     from tidegate.observability.notifications.mail import MailSender
     from tidegate.observability.notifications.webhook import WebhookSender
@@ -70,7 +71,8 @@ def _senders() -> dict[ChannelKind, Sender]:
     return {"email": MailSender(), "webhook": WebhookSender(), "chat": apprise, "desktop": apprise}
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The clock of everything here."""
     return datetime.now(UTC)
 
 

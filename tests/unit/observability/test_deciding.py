@@ -47,7 +47,9 @@ def numbers(bundles) -> list[list[int]]:
     return [[one.number for one in bundle.events] for bundle in bundles]
 
 
-moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))
+moments = st.integers(0, 2 * 365 * 86400).map(
+    lambda gone: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=gone)
+)
 zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
 quiets = st.builds(
     lambda start, end, zone: QuietHours(start=start, end=end, timezone=zone),
@@ -214,11 +216,11 @@ def test_the_end_of_a_critical_trouble_wakes_nobody():
 
 
 @pytest.mark.parametrize(
-    ("day", "end_utc"), [(datetime(2026, 3, 29), 5), (datetime(2026, 3, 28), 6), (datetime(2026, 10, 25), 6)]
+    ("day", "end_utc"), [("2026-03-29", 5), ("2026-03-28", 6), ("2026-10-24", 5), ("2026-10-25", 6)]
 )
 def test_quiet_hours_end_by_the_clock_on_the_wall_when_clocks_are_changed(day, end_utc):
-    at = day.replace(hour=0, minute=30, tzinfo=UTC)
-    assert NIGHT.ends_after(at) == day.replace(hour=end_utc, tzinfo=UTC)
+    at = datetime.fromisoformat(f"{day}T00:30:00+00:00")
+    assert NIGHT.ends_after(at) == at.replace(hour=end_utc, minute=0)
 
 
 # ---- buckets and digests

@@ -80,7 +80,7 @@ def _apprise(url: str) -> "Apprise":
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     asset = AppriseAsset(app_id="Tidegate", storage_mode=PersistentStoreMode.MEMORY, plugin_paths=[])
     made = Apprise(asset=asset)
-    made.add(url)
+    made.add(url)  # pyright: ignore[reportUnknownMemberType]
     return made
 
 

@@ -8,10 +8,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+import http.client
+import socket
+import ssl
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from tidegate.domain import Secret
 from tidegate.observability.notifications.messages import webhook_body
@@ -25,7 +28,6 @@ from tidegate.observability.notifications.sending import (
 )
 
 KEY_PREFIX = "whsec_"
-SENDS_HEADERS = "http11.send_request_headers.started"
 PORTS = {"https": 443, "http": 80}
 
 
@@ -62,9 +64,8 @@ class WebhookSender:
             url.hostname or "", port, allow_private=post.channel.allow_private, resolver=self._resolver
         )
         body = webhook_body(post.message)
-        status, retry_after = _request(
-            post, url, f"{_bracketed(address)}:{port}", body, self._headers(post, body), begin
-        )
+        headers = self._headers(post, url, body)
+        status, retry_after = _request(post, url, address, port, body, headers, begin)
         if 200 <= status < 300:
             return f"HTTP {status}"
         if 300 <= status < 400:
@@ -73,7 +74,7 @@ class WebhookSender:
             raise SendFailed("it answered 410: this webhook is gone for good", is_final=True)
         raise SendFailed(f"it answered {status}", retry_after_s=retry_after)
 
-    def _headers(self, post: Post, body: bytes) -> dict[str, str]:
+    def _headers(self, post: Post, url: SplitResult, body: bytes) -> dict[str, str]:
         timestamp = int(self._now())
         return {
             "Content-Type": "application/json",
@@ -84,13 +85,22 @@ class WebhookSender:
                 post.secrets["signing_key"], post.message.delivery_id, timestamp, body
             ),
             "tidegate-attempt": str(post.message.attempt),
+            **_credentials(url),
         }
+
+
+def _credentials(url: SplitResult) -> dict[str, str]:
+    """Of a URL that holds a name and a password."""
+    if url.username is None:
+        return {}
+    text = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
 
 
 def _parsed(post: Post) -> SplitResult:
     try:
         url = urlsplit(post.address)
-        is_usable = url.scheme in PORTS and bool(url.hostname) and (url.port is None or url.port > 0)
+        is_usable = url.scheme in PORTS and bool(url.hostname) and url.port != 0 and post.address.isascii()
     except ValueError:
         is_usable, url = False, urlsplit("")
     if not is_usable:
@@ -100,48 +110,44 @@ def _parsed(post: Post) -> SplitResult:
     return url
 
 
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
 def _request(
     post: Post,
     url: SplitResult,
-    authority: str,
+    address: str,
+    port: int,
     body: bytes,
     headers: Mapping[str, str],
     begin: Callable[[], None],
 ) -> tuple[int, float | None]:
-    """Status and Retry-After. The certificate is checked against the name, the connection goes to the address."""
-    import httpx
+    """Status and Retry-After. The certificate is checked against the name, the connection goes to the address.
 
-    def trace(name: str, info: Mapping[str, Any]) -> None:
-        # Connected, and nothing sent yet: from here on it may arrive.
-        if name == SENDS_HEADERS:
-            begin()
-
-    credentials = (url.username or "", url.password or "") if url.username else None
-    target = url._replace(netloc=authority, fragment="").geturl()
-    host = url.netloc.rpartition("@")[2]
-    limits = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    extensions = {"sni_hostname": url.hostname, "trace": trace}
+    The standard library's client, because others write the URL into their logs.
+    """
+    target = urlunsplit(("", "", url.path or "/", url.query, ""))
     try:
-        with (
-            httpx.Client(trust_env=False, follow_redirects=False, timeout=limits) as client,
+        with _connected(url, address, port) as connection:
+            begin()
+            connection.request("POST", target, body, {"Host": url.netloc.rpartition("@")[2], **headers})
             # What it answers beyond the status is nobody's business, and may be endless.
-            client.stream(
-                "POST",
-                target,
-                content=body,
-                headers={**headers, "Host": host},
-                auth=credentials,
-                extensions=extensions,
-            ) as reply,
-        ):
-            return reply.status_code, _seconds(reply.headers.get("retry-after"))
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reply = connection.getresponse()
+            return reply.status, _seconds(reply.headers.get("retry-after"))
+    except (http.client.HTTPException, OSError) as error:
         # The text of these may quote the URL.
         raise SendFailed(without(f"{type(error).__name__}: {error}", post)) from None
+
+
+@contextmanager
+def _connected(url: SplitResult, address: str, port: int) -> Generator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection(url.hostname or "", port)
+    connection.sock = socket.create_connection((address, port), timeout=CONNECT_TIMEOUT_S)
+    try:
+        if url.scheme == "https":
+            context = ssl.create_default_context()
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=url.hostname)
+        connection.sock.settimeout(ANSWER_TIMEOUT_S)
+        yield connection
+    finally:
+        connection.close()
 
 
 def _seconds(text: str | None) -> float | None:
