@@ -15,6 +15,8 @@ DESKTOP_SCHEMES = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "wi
 REFUSED_SCHEMES = frozenset({"file", "mailto", "mailtos", "syslog", "exec"})
 DEFAULT_DESKTOP = "dbus://"
 HTTPS = 443
+LOGS_WITH_ADDRESSES = ("apprise", "urllib3")
+"""Silenced: URLs of chats hold tokens. Nothing else here uses the second one."""
 MAX_CHAT_TEXT = 3500
 UNKNOWN = (
     "Apprise does not know this address, or lacks what it needs on this machine; "
@@ -76,8 +78,8 @@ def _check_scheme(url: str, *, is_desktop: bool) -> None:
 def _apprise(url: str) -> "Apprise":
     from apprise import Apprise, AppriseAsset, PersistentStoreMode
 
-    # Its log lines hold addresses.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    for name in LOGS_WITH_ADDRESSES:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     asset = AppriseAsset(app_id="Tidegate", storage_mode=PersistentStoreMode.MEMORY, plugin_paths=[])
     made = Apprise(asset=asset)
     made.add(url)  # pyright: ignore[reportUnknownMemberType]
