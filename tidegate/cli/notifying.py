@@ -101,7 +101,7 @@ def channels(as_json: JsonFlag = False) -> None:
         print_json(rows)
     else:
         columns = ("channel", "kind", "from_severity", "events", "services", "quiet", "installation")
-        print_table(columns, [[row[column] for column in columns] for row in rows])
+        print_table(columns, [[escape(row[column]) for column in columns] for row in rows])
 
 
 @app.command()
@@ -138,7 +138,7 @@ def history(
         print_json(rows)
         return
     columns = ("id", "happened", "to", "severity", "state", "tries", "seconds", "title", "error")
-    print_table(columns, [["-" if row[one] is None else str(row[one]) for one in columns] for row in rows])
+    print_table(columns, [["-" if row[one] is None else escape(row[one]) for one in columns] for row in rows])
 
 
 @app.command()
