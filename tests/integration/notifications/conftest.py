@@ -77,7 +77,7 @@ class Sink:
         return [json.loads(body) for _, _, body in self.requests]
 
 
-def _sink() -> Sink:
+def new_sink() -> Sink:
     sink = Sink()
 
     class Handler(BaseHTTPRequestHandler):
@@ -102,7 +102,7 @@ def _sink() -> Sink:
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
-    made = _sink()
+    made = new_sink()
     assert made.server is not None
     thread = threading.Thread(target=made.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -118,7 +118,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _login(server: Any, session: Any, envelope: Any, mechanism: Any, data: Any) -> AuthResult:
+def login(server: Any, session: Any, envelope: Any, mechanism: Any, data: Any) -> AuthResult:
     is_right = isinstance(data, LoginPassword) and data.password == b"mail-password-of-acme"
     return AuthResult(success=is_right, handled=False)
 

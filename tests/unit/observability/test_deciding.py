@@ -145,6 +145,28 @@ def test_everything_is_told_or_dropped_when_time_goes_on(one, waiting):
     assert sorted(told) == sorted(event.number for event in waiting)
 
 
+@pytest.mark.parametrize("every_ms", [100, 1300])
+def test_in_a_storm_each_urgent_event_is_told_within_the_spacing_and_one_look(every_ms):
+    """Five minutes of it at a channel with the usual limits, looked at twice a second."""
+    one, look = channel(), timedelta(milliseconds=500)
+    storm = [
+        event(number, severity=Severity.CRITICAL, at=NOW + number * timedelta(milliseconds=every_ms))
+        for number in range(1, 300_000 // every_ms)
+    ][:600]
+    waiting, sent, slowest, now = [], [], timedelta(0), NOW
+    while storm or waiting:
+        waiting += [found for found in storm if found.at <= now]
+        storm = [found for found in storm if found.at > now]
+        recent = tuple(moment for moment in sent if moment >= now - horizon(one))
+        made = decide(one, Standing(tuple(waiting), recent), now)
+        for bundle in made.bundles:
+            sent.append(now)
+            slowest = max(slowest, *(now - found.at for found in bundle.events))
+            waiting = [found for found in waiting if found not in bundle.events]
+        now += look
+    assert slowest <= URGENT_SPACING + look
+
+
 # ---- repeats
 
 

@@ -105,7 +105,9 @@ def test_other_answers_of_the_same_file_are_a_regression(office, tonight: Night)
     }
 
 
-def test_a_regression_stands_as_a_finding_and_people_are_told_once_until_a_night_passes(office, tonight: Night):
+def test_a_regression_stands_as_a_finding_and_people_are_told_once_until_a_night_passes(
+    office, tonight: Night
+):
     look(office, "1")
     tonight.answers = ["wrong"] * 15 + ["right"] * 15
     for night in ("2", "3"):

@@ -25,7 +25,8 @@ def decide(channel: Channel, standing: Standing, now: datetime) -> Sending:
     others = [event for event in kept if not event.is_urgent]
     sent = list(standing.messages)
     bundles: list[Bundle] = []
-    for bundle in _bundled(urgent, channel.digest.after):
+    room = int(max(tokens(channel.rate, sent, now), 0))
+    for bundle in _bundled(urgent, min(channel.digest.after, room)):
         if may_send_urgent(channel.rate, sent, now):
             bundles.append(bundle)
             sent.append(now)

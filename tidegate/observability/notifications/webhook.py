@@ -53,9 +53,15 @@ def _key_bytes(key: str) -> bytes:
 class WebhookSender:
     """Posts to the channel's URL."""
 
-    def __init__(self, resolver: Resolver = resolve, now: Callable[[], float] = time.time):
+    def __init__(
+        self,
+        resolver: Resolver = resolve,
+        now: Callable[[], float] = time.time,
+        trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    ):
         self._resolver = resolver
         self._now = now
+        self._trust = trust
 
     def send(self, post: Post, begin: Callable[[], None]) -> str:
         url = _parsed(post)
@@ -65,7 +71,13 @@ class WebhookSender:
         )
         body = webhook_body(post.message)
         headers = self._headers(post, url, body)
-        status, retry_after = _request(post, url, address, port, body, headers, begin)
+        try:
+            with self._connected(url, address, port) as connection:
+                begin()
+                status, retry_after = _posted(connection, url, body, headers)
+        except (http.client.HTTPException, OSError) as error:
+            # The text of these may quote the URL.
+            raise SendFailed(without(f"{type(error).__name__}: {error}", post)) from None
         if 200 <= status < 300:
             return f"HTTP {status}"
         if 300 <= status < 400:
@@ -73,6 +85,19 @@ class WebhookSender:
         if status == 410:
             raise SendFailed("it answered 410: this webhook is gone for good", is_final=True)
         raise SendFailed(f"it answered {status}", retry_after_s=retry_after)
+
+    @contextmanager
+    def _connected(self, url: SplitResult, address: str, port: int) -> Generator[http.client.HTTPConnection]:
+        """To the address, with a certificate for the name."""
+        connection = http.client.HTTPConnection(url.hostname or "", port)
+        connection.sock = socket.create_connection((address, port), timeout=CONNECT_TIMEOUT_S)
+        try:
+            if url.scheme == "https":
+                connection.sock = self._trust().wrap_socket(connection.sock, server_hostname=url.hostname)
+            connection.sock.settimeout(ANSWER_TIMEOUT_S)
+            yield connection
+        finally:
+            connection.close()
 
     def _headers(self, post: Post, url: SplitResult, body: bytes) -> dict[str, str]:
         timestamp = int(self._now())
@@ -110,44 +135,15 @@ def _parsed(post: Post) -> SplitResult:
     return url
 
 
-def _request(
-    post: Post,
-    url: SplitResult,
-    address: str,
-    port: int,
-    body: bytes,
-    headers: Mapping[str, str],
-    begin: Callable[[], None],
+def _posted(
+    connection: http.client.HTTPConnection, url: SplitResult, body: bytes, headers: Mapping[str, str]
 ) -> tuple[int, float | None]:
-    """Status and Retry-After. The certificate is checked against the name, the connection goes to the address.
-
-    The standard library's client, because others write the URL into their logs.
-    """
+    """Status and Retry-After. The standard library's client, because others write the URL into their logs."""
     target = urlunsplit(("", "", url.path or "/", url.query, ""))
-    try:
-        with _connected(url, address, port) as connection:
-            begin()
-            connection.request("POST", target, body, {"Host": url.netloc.rpartition("@")[2], **headers})
-            # What it answers beyond the status is nobody's business, and may be endless.
-            reply = connection.getresponse()
-            return reply.status, _seconds(reply.headers.get("retry-after"))
-    except (http.client.HTTPException, OSError) as error:
-        # The text of these may quote the URL.
-        raise SendFailed(without(f"{type(error).__name__}: {error}", post)) from None
-
-
-@contextmanager
-def _connected(url: SplitResult, address: str, port: int) -> Generator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection(url.hostname or "", port)
-    connection.sock = socket.create_connection((address, port), timeout=CONNECT_TIMEOUT_S)
-    try:
-        if url.scheme == "https":
-            context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(connection.sock, server_hostname=url.hostname)
-        connection.sock.settimeout(ANSWER_TIMEOUT_S)
-        yield connection
-    finally:
-        connection.close()
+    connection.request("POST", target, body, {"Host": url.netloc.rpartition("@")[2], **headers})
+    # What it answers beyond the status is nobody's business, and may be endless.
+    reply = connection.getresponse()
+    return reply.status, _seconds(reply.headers.get("retry-after"))
 
 
 def _seconds(text: str | None) -> float | None:
