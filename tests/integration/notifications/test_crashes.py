@@ -147,9 +147,9 @@ def test_killed_before_or_after_any_of_its_calls_nothing_is_lost_or_doubled(offi
             ledger.record_events([happening(next(times), at=now[0])])
             mortal = Mortal(ledger, at, after=after)
             with contextlib.suppress(Killed):
-                look(mortal, office, carriers, lambda: now[0])
+                look(mortal, office, carriers, lambda: now[0], times=1)
             now[0] += LEASE
-            look(ledger, office, carriers, lambda: now[0])
+            look(ledger, office, carriers, lambda: now[0], times=1)
             states = {one.channel: one.state for one in ledger.deliveries(limit=2)}
             now[0] += timedelta(hours=3)
             return mortal.calls, mail, hook, states
