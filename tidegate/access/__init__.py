@@ -4,6 +4,8 @@ from tidegate.access.organizations import load_organizations, read_policy
 from tidegate.access.policy_files import Value, is_flat, policy_problems, policy_under, policy_values
 from tidegate.access.request_token import mask
 from tidegate.access.secret_store import (
+    ALERT_TOKEN,
+    API_TOKEN,
     PREFECT_AUTH,
     PROBE_KEY,
     SecretStore,
@@ -18,6 +20,8 @@ from tidegate.access.secret_store import (
 from tidegate.access.yaml_files import Problem
 
 __all__ = [
+    "ALERT_TOKEN",
+    "API_TOKEN",
     "PREFECT_AUTH",
     "PROBE_KEY",
     "Problem",

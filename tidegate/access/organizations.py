@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from tidegate.access.secret_store import (
+    ALERT_TOKEN,
+    API_TOKEN,
     ENVIRONMENT_PREFIX,
     PREFECT_AUTH,
     PROBE_KEY,
     api_key_name,
+    capture_key_name,
     credential_name,
+    engine_keys_name,
     request_keys_name,
     webhook_key_name,
 )
@@ -41,14 +45,13 @@ def _refuse_foreign_secrets(own: Organization, every: dict[str, Organization], f
     """One organization never acts with another's secrets, or with Tidegate's own: neither by the same reference nor
     by the name, variable or file under which our store keeps them."""
     others = [org for org in every.values() if org is not own]
-    names = dict.fromkeys(
-        (PROBE_KEY, PREFECT_AUTH, api_key_name(own.name), request_keys_name(own.name)), "Tidegate"
-    )
+    of_tidegate = (PROBE_KEY, PREFECT_AUTH, API_TOKEN, ALERT_TOKEN, *_kept_for(own.name))
+    names = dict.fromkeys(of_tidegate, "Tidegate")
     used: dict[str, str] = {}
     for other in others:
         platforms = {*own.credentials, *(service.platform for service in other.services.values())}
         kept = [credential_name(platform, other.name) for platform in platforms]
-        kept += [api_key_name(other.name), request_keys_name(other.name)]
+        kept += _kept_for(other.name)
         kept += [webhook_key_name(other.name, channel) for channel in other.notifications]
         names |= dict.fromkeys(kept, other.name)
         used |= {_canonical(reference): other.name for reference in _secrets_of(other)}
@@ -62,6 +65,11 @@ def _refuse_foreign_secrets(own: Organization, every: dict[str, Organization], f
                 file=file,
                 field=field,
             )
+
+
+def _kept_for(org: str) -> list[str]:
+    """Names of secrets that Tidegate makes for an organization and shows nobody by way of its file."""
+    return [named(org) for named in (api_key_name, request_keys_name, engine_keys_name, capture_key_name)]
 
 
 def _canonical(reference: str) -> str:

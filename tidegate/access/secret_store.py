@@ -17,6 +17,8 @@ from tidegate.domain.secret_reference import SECRET_NAME_PATTERN
 ENVIRONMENT_PREFIX = "TIDEGATE_SECRET_"
 PROBE_KEY = "tidegate-probe-key"
 PREFECT_AUTH = "prefect-auth"
+API_TOKEN = "console-api-token"
+ALERT_TOKEN = "alert-webhook-token"
 REQUEST_KEYS_PREFIX = "request-keys-"
 ENGINE_KEYS_PREFIX = "engine-keys-"
 WEBHOOK_KEY_PREFIX = "webhook-key-"
