@@ -11,6 +11,8 @@ import platformdirs
 PACKAGE_ROOT = Path(__file__).resolve().parent
 SOURCE_ROOT = PACKAGE_ROOT.parent
 LOOPBACK = "127.0.0.1"
+MAX_RUNTIME_BASE_BYTES = 40
+"""A socket's path may have 107 bytes: there must be room for our folder and the longest name in it."""
 MAX_GATEWAYS = 9
 RUNPOD_API_URL = "https://api.runpod.io"
 RUNPOD_DATA_URL = "https://api.runpod.ai"
@@ -138,4 +140,6 @@ def _ca_file(env: dict[str, str]) -> Path:
 def _runtime_dir(env: dict[str, str], home: Path) -> Path:
     """Folder for Unix sockets: their paths may hold about 100 characters, so never below a deep home."""
     base = Path(env.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    if len(os.fsencode(base)) > MAX_RUNTIME_BASE_BYTES:
+        base = Path("/tmp")
     return base / f"tidegate-{hashlib.sha256(str(home).encode()).hexdigest()[:10]}"

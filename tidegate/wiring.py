@@ -316,12 +316,13 @@ def run_gateway_agent(
 ) -> None:
     """The agent beside one Envoy, until `stop` is set."""
     from tidegate.gateway import GatewayConfig, serve
-    from tidegate.replay.keeping import Keeper, capture_policies
+    from tidegate.replay.keeping import CurrentPolicies, Keeper, capture_policies
     from tidegate.replay.sampler import sampling
 
     ports = load(settings)
     provision_secrets(ports)
-    sampled = capture_policies(ports.organizations.values())
+    folders = settings.organizations_dir, settings.policies_dir
+    sampled = CurrentPolicies(lambda: capture_policies(load_organizations(*folders).values()))
     config = GatewayConfig(
         name=name,
         root=settings.gateway_dir / name,
@@ -329,14 +330,14 @@ def run_gateway_agent(
         admin_socket=settings.runtime_dir / f"{name}.sock",
         envoy_bin=settings.envoy_bin,
         ca_file=settings.ca_file,
-        captures={str(ref): policy.percent for ref, policy in sampled.items()},
+        captures={str(ref): policy.percent for ref, policy in sampled().items()},
         # The mark by which the stack finds an Envoy whose agent was killed.
         environment={name: os.environ[name] for name in (STACK_MARK_VARIABLE,) if name in os.environ},
     )
     keeper = Keeper(
         ports.ledger, sampled, lambda org: ports.secrets.ensure(capture_key_name(org)), ports.clock
     )
-    with sampling(config.sampler_socket if sampled else None, keeper.keep):
+    with sampling(config.sampler_socket if config.captures else None, keeper.keep):
         serve(config, ports.ledger, partial(client_keys, ports), stop, partial(platform_credential, ports))
 
 

@@ -67,7 +67,9 @@ class Recorder:
             if letter in "wl"
         ]
 
-    def live(self, name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+    def live(
+        self, name: str, since: datetime, until: datetime | None = None, *, slices: object = ()
+    ) -> list[LiveBatch]:
         return []
 
     def quarantine_reason(self, org: str, digest: str) -> None:

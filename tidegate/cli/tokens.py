@@ -48,6 +48,9 @@ def issue(
     plan_digest: Annotated[
         str, typer.Option(metavar="DIGEST", help="As it will be given with the release.")
     ] = "",
+    to: Annotated[
+        str, typer.Option("--to", metavar="MODEL:VERSION", help="As it will be given with the rollback.")
+    ] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Print a token for exactly one request. It can be used once.
@@ -60,10 +63,13 @@ def issue(
       tidegate token issue swaggystacks/support-chat pipit:v2 --as ada --for 10m
 
       tidegate token issue swaggystacks/support-chat pipit:v3 --as service:training --trigger training --file out/pipit-v3.gguf
+
+      tidegate token issue swaggystacks/support-chat pipit:v3 --as noor --action rollback --to pipit:v1
     """
     from tidegate import steps, wiring
     from tidegate.cli.artifact_names import parse_model
     from tidegate.domain import ReleaseRequest, ServiceRef
+    from tidegate.steps.rollback_target import digest_of
 
     ref = ServiceRef.parse(service)
     name, version = parse_model(model)
@@ -78,7 +84,13 @@ def issue(
     )
     ports = wiring.load()
     ports.service(ref)
-    wish = steps.named_wish(ports, _action(action), request, _digest_of(file) if file else "")
+    wish = steps.named_wish(
+        ports,
+        _action(action),
+        request,
+        _digest_of(file) if file else "",
+        to=digest_of(ports, ref, to) or "",
+    )
     issued = steps.issue_token(ports, wish, identity, parse_lifetime(lifetime))
     if as_json:
         print_json({"token": issued.token.reveal(), "proof": as_data(issued.proof)})

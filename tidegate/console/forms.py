@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from tidegate.domain import Secret
-from tidegate.domain.names import Digest
 
 MINIMUM_REASON = 3
+MAX_NAME = 401
 
 
 class _Form(BaseModel):
@@ -34,11 +34,18 @@ class RollbackBody(_Form):
         description="Why; kept for ever.",
         examples=["wrong prices"],
     )
-    to: Digest | None = Field(
-        default=None, description="Digest to go back to; by default what served before."
+    to: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_NAME,
+        description="MODEL:VERSION or digest to go back to; by default what served before.",
+        examples=["pipit:v1"],
     )
-    leaving: Digest | None = Field(
-        default=None, description="The bad version: when nothing of it serves, nothing is done."
+    leaving: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_NAME,
+        description="MODEL:VERSION or digest of the bad version: when nothing of it serves, nothing is done.",
     )
     plan: bool = Field(default=False, description="Only say what would be done.")
 
@@ -61,3 +68,14 @@ class DecisionBody(_Form):
     """A person's word on a release under way."""
 
     reason: str = Field(min_length=MINIMUM_REASON, max_length=1000, description="Why; kept for ever.")
+
+
+class ApprovalBody(DecisionBody):
+    """A yes to exactly what was looked at."""
+
+    of: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="`digest` of GET /v1/releases/{release}/question: a yes to another plan, evidence or question is "
+        "refused.",
+    )

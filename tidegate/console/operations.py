@@ -8,15 +8,23 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tidegate.console.forms import DecisionBody, ReleaseBody, RollbackBody
-from tidegate.domain import Refused, Release, ReleaseRequest, ReleaseState, ServiceRef, TidegateError
-from tidegate.steps import RollbackManager, approve_release, request_release, stop_release
+from tidegate.console.forms import ApprovalBody, DecisionBody, ReleaseBody, RollbackBody
+from tidegate.domain import (
+    NotFound,
+    Refused,
+    Release,
+    ReleaseRequest,
+    ReleaseState,
+    ServiceRef,
+    TidegateError,
+)
+from tidegate.steps import RollbackManager, approve_release, question, request_release, stop_release
 from tidegate.steps.alert_events import record_alerts
 from tidegate.steps.alerts import AlertGroup, receive
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import identify, rollback_wish
 from tidegate.steps.rollback_manager import Begun
-from tidegate.steps.rollback_target import AFTER_THE_POINT_OF_RECORD
+from tidegate.steps.rollback_target import AFTER_THE_POINT_OF_RECORD, digest_of
 from tidegate.steps.rollback_times import phases_of
 
 log = logging.getLogger(__name__)
@@ -137,14 +145,15 @@ def start_release(desk: Desk, call: Call) -> Reply:
 def roll_back(desk: Desk, call: Call) -> Reply:
     body: RollbackBody = call.body
     manager = RollbackManager(desk.ports)
+    to, leaving = (_digest(desk, call.ref, name, body) for name in ("to", "leaving"))
     if body.plan:
-        return Reply(OK, manager.verify_rollback_safety(call.ref, body.to, body.leaving).as_data())
+        return Reply(OK, manager.verify_rollback_safety(call.ref, to, leaving).as_data())
     begun = manager.begin(
         call.ref,
         actor=body.requested_by,
         reason=body.reason,
-        to=body.to,
-        leaving=body.leaving,
+        to=to,
+        leaving=leaving,
         token=call.key,
         proof=body.proof,
     )
@@ -163,15 +172,27 @@ def roll_back(desk: Desk, call: Call) -> Reply:
     )
 
 
+def _digest(desk: Desk, ref: ServiceRef, field: str, body: RollbackBody) -> str | None:
+    """Raises: NotFound, for a version that the organization does not have."""
+    try:
+        return digest_of(desk.ports, ref, getattr(body, field) or "")
+    except NotFound as error:
+        raise NotFound(error.message, remedy=error.remedy, field=field) from error
+
+
+def asked(desk: Desk, call: Call) -> Reply:
+    return Reply(OK, question(desk.ports, call.path["release"]).as_data())
+
+
 def approve(desk: Desk, call: Call) -> Reply:
-    body: DecisionBody = call.body
+    body: ApprovalBody = call.body
     release = desk.ports.ledger.get_release(call.path["release"])
     if release.state not in (ReleaseState.HOLD, ReleaseState.AWAIT_APPROVAL):
         raise Refused(
             f"Release {release.id} is {release.state.value}; it waits for nobody.",
             remedy=f"See: GET /v1/releases/{release.id}.",
         )
-    release = approve_release(desk.ports, release.id, body.requested_by, body.reason, body.proof)
+    release = approve_release(desk.ports, release.id, body.requested_by, body.reason, body.proof, of=body.of)
     return Reply(ACCEPTED, {"release": release.model_dump(mode="json"), "run": desk.begin_driving(release)})
 
 
@@ -237,7 +258,10 @@ OPERATIONS = (
     ),
     Operation("GET", "/v1/releases/{release}", "One release with its journal and evidence.", release_status),
     Operation(
-        "POST", "/v1/releases/{release}/approve", "Let a waiting release go on.", approve, body=DecisionBody
+        "GET", "/v1/releases/{release}/question", "What a waiting release asks, and its digest.", asked
+    ),
+    Operation(
+        "POST", "/v1/releases/{release}/approve", "Let a waiting release go on.", approve, body=ApprovalBody
     ),
     Operation(
         "POST", "/v1/releases/{release}/abort", "Stop a release; it goes back.", abort, body=DecisionBody

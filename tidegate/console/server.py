@@ -110,7 +110,7 @@ def _idempotency_key(headers: Mapping[str, str]) -> str | None:
 async def _read(request: web.Request, form: type[BaseModel]) -> BaseModel:
     try:
         content = json.loads(await request.read())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
             "The body is not JSON.", remedy="Send a JSON object; see /openapi.json.", field="body"
         ) from error

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 BIN_RATIO = 1.05
 """Upper edge of a bin over its lower one: a value is known to 5 %."""
@@ -36,7 +36,7 @@ class Histogram(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    counts: dict[int, int] = Field(default_factory=dict)
+    counts: dict[int, NonNegativeInt] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Self:
@@ -53,12 +53,6 @@ class Histogram(BaseModel):
             for number, count in part.counts.items():
                 counts[number] = counts.get(number, 0) + count
         return cls(counts=counts)
-
-    @model_validator(mode="after")
-    def _counts_are_positive(self) -> Self:
-        if any(count < 0 for count in self.counts.values()):
-            raise ValueError("a histogram counts values: no bin may be negative")
-        return self
 
     @property
     def n(self) -> int:

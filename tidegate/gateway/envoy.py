@@ -104,7 +104,9 @@ class Envoy:
             InvalidInput: the socket path is too long.
             NeedsOperator: the port belongs to somebody else, or Envoy does not come up.
         """
-        _check_socket_path(self._config.admin_socket)
+        _check_socket_path("admin", self._config.admin_socket.with_suffix(".old"))
+        if self._config.captures:
+            _check_socket_path("sampler", self._config.sampler_socket)
         self._config.admin_socket.parent.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
         former = self._former()
         if former is not None:
@@ -287,11 +289,11 @@ class Envoy:
             self._leaving = None
 
 
-def _check_socket_path(path: Path) -> None:
-    length = len(os.fsencode(path)) + len(".old")
+def _check_socket_path(what: str, path: Path) -> None:
+    length = len(os.fsencode(path))
     if length > MAX_SOCKET_PATH_BYTES:
         raise InvalidInput(
-            f"The admin socket's path has {length} bytes; systems allow about {MAX_SOCKET_PATH_BYTES}.",
+            f"The {what} socket's path has {length} bytes; systems allow about {MAX_SOCKET_PATH_BYTES}.",
             remedy="Choose a shorter runtime folder.",
             field="admin_socket",
         )

@@ -18,12 +18,14 @@ local function now(handle)
   return tonumber(handle:timestampString(EnvoyTimestampResolution.MICROSECOND))
 end
 
--- Content in the sense of the OpenAI interface: text, reasoning, a refusal or a tool call; not the role alone.
+-- Content in the sense of the interfaces of OpenAI (chat, completions, responses) and Anthropic (messages), all of which
+-- engines speak: text, reasoning, a refusal or a tool call; not the role alone.
 local function has_content(text)
   return find(text, '"content":%s*"[^"]') or find(text, '"text":%s*"[^"]')
     or find(text, '"tool_calls":%s*%[%s*{') or find(text, '"reasoning_content":%s*"[^"]')
     or find(text, '"reasoning":%s*"[^"]') or find(text, '"refusal":%s*"[^"]')
     or find(text, '"function_call":%s*{') or find(text, '"content":%s*%[%s*{')
+    or find(text, '"delta":%s*"[^"]') or find(text, '"thinking":%s*"[^"]') or find(text, '"partial_json":%s*"[^"]')
 end
 
 -- A JSON object as far as cheap looks can tell: strings that end, braces that match, no word that JSON lacks.
@@ -40,14 +42,16 @@ end
 
 -- What an answer or one of its events tells besides its text.
 local function learn(seen, text)
-  local finish = match(text, '"finish_reason":%s*"(%a[%w_]*)"')
+  local finish = match(text, '"finish_reason":%s*"(%a[%w_]*)"') or match(text, '"stop_reason":%s*"(%a[%w_]*)"')
   if finish then
     seen.finish = sub(finish, 1, LOOK_BACK)
     seen.is_news = true
   end
   if find(text, '"usage":', 1, true) or find(text, '"timings":', 1, true) then
-    seen.tokens = number_of(text, "completion_tokens") or number_of(text, "predicted_n") or seen.tokens
-    seen.prompt = number_of(text, "prompt_tokens") or number_of(text, "prompt_n") or seen.prompt
+    seen.tokens = number_of(text, "completion_tokens") or number_of(text, "predicted_n")
+      or number_of(text, "output_tokens") or seen.tokens
+    seen.prompt = number_of(text, "prompt_tokens") or number_of(text, "prompt_n")
+      or number_of(text, "input_tokens") or seen.prompt
     seen.is_news = true
   end
 end
@@ -85,6 +89,15 @@ local function event(seen, text, at)
   if not is_plain or find(text, '"usage":{', 1, true) or find(text, '"usage": {', 1, true) then learn(seen, text) end
 end
 
+-- Streams of responses and messages name their events and have no [DONE]: the last one's name says that it is over.
+local function named(seen, name)
+  if name == "message_stop" or name == "response.completed" or name == "response.incomplete" then
+    seen.done, seen.is_news = 1, true
+  elseif name == "response.failed" or name == "error" then
+    seen.failed, seen.is_news = 1, true
+  end
+end
+
 local function lines(seen, text, at)
   local from = 1
   while true do
@@ -95,11 +108,31 @@ local function lines(seen, text, at)
       event(seen, sub(text, byte(text, from + 5) == BLANK and from + 6 or from + 5, last), at)
     elseif last >= from and not find(text, "^:", from) then
       -- Another field of an event, or nothing that may stand here.
-      if find(text, "^error:", from) then seen.failed, seen.is_news = 1, true
+      local name = match(text, "^event:%s*([%w_.]+)", from)
+      if name then named(seen, name)
+      elseif find(text, "^error:", from) then seen.failed, seen.is_news = 1, true
       elseif not find(text, "^%l+:", from) then seen.bad, seen.is_news = seen.bad + 1, true end
     end
     from = stop + 1
   end
+end
+
+-- A line that is longer than what is kept is no fault of the answer: its head tells whether content came, and the rest
+-- of it is not looked at.
+local function too_long(seen, head, at)
+  if seen.first < 0 and has_content(head) then
+    seen.first, seen.is_news = at, true
+  end
+  seen.came, seen.is_in_long = seen.first >= 0, true
+  return ""
+end
+
+local function unread(seen, text)
+  if not seen.is_in_long then return text end
+  local stop = find(text, "\n", 1, true)
+  if not stop then return "" end
+  seen.is_in_long = false
+  return sub(text, stop + 1)
 end
 
 local function stream(handle, seen, start)
@@ -109,8 +142,8 @@ local function stream(handle, seen, start)
     if length > 0 then
       local at = now(handle) - start
       seen.came = false
-      if #rest > MAX_LINE then rest = "" end
-      rest = lines(seen, rest .. chunk:getBytes(0, length), at)
+      rest = lines(seen, rest .. unread(seen, chunk:getBytes(0, length)), at)
+      if #rest > MAX_LINE then rest = too_long(seen, rest, at) end
       if seen.came then tick(seen, at) end
       if seen.is_news or at - seen.noted > NOTE_EVERY then note(handle, seen) end
     end
@@ -178,7 +211,7 @@ function envoy_on_response(handle)
   local kind, encoding = headers:get("content-type") or "", headers:get("content-encoding")
   local seen = {
     kind = "opaque", first = -1, last = 0, longest = 0, pieces = 0, done = 0, bad = 0, failed = 0,
-    finish = "-", tokens = "-", prompt = "-", noted = 0, is_news = false, came = false,
+    finish = "-", tokens = "-", prompt = "-", noted = 0, is_news = false, came = false, is_in_long = false,
   }
   local measure = opaque
   if not encoding or encoding == "identity" then

@@ -18,7 +18,12 @@ _SET = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PAIR = "_else_"
 _FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
-_GENERATION = ("/chat/completions", "/completions")
+_SAME_AS = {
+    "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}  # fmt: skip
+"""Stop reasons of the messages interface in the words of chat completions."""
+_GENERATION = ("/chat/completions", "/completions", "/messages", "/responses")
 _MOST_TOKENS = 10_000_000
 
 Kind = Literal["request", "attempt", "copy"]
@@ -170,6 +175,10 @@ def _request(kind: Kind, row: Mapping[str, Any], place: _Place, stall_ms: float)
         left=left,
         unmeasured=answer is None and is_good and not left,
     )
+    if left and wants_stream and (answer is None or answer.first < 0):
+        # Who leaves before the first word has waited in silence: a set that hangs is not told by failures alone.
+        waited = _waited(row)
+        return replace(fact, gap_ms=waited, stalled=waited > stall_ms)
     if answer is None or not is_good:
         return fact
     return _with_figures(fact, row, answer, stall_ms, is_judged=judged, is_generation=is_generation)
@@ -207,6 +216,12 @@ def _with_figures(
     )
 
 
+def _waited(row: Mapping[str, Any]) -> float:
+    """From the request's last byte to its end. Of one that was never read to its end nobody waited for the set."""
+    asked = _whole(row, "asked")
+    return 0.0 if asked is None else max(0.0, (_whole(row, "ms") or 0) - asked / 1000)
+
+
 def _ttft(row: Mapping[str, Any], answer: Answer, began: int | None) -> float | None:
     """From the request's last byte; after a retry from the attempt that answered, whose fault the former was not.
 
@@ -239,9 +254,14 @@ def _answer(packed: object) -> Answer | None:
         is_done=done == "1",
         is_malformed=bad != "0",
         says_error=failed == "1",
-        finish=None if finish == "-" else (finish if finish in _FINISHES else "other"),
+        finish=_finish(finish),
         tokens=min(int(tokens), _MOST_TOKENS) if tokens != "-" else None,
     )
+
+
+def _finish(told: str) -> str | None:
+    reason = _SAME_AS.get(told, told)
+    return None if told == "-" else (reason if reason in _FINISHES else "other")
 
 
 def _sizes(row: Mapping[str, Any], received: int | None) -> tuple[str, ...]:

@@ -16,10 +16,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from tidegate.domain import InvalidInput, NeedsOperator
 from tidegate.ledger.failures import Place, translate
 from tidegate.ledger.migrations import HEAD
+from tidegate.ledger.postgres import postgres_engine
 
 BUSY_TIMEOUT_S = 10
-CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_S = 30
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x71DE6A7E
 """Key of PostgreSQL's advisory lock while the schema changes."""
@@ -41,7 +40,9 @@ class Database:
         parsed = _parse(url)
         place = _place(parsed)
         with _translated(place):
-            engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgres(parsed)
+            engine = (
+                _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else postgres_engine(parsed, _dump)
+            )
             try:
                 _migrate(engine, place)
             except BaseException:
@@ -171,29 +172,6 @@ def _begin_sqlite(connection: Connection) -> None:
     """A writer takes the lock at once: one that reads first and upgrades later fails without waiting."""
     writes = connection.get_execution_options().get(WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _postgres(url: URL) -> Engine:
-    """The time limits also free a service whose owner was stopped in the middle of a transaction."""
-    limits = (
-        f"-c lock_timeout={BUSY_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s "
-        f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_S}s -c timezone=utc"
-    )
-    own = " ".join(url.normalized_query.get("options", ()))
-    try:
-        return create_engine(
-            url,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{limits} {own}".strip()},
-            pool_pre_ping=True,
-            hide_parameters=True,
-            json_serializer=_dump,
-        )
-    except ModuleNotFoundError as error:
-        raise NeedsOperator(
-            "PostgreSQL needs a driver that is not installed.",
-            remedy="Install tidegate[postgres].",
-            code="TG-3101",
-        ) from error
 
 
 def _dump(value: Any) -> str:

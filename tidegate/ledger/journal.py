@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from tidegate.domain import (
@@ -22,11 +22,9 @@ from tidegate.domain import (
     ServiceRef,
     Verdict,
 )
-from tidegate.domain.event_sources import event_of_entry
-from tidegate.domain.release import EntryKind
+from tidegate.domain.release import ROLLBACK, EntryKind
 from tidegate.domain.standing import held
 from tidegate.ledger.engine import to_json
-from tidegate.ledger.event_rows import add_event
 from tidegate.ledger.part import (
     Part,
     fenced,
@@ -38,17 +36,9 @@ from tidegate.ledger.part import (
 )
 from tidegate.ledger.proofs import replayed, spend, spent_on
 from tidegate.ledger.tables import EntryRow, EvidenceRow, ReleaseRow, ServiceRow
+from tidegate.ledger.telling import is_told, tell
 
 OVER = tuple(state.value for state in TERMINAL)
-TELLING = frozenset(
-    {
-        *TERMINAL,
-        ReleaseState.AWAIT_APPROVAL,
-        ReleaseState.HOLD,
-        ReleaseState.ROLLING_BACK,
-    }
-)
-"""States whose entry somebody may want to be told of."""
 
 
 class JournalPart(Part):
@@ -112,7 +102,8 @@ class JournalPart(Part):
             return [_release(row) for row in session.scalars(wanted)]
 
     def active_release(self, ref: ServiceRef) -> Release | None:
-        """The release that holds the service, else the one that has waited longest; None when all are over."""
+        """The release that holds the service, else a rollback that waits for it, else the one that has waited longest;
+        None when all are over."""
         wanted = (
             select(ReleaseRow)
             .join(ServiceRow, (ServiceRow.org == ReleaseRow.org) & (ServiceRow.service == ReleaseRow.service))
@@ -120,7 +111,10 @@ class JournalPart(Part):
                 ReleaseRow.org == ref.org, ReleaseRow.service == ref.service, ReleaseRow.state.not_in(OVER)
             )
             .order_by(
-                (func.coalesce(ServiceRow.holder, "") != ReleaseRow.id), ReleaseRow.created_at, ReleaseRow.id
+                (func.coalesce(ServiceRow.holder, "") != ReleaseRow.id),
+                ~_is_rollback(),
+                ReleaseRow.created_at,
+                ReleaseRow.id,
             )
             .limit(1)
         )
@@ -130,7 +124,8 @@ class JournalPart(Part):
 
     def acquire_lock(self, ref: ServiceRef, release_id: str) -> int | None:
         """Take the service for this release and return a new, higher epoch; the same release asking again gets a
-        new epoch too (its former owner is fenced off). None while another release that is not over holds it."""
+        new epoch too (its former owner is fenced off). None while another release that is not over holds it; and for
+        one that is no rollback while a rollback waits: the way back goes first."""
         with self._database.write() as session:
             row, service = lock_release(session, release_id)
             if (row.org, row.service) != ref:
@@ -140,6 +135,8 @@ class JournalPart(Part):
                     field="ref",
                 )
             if service.holder not in (None, release_id) and _get(session, service.holder).state not in OVER:
+                return None
+            if service.holder != release_id and _gives_way(session, row):
                 return None
             service.epoch += 1
             service.epoch_of = service.holder = release_id
@@ -183,8 +180,8 @@ class JournalPart(Part):
                 _enter(row, name, str(content.get("reason", "")), plan)
             row.updated_at = at
             added = _add_entry(session, row, epoch, kind, name, content, at)
-            if kind == "entered" and name in TELLING:
-                _tell(session, row, added)
+            if is_told(added):
+                tell(session, _release(row), added)
             return added
 
     def entries(self, release_id: str) -> list[JournalEntry]:
@@ -267,6 +264,23 @@ def _refuse_held(session: Session, request: ReleaseRequest) -> None:
         raise held(request.ref, hold.actor, hold.reason)
 
 
+def _is_rollback() -> ColumnElement[bool]:
+    return ReleaseRow.request["trigger"].as_string() == ROLLBACK
+
+
+def _gives_way(session: Session, release: ReleaseRow) -> bool:
+    """Whether a rollback of the same service waits for it, and this release is none."""
+    if release.request["trigger"] == ROLLBACK:
+        return False
+    waiting = select(ReleaseRow.id).where(
+        ReleaseRow.org == release.org,
+        ReleaseRow.service == release.service,
+        ReleaseRow.state.not_in(OVER),
+        _is_rollback(),
+    )
+    return session.scalars(waiting.limit(1)).first() is not None
+
+
 def _check_owner(service: ServiceRow, release: ReleaseRow, epoch: int, kind: EntryKind, name: str) -> None:
     """Raises Fenced unless this writer may append now (S6)."""
     if kind == "abort":
@@ -341,22 +355,6 @@ def _add_entry(
     values = {"release_id": release.id, "epoch": epoch, "kind": kind, "name": name, "data": data, "at": at}
     added = insert(EntryRow).values({**values, "seq": last.scalar_subquery() + 1}).returning(EntryRow.seq)
     return JournalEntry.model_validate(values | {"seq": session.scalars(added).one()})
-
-
-def _tell(session: Session, row: ReleaseRow, entry: JournalEntry) -> None:
-    """The event stands or falls with the entry: a crash loses both or none."""
-    latest = (
-        select(func.max(EvidenceRow.number))
-        .where(EvidenceRow.release_id == row.id)
-        .group_by(EvidenceRow.gate, EvidenceRow.check_id)
-    )
-    failed = (
-        select(EvidenceRow.check_id)
-        .where(EvidenceRow.number.in_(latest), EvidenceRow.verdict == Verdict.FAIL.value)
-        .order_by(EvidenceRow.number)
-    )
-    checks = list(session.scalars(failed))
-    add_event(session, event_of_entry(_release(row), entry.seq, entry.name, entry.data, checks, entry.at))
 
 
 def _get(session: Session, release_id: str | None) -> ReleaseRow:

@@ -19,6 +19,7 @@ from tidegate.domain import (
     Route,
     ServiceConfig,
     SetState,
+    Transient,
     Upstream,
     fold,
 )
@@ -147,10 +148,17 @@ class Effects:
     def _send_probes(self, release: Release, epoch: int, count: int) -> None:
         assert release.plan is not None
         blue = release.plan.blue_set
-        has_old = blue is not None and self.platform.status(blue).is_ready
-        sets = (release.plan.green_set, blue) if blue and has_old else (release.plan.green_set,)
+        sets = (
+            (release.plan.green_set, blue) if blue and self._may_answer(blue) else (release.plan.green_set,)
+        )
         answered = self.checks.send_probes(release, sets, count)
         self.ledger.append(release.id, epoch, "observed", "probes", {"wanted": count, "answered": answered})
+
+    def _may_answer(self, name: str) -> bool:
+        try:
+            return self.platform.status(name).is_ready
+        except Transient:
+            return True
 
     def _enter(self, release: Release, epoch: int, state: ReleaseState, data: dict[str, Any]) -> None:
         self.ledger.append(release.id, epoch, "entered", state.value, data)
@@ -229,7 +237,13 @@ class Effects:
         return lambda digest: self.ledger.quarantine_reason(org, digest) is not None
 
     def _upstream(self, name: str, known: Upstream | None) -> Upstream:
-        status = self.platform.status(name)
+        try:
+            status = self.platform.status(name)
+        except Transient:
+            if known is None:
+                raise
+            # It has a route already: moving its share must not wait for a vendor that cannot be asked.
+            return known
         recorded = self.ledger.get_set(name)
         if status.host and status.port and recorded:
             return Upstream(

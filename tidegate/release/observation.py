@@ -25,6 +25,8 @@ class View:
     probe_rounds: int = 0
     identity_rounds: int = 0
     """Times that the present state asked which files are served."""
+    moved_at: datetime | None = None
+    """When live traffic first began to leave the old set; None: it has all of it."""
     parked_since: datetime | None = None
     """When it was first without capacity; trying again in between does not begin a new wait."""
 

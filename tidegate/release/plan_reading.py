@@ -55,6 +55,7 @@ def spec_of(ledger: Ledger, service: ServiceConfig, release: Release, name: str)
 def live_rate(ledger: Ledger, route: Route | None, now: datetime) -> float:
     """Requests of clients per second that the service had in the last minutes; 0 where nothing was measured."""
     since = now - RATE_WINDOW
-    batches = [batch for name in (route.weights if route else ()) for batch in ledger.live(name, since, now)]
-    total = sum(batch.requests for batch in batches if batch.slice == ALL and not batch.is_probe)
+    names = route.weights if route else ()
+    batches = [batch for name in names for batch in ledger.live(name, since, now, slices=(ALL,))]
+    total = sum(batch.requests for batch in batches if not batch.is_probe)
     return total / RATE_WINDOW.total_seconds()

@@ -3,7 +3,7 @@
 The ledger room implements `Journal`, `Registry` and `Router`; platforms implement `Platform`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from tidegate.domain import (
     SetStatus,
     TrafficCounts,
 )
+from tidegate.domain.live import SLICES
 from tidegate.domain.release import EntryKind
 from tidegate.domain.standing import Hold
 
@@ -209,7 +210,14 @@ class Router(Protocol):
         """Store what gateways measured; a batch that is there already stays as it is."""
         ...
 
-    def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+    def live(
+        self,
+        set_name: str,
+        since: datetime,
+        until: datetime | None = None,
+        *,
+        slices: Collection[str] = SLICES,
+    ) -> list[LiveBatch]:
         """What clients got from a set, in order of time."""
         ...
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from tidegate.domain import JournalEntry, Release, ReleaseState
 from tidegate.release.observation import View
 
+_MOVING = ReleaseState.SHIFTING.value
 _FOR_CAPACITY = frozenset({ReleaseState.PARKED.value, ReleaseState.PROVISIONING.value})
 
 
@@ -35,6 +36,9 @@ def fold_view(release: Release, entries: Sequence[JournalEntry]) -> View:
         ),
         probe_rounds=_rounds(recent, "probes"),
         identity_rounds=_rounds(recent, "identity"),
+        moved_at=next(
+            (entry.at for entry in entries if (entry.kind, entry.name) == ("entered", _MOVING)), None
+        ),
         parked_since=_parked_since(entries),
     )
 

@@ -1,6 +1,8 @@
 """From a sampled request to a sealed row: redacted by the policy of its service, sealed, bounded in number and age."""
 
 import json
+import math
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +13,9 @@ from tidegate.domain import Organization, Secret, ServiceRef
 from tidegate.domain.policy import CapturePolicy
 from tidegate.replay.redaction import redact
 from tidegate.replay.sealing import Sealer
+
+REREAD_S = 5.0
+Policies = Callable[[], Mapping[ServiceRef, CapturePolicy]]
 
 
 class SealedRequest(NamedTuple):
@@ -30,12 +35,30 @@ class Captures(Protocol):
     def forget_captured(self, ref: ServiceRef) -> int: ...
 
 
+class CurrentPolicies:
+    """Policies as their files say now, read again after a few seconds: who takes the consent back is obeyed while the
+    gateway goes on sending copies. Raises what reading raises, and then nothing is kept."""
+
+    def __init__(self, read: Policies, monotonic: Callable[[], float] = time.monotonic):
+        self._read = read
+        self._monotonic = monotonic
+        self._read_at = -math.inf
+        self._known: Mapping[ServiceRef, CapturePolicy] = {}
+
+    def __call__(self) -> Mapping[ServiceRef, CapturePolicy]:
+        if self._monotonic() - self._read_at >= REREAD_S:
+            self._known = self._read()
+            self._read_at = self._monotonic()
+        return self._known
+
+
 @dataclass(frozen=True)
 class Keeper:
-    """`secret_of` gives the secret that an organization's requests are sealed with. What is not listed in `policies` is not kept."""
+    """`secret_of` gives the secret that an organization's requests are sealed with. What `policies` does not list, at the
+    moment of keeping, is not kept."""
 
     ledger: Captures
-    policies: Mapping[ServiceRef, CapturePolicy]
+    policies: Policies
     secret_of: Callable[[str], Secret]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
@@ -44,16 +67,16 @@ class Keeper:
     def keep(self, copies: Sequence[tuple[ServiceRef, bytes]]) -> int:
         """Keep those that may be kept; returns how many. Raises what the ledger raises."""
         rows: dict[ServiceRef, list[SealedRequest]] = {}
+        policies = self.policies()
         for ref, body in copies:
-            row = self._row(ref, body)
+            row = self._row(ref, body, policies.get(ref))
             if row is not None:
                 rows.setdefault(ref, []).append(row)
         for ref, own in rows.items():
-            self.ledger.record_captured(ref, own, keep=self.policies[ref].keep)
+            self.ledger.record_captured(ref, own, keep=policies[ref].keep)
         return sum(map(len, rows.values()))
 
-    def _row(self, ref: ServiceRef, body: bytes) -> SealedRequest | None:
-        policy = self.policies.get(ref)
+    def _row(self, ref: ServiceRef, body: bytes, policy: CapturePolicy | None) -> SealedRequest | None:
         request = None if policy is None or policy.percent <= 0 else _read(body)
         kept = redact(request, policy) if request is not None and policy is not None else None
         if kept is None or policy is None:

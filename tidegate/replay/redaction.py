@@ -110,7 +110,8 @@ def _clean(value: Any, dropped: frozenset[str], blot: Callable[[str], str], dept
 
 
 def _is_system(message: Any) -> bool:
-    return isinstance(message, dict) and cast("dict[str, Any]", message).get("role") in SYSTEM_ROLES
+    role = cast("dict[str, Any]", message).get("role") if isinstance(message, dict) else None
+    return isinstance(role, str) and role in SYSTEM_ROLES
 
 
 def _is_text(message: Any) -> bool:

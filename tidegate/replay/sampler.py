@@ -100,6 +100,8 @@ class Sampler:
             except TidegateError as error:
                 # The message is ours; what clients sent is never in it.
                 log.warning("%d sampled requests were not kept: %s", len(copies), error.message)
+            except Exception as error:  # noqa: BLE001 - what clients send may not end the sampling of all others
+                log.warning("%d sampled requests were not kept: %s", len(copies), type(error).__name__)
 
     def _gather(self) -> tuple[list[Copy], bool]:
         """What has come, waiting for the first one without end and for others shortly; and whether that was all."""

@@ -1,13 +1,14 @@
 """Runs the checks of the gates for a release. Quality and inference go to the GPU runner, the rest runs here."""
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, measure
-from tidegate.domain import Evidence, Gate, Release
+from tidegate.domain import Evidence, Gate, Release, Transient
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS
 from tidegate.replay.judge import REPLAY_CHECKS
@@ -36,6 +37,7 @@ REQUIRED: Mapping[Gate, frozenset[str]] = {
     Gate.SHADOW: SHADOW_CHECKS,
     Gate.REHEARSAL: REHEARSAL_CHECKS,
 }
+log = logging.getLogger(__name__)
 PROBES_IN_TURN = 10
 ON_REQUEST = frozenset({Gate.REPLAY, Gate.SHADOW, Gate.REHEARSAL})
 """Gates of releases whose policy wants them. The others are of every release."""
@@ -97,10 +99,18 @@ class ReleaseChecks:
         at, known = self._spent.get(release.id, (-SPENT_KNOWN_S, 0.0))
         now = time.monotonic()
         if release.id not in self._spent or now - at >= SPENT_KNOWN_S:
-            cost = release_cost(self._ports, release) if self._ports.bills else None
-            known = float(cost.total_usd) if cost is not None else 0.0
+            known = self._asked_usd(release, known)
             self._spent[release.id] = now, known
         return known
+
+    def _asked_usd(self, release: Release, known: float) -> float:
+        """What was known, while a vendor cannot be asked: harm must be acted upon all the same."""
+        try:
+            cost = release_cost(self._ports, release) if self._ports.bills else None
+        except Transient as error:
+            log.warning("cost of %s: %s", release.id, error.message)
+            return known
+        return float(cost.total_usd) if cost is not None else 0.0
 
     def _run_here(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
         rows: list[Evidence] = []

@@ -1,7 +1,8 @@
 """Intended, reported, observed: where the three differ, and what would repair it. Pure.
 
 Intended is what the ledger says. Reported is what gateways say they have. Observed is what platforms and engines answer
-now. While a release is under way its owner moves everything; then only addresses and gateways are compared.
+now. While a release is under way its owner moves everything; then only addresses and gateways are compared, and, until
+it has a set of its own beside what serves, whether that still runs: it may wait for days for room or for a person.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from tidegate.domain import GatewayStatus, Release, ReleaseState, Route, Service
 from tidegate.release.confirmation import GATEWAY_ALIVE_S
 from tidegate.release.ports import LEFT
 
+LOST = "set.lost"
 SETTLE_S = 5.0
 """A gateway has this long to take new weights before it counts as behind."""
 ADDRESS = ("host", "port", "tls", "path_prefix", "credential")
@@ -59,6 +61,8 @@ class Intended:
     """Name -> recorded digest and state."""
     busy: str | None = None
     """The release under way."""
+    is_tended: bool = True
+    """Whether the release under way looks after what serves: one that has no set beside it yet does not."""
 
     def weight(self, name: str) -> int:
         return self.route.weights.get(name, 0) if self.route else 0
@@ -100,6 +104,12 @@ def compare(
         found += _sets(intended, reported, observed)
         found += _weights(intended, observed)
         found += _alias(intended)
+    elif not intended.is_tended:
+        found += [
+            one
+            for one in _sets(intended, reported, observed)
+            if one.kind == LOST and intended.weight(one.set_name) > 0
+        ]
     return tuple(found)
 
 
@@ -174,7 +184,7 @@ def _sets(intended: Intended, reported: Sequence[GatewayStatus], observed: Obser
             yield _lie(intended, name, serves)
         elif status is not None and status.state in NOT_RUNNING:
             yield Difference(
-                "set.lost",
+                LOST,
                 name,
                 f"{name}, with {intended.weight(name)} % of {intended.ref}, is {status.state.value}"
                 + (f": {status.message}" if status.message else ""),

@@ -13,7 +13,9 @@ TOLD_FIRST = ("performance.ttft", "performance.itl", "quality.regression", "qual
 """Which row speaks for a gate, where several have its verdict."""
 SAMPLED = (Gate.PERFORMANCE, Gate.QUALITY)
 MOST_REASONS = 2
-RESTING_ON_SAMPLES = (*SAMPLED, Gate.LIVE)
+RESTING_ON_SAMPLES = (*SAMPLED, Gate.REPLAY, Gate.SHADOW, Gate.LIVE, Gate.REHEARSAL)
+WHOLLY_TOLD = (Gate.REHEARSAL,)
+"""Gates that are told row by row also when they passed: what was measured is what a manager wants of them."""
 LOOKS = {"early": "stopped early", "planned": "the planned end", "final": "the end of the budget"}
 
 
@@ -104,7 +106,7 @@ def _why(result: GateResult, rows: Sequence[Evidence]) -> str:
     hits = sorted((row for row in rows if row.verdict is verdict), key=_importance)
     if not hits:
         return "; ".join(result.reasons)
-    if verdict is Verdict.PASS:
+    if verdict is Verdict.PASS and result.gate not in WHOLLY_TOLD:
         # A gate of many plain checks passes by all of them; one sentence of them would tell nothing.
         is_told = hits[0].check in TOLD_FIRST
         return _first_sentence(hits[0].summary) if is_told else f"{len(hits)} checks passed."
@@ -186,6 +188,16 @@ def _allowed(gate: Gate, policy: Policy) -> str:
     if gate is Gate.LIVE:
         margins = policy.live.metrics.model_dump(exclude_none=True)
         return "; ".join(f"{name} {margin:.0%}" for name, margin in margins.items())
+    if gate is Gate.REPLAY:
+        replay = policy.replay
+        return (
+            f"loss of {_points(replay.margin)}; {replay.max_slowdown:.0%} or {replay.floor_ms:g} ms slower; "
+            f"length {replay.max_length_change:.0%}"
+        )
+    if gate is Gate.SHADOW:
+        return f"loss of {_points(policy.shift.shadow_margin)}; {policy.shift.max_latency_ratio:g} times the latency"
+    if gate is Gate.REHEARSAL:
+        return f"no stream lost or cut off; {policy.shift.max_switch_s:g} s a switch"
     if gate is Gate.QUALITY:
         slices = [f"{name} {_points(one.margin)}" for name, one in policy.quality.slices.items()]
         return "; ".join(

@@ -182,11 +182,20 @@ def approval_wish(ports: Ports, release: Release) -> Wish:
     return Wish(release.ref, Action.APPROVE, release.digest, approval_parameters(ports, release))
 
 
-def named_wish(ports: Ports, action: Action, request: ReleaseRequest, digest: str = "") -> Wish:
-    """The wish that a person names by service and version, as it stands now.
+def named_wish(
+    ports: Ports, action: Action, request: ReleaseRequest, digest: str = "", *, to: str = ""
+) -> Wish:
+    """The wish that a person names by service and version, as it stands now. `to`: digest that a rollback names.
 
-    Raises: NotFound when there is nothing to approve or to leave, Refused when it is another version.
+    Raises: NotFound when there is nothing to approve or to leave, Refused when it is another version, InvalidInput for
+    a target of what is no rollback.
     """
+    if to and action is not Action.ROLLBACK:
+        raise InvalidInput(
+            f"Only a rollback goes to an earlier version, not '{action.value}'.",
+            remedy="Add: --action rollback.",
+            field="to",
+        )
     if action is Action.RELEASE:
         return release_wish(ports, request, digest)
     named = digest or ports.ledger.get_version(request.org, request.model, request.version).digest
@@ -198,7 +207,7 @@ def named_wish(ports: Ports, action: Action, request: ReleaseRequest, digest: st
             )
         wish = approval_wish(ports, active)
     else:
-        wish = rollback_wish(ports, request.ref)
+        wish = rollback_wish(ports, request.ref, to)
     if wish.digest != named:
         raise Refused(
             f"{request.model}:{request.version} is not what {request.ref} would {action.value} now.",

@@ -1,9 +1,9 @@
 """Reads what the three sides say: the ledger, the gateways, the platforms and engines. Decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from tidegate.domain import ServiceRef, SetStatus, TidegateError
+from tidegate.domain import Release, ReleaseState, ServiceRef, SetStatus, TidegateError
 from tidegate.steps.costs import month_to_date
 from tidegate.steps.differences import Difference, Intended, Observed, intended_live
 from tidegate.steps.ports import Ports
@@ -13,6 +13,16 @@ ASK_EVERY = timedelta(seconds=60)
 """Each routed set is asked this often which file it serves: a question costs it a short answer."""
 ASKED = "served file asked"
 KEPT_RELEASES = 200
+BESIDE_NOTHING = frozenset(
+    {
+        ReleaseState.REQUESTED,
+        ReleaseState.PLANNED,
+        ReleaseState.VALIDATING,
+        ReleaseState.PARKED,
+        ReleaseState.PROVISIONING,
+    }
+)
+"""States in which nobody but reconcile looks after what serves."""
 
 
 def read_intended(ports: Ports, ref: ServiceRef) -> Intended:
@@ -22,6 +32,7 @@ def read_intended(ports: Ports, ref: ServiceRef) -> Intended:
     active = ledger.active_release(ref)
     live = intended_live(ledger.list_releases(ref=ref, limit=KEPT_RELEASES))
     champion = ledger.get_alias(ref, "champion")
+    sets = {spec.name: (spec.digest, state) for spec, state in ledger.list_sets(ref)}
     return Intended(
         ref=ref,
         epoch=epoch,
@@ -29,9 +40,17 @@ def read_intended(ports: Ports, ref: ServiceRef) -> Intended:
         live_set=live[0] if live else None,
         live_digest=live[1] if live else None,
         champion_digest=champion.digest if champion else None,
-        sets={spec.name: (spec.digest, state) for spec, state in ledger.list_sets(ref)},
+        sets=sets,
         busy=active.id if active else None,
+        is_tended=active is None or _tends(active, sets),
     )
+
+
+def _tends(release: Release, sets: Mapping[str, object]) -> bool:
+    """One that waits for room, or for a person's word before it starts, has no set yet."""
+    if release.state is ReleaseState.AWAIT_APPROVAL:
+        return release.plan is not None and release.plan.green_set in sets
+    return release.state not in BESIDE_NOTHING
 
 
 def read_observed(ports: Ports, intended: Intended) -> Observed:

@@ -4,7 +4,8 @@ One sweep looks at everything anew and remembers nothing but its findings, so th
 after the other, come to the same.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tidegate.domain import (
@@ -15,7 +16,7 @@ from tidegate.domain import (
     TidegateError,
 )
 from tidegate.domain.standing import Finding
-from tidegate.steps.differences import Difference, Intended, Repair, compare, silent_gateways
+from tidegate.steps.differences import LOST, Difference, Intended, Repair, compare, silent_gateways
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
 from tidegate.steps.reality import overspent, read_intended, read_observed
@@ -24,6 +25,7 @@ from tidegate.steps.rollback import is_abandoned
 
 __all__ = ["ReconcileReport", "assert_addresses", "reconcile", "report_markdown"]
 
+MOST_AT_ONCE = 64
 OWN_KINDS = ("gateway.", "set.", "weights.", "alias.", "spend.")
 
 
@@ -46,6 +48,13 @@ class ReconcileReport:
             self.resumed or self.readdressed or self.repaired or self.orphans or self.drift or self.problems
         )
 
+    def add(self, other: "ReconcileReport") -> None:
+        """Take over what happened to releases in a part of the same sweep."""
+        self.resumed += other.resumed
+        self.left_to_owner += other.left_to_owner
+        self.awaiting += other.awaiting
+        self.problems += other.problems
+
     @property
     def done(self) -> list[str]:
         return [*self.resumed, *self.readdressed, *self.repaired, *self.orphans]
@@ -60,10 +69,11 @@ def reconcile(ports: Ports, resume_abandoned: Resume | None = None) -> Reconcile
     `resume_abandoned` says how a release under way is treated: by default it is watched, and driven to its end here.
     """
     report = ReconcileReport()
-    for release in ports.ledger.list_releases(only_active=True, limit=500):
-        if resume_abandoned is None:
-            resume_if_abandoned(ports, release, report)
-        else:
+    active = ports.ledger.list_releases(only_active=True, limit=500)
+    if resume_abandoned is None:
+        _resume_all(ports, active, report)
+    else:
+        for release in active:
             resume_abandoned(release, report)
     seen: dict[tuple[str, str], Difference] = {}
     unread: set[ServiceRef] = set()
@@ -83,16 +93,31 @@ def reconcile(ports: Ports, resume_abandoned: Resume | None = None) -> Reconcile
     return report
 
 
-def resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport) -> None:
+def _resume_all(ports: Ports, active: Sequence[Release], report: ReconcileReport) -> None:
+    """At once: the next dead owner's release must not wait for the end of the first one's, which may take an hour."""
+    if not active:
+        return
+
+    def look(release: Release) -> ReconcileReport:
+        return resume_if_abandoned(ports, release, ReconcileReport())
+
+    with ThreadPoolExecutor(min(len(active), MOST_AT_ONCE), thread_name_prefix="resume") as threads:
+        parts = list(threads.map(look, active))
+    for part in parts:
+        report.add(part)
+
+
+def resume_if_abandoned(ports: Ports, release: Release, report: ReconcileReport) -> ReconcileReport:
     """Its owner says every two seconds that it lives; a silent one is fenced off by our higher epoch.
 
     Watched, not only looked at: the automation on a crashed run comes seconds after the death, and the next sweep
     later than the lease ends.
     """
-    if not is_abandoned(ports, release):
+    if is_abandoned(ports, release):
+        take_over(ports, release, report)
+    else:
         report.left_to_owner.append(release.id)
-        return
-    take_over(ports, release, report)
+    return report
 
 
 def take_over(ports: Ports, release: Release, report: ReconcileReport) -> None:
@@ -139,7 +164,7 @@ def _put_right(
     ports: Ports, intended: Intended, found: Difference, noted: Finding, report: ReconcileReport
 ) -> None:
     done = repair(ports, intended, found)
-    if found.kind == "set.lost" and intended.weight(found.set_name) > 0:
+    if found.kind == LOST and intended.busy is None and intended.weight(found.set_name) > 0:
         stood_s = (noted.last_seen - noted.first_seen).total_seconds()
         patience_s = ports.service(intended.ref).policy.deadlines.rollback_wait_s
         if stood_s > patience_s:

@@ -61,9 +61,7 @@ class ReconcileWatch:
         with self._lock:
             ended, self._ended = self._ended, []
         for one in ended:
-            report.resumed += one.resumed
-            report.problems += one.problems
-            report.left_to_owner += one.left_to_owner
+            report.add(one)
         return Sweep(number, report)
 
     def _look(self, release: Release, report: ReconcileReport) -> None:

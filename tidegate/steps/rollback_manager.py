@@ -19,12 +19,13 @@ from tidegate.domain import (
     ServiceRef,
     idempotency_key,
 )
+from tidegate.domain.release import ROLLBACK
 from tidegate.steps.pipeline import StepOutcome, resume
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import Asker, identify, rollback_wish
 from tidegate.steps.rollback import OWNER_POLL_S, is_owner_alive, stop_release
 from tidegate.steps.rollback_safety import SafetyReport, check_safety
-from tidegate.steps.rollback_target import Target, find_target
+from tidegate.steps.rollback_target import AFTER_THE_POINT_OF_RECORD, Target, find_target
 from tidegate.steps.rollback_times import TIMES, Phases, phases_of
 from tidegate.steps.snapshot import Snapshot, take_snapshot
 from tidegate.steps.traffic_watch import TrafficWatch
@@ -247,7 +248,7 @@ class RollbackManager:
         while not release.is_over and time.monotonic() < deadline:
             holder = self._ports.ledger.active_release(ref)
             if holder is not None and holder.id != release.id:
-                self._end_holder(holder, is_patient=time.monotonic() < patience)
+                self._end_holder(holder, release, is_patient=time.monotonic() < patience)
             elif not self._is_driven(release, is_patient=time.monotonic() < patience):
                 self._take_over(release)
                 release = self._ports.ledger.get_release(release.id)
@@ -258,8 +259,13 @@ class RollbackManager:
             release = self._ports.ledger.get_release(release.id)
         return release
 
-    def _end_holder(self, holder: Release, *, is_patient: bool) -> None:
-        """The release that has the service must end first; one without an owner is ended by this process."""
+    def _end_holder(self, holder: Release, rollback: Release, *, is_patient: bool) -> None:
+        """The release that has the service must end first; one without an owner is ended by this process. One that
+        took the service while this wish was being recorded is stopped, as it would have been a moment later."""
+        is_way_back = holder.request.trigger == ROLLBACK or holder.state in AFTER_THE_POINT_OF_RECORD
+        if not is_way_back and all(one.kind != "abort" for one in self._ports.ledger.entries(holder.id)):
+            asker = rollback.request.requested_by
+            stop_release(self._ports, holder.id, asker, f"rollback {rollback.id} goes first", MANUAL)
         if not self._is_driven(holder, is_patient=is_patient):
             self._take_over(holder)
 

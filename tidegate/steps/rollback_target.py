@@ -34,7 +34,7 @@ class Target:
 
 def find_target(ports: Ports, ref: ServiceRef, to: str | None = None, leaving: str | None = None) -> Target:
     """`to`: digest to go back to, by default what the journal recorded as serving before. `leaving`: digest that is
-    complained about; when nothing of it serves or is under way, there is nothing to do.
+    complained about; when nothing of it serves or is under way, there is nothing to do, and it is never the target.
 
     Raises: NotFound when there is nothing to go back to, Refused when all of it is quarantined (S10).
     """
@@ -47,6 +47,8 @@ def find_target(ports: Ports, ref: ServiceRef, to: str | None = None, leaving: s
     if active is None:
         return _of_history(ports, ref, to)
     old = _old_digest(ports, ref, active)
+    if leaving is not None and leaving == old and to is None:
+        return _away_from_old(ports, ref, active, leaving)
     if active.state in AFTER_THE_POINT_OF_RECORD:
         return _of_record(ports, ref, to or old, f"served before {active.id}", active)
     if to is None or to == old:
@@ -96,6 +98,24 @@ def _nothing_to_do(
     if is_recent or (newest.request.trigger == "rollback" and not has_previous):
         return _target(ports, ref, "none", live, f"it went back already, with {newest.id}", newest)
     return None
+
+
+def _away_from_old(ports: Ports, ref: ServiceRef, active: Release, old: str) -> Target:
+    """What is complained about is the version that the release under way replaces: stopping that would bring all
+    traffic back to it. So it goes to one before it; where there is none, the release goes on."""
+    if active.state in AFTER_THE_POINT_OF_RECORD:
+        why = f"release {active.id} has taken all traffic from it already"
+        return _target(ports, ref, "none", active.digest, why, active)
+    sound = [
+        digest
+        for digest in _served_before(ports, ref)
+        if digest not in (old, active.digest) and ports.ledger.quarantine_reason(ref.org, digest) is None
+    ]
+    if not sound:
+        why = f"release {active.id} replaces it, and no sound version served before"
+        return _target(ports, ref, "none", old, why, active)
+    why = f"the newest version that served before {_label(ports, ref, old)}"
+    return _of_record(ports, ref, sound[0], why, active, way="stop_and_release")
 
 
 def _went_back(ports: Ports, release: Release) -> bool:

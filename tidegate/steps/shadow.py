@@ -68,9 +68,10 @@ class ShadowCheck:
         """Copies that the new set answered, and what clients got from the live one, since the copies began."""
         plan = self.release.plan
         assert plan is not None, "a release is judged after it was planned"
-        copies = self.ports.ledger.live(plan.green_set, since)
-        live = self.ports.ledger.live(plan.blue_set, since) if plan.blue_set else []
+        ledger = self.ports.ledger
+        copies = ledger.live(plan.green_set, since, slices=(SHADOW,))
+        live = ledger.live(plan.blue_set, since, slices=(ALL,)) if plan.blue_set else []
         return (
-            [batch for batch in copies if batch.slice == SHADOW and not batch.is_probe],
-            [batch for batch in live if batch.slice == ALL and not batch.is_probe],
+            [batch for batch in copies if not batch.is_probe],
+            [batch for batch in live if not batch.is_probe],
         )

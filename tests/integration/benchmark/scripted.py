@@ -32,7 +32,7 @@ class Scripted:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._is_up.wait(20)
+        assert self._is_up.wait(60)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

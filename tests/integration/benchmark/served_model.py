@@ -1,7 +1,6 @@
 """A real llama-server on a free port, for the tests of rooms that talk to one."""
 
 import hashlib
-import socket
 import subprocess
 import sys
 import threading
@@ -15,12 +14,15 @@ import httpx
 
 from tidegate.domain import Secret
 from tidegate.settings import SOURCE_ROOT
+from tidegate.stack.port_choice import choose_ports
 
 MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
 BANK = SOURCE_ROOT / "deployments" / "demo" / "banks" / "pipit.jsonl"
 KEY = Secret("integration-key")
 CONTEXT_TOKENS = 256
-READY_S = 60.0
+READY_S = 120.0
+FIRST_PORT = 29_400
+"""Below those that the system gives to connections and to servers that take any port."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,7 @@ def served_model(name: str, log_dir: Path) -> Iterator[Served]:
     """Serve `deployments/demo/models/NAME.gguf` under its digest until the context ends."""
     path = MODELS / f"{name}.gguf"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = choose_ports(log_dir, {name: FIRST_PORT}, "127.0.0.1")[name]
     command = [str(Path(sys.executable).parent / "llama-server"), "--model", str(path), "--alias", digest]
     command += ["--host", "127.0.0.1", "--port", str(port), "--api-key", KEY.reveal()]
     command += ["--ctx-size", str(4 * CONTEXT_TOKENS), "--parallel", "4", "--threads", "1"]

@@ -11,7 +11,7 @@ from tidegate.benchmark import Outcome
 from tidegate.benchmark.traffic import TrafficClient, TrafficSnapshot
 from tidegate.domain import InvalidInput, Secret
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def client(server: TruthServer, name: str, **changes: object) -> TrafficClient:
@@ -106,7 +106,9 @@ def test_stopping_lets_a_stream_in_flight_end():
         traffic.start()
         wait_for(traffic, lambda now: now.in_flight == 1)
         final = traffic.stop()
-    assert (final.sent, final.ok, final.aborted) == (1, 1, 0)
+    # On a busy machine one may have ended, and the next begun, before the stop.
+    assert (final.ok, final.aborted) == (final.sent, 0)
+    assert final.sent >= 1
 
 
 def test_a_client_without_work_is_refused():

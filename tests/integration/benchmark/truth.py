@@ -73,7 +73,7 @@ class TruthServer:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._is_up.wait(10)
+        assert self._is_up.wait(60)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ import pytest
 from tests.integration.platforms.watching import until
 from tidegate.domain import InvalidInput, SetSpec
 from tidegate.engines.llama_server import LlamaServer
+from tidegate.stack.port_choice import choose_ports
 
 HOST = "127.0.0.1"
+FIRST_PORT = 19480
 PATIENCE_S = 60.0
 MODEL = Path(__file__).parents[3] / "deployments" / "demo" / "models" / "pipit-v2.gguf"
 QUESTION = {
@@ -34,11 +35,6 @@ class Running:
     process: subprocess.Popen[bytes]
 
 
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("engine")
@@ -52,7 +48,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         artifact_path=str(MODEL),
         parallel=2,
     )
-    port = _free_port()
+    # Claimed, and below the range of outgoing connections: nobody takes it before the server binds it.
+    port = choose_ports(folder, {"server": FIRST_PORT}, HOST)["server"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             engine.command(spec, HOST, port), env=engine.environment(folder), stdout=log, stderr=log

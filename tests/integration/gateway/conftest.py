@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from tidegate.gateway.admin import Admin
 from tidegate.gateway.config import AUTH
 from tidegate.gateway.delivery import Delivery
 from tidegate.gateway.envoy import Envoy
+from tidegate.gateway.metrics import read_members
 from tidegate.gateway.publish import Publisher
 from tidegate.gateway.render import render_keys
 from tidegate.stack.port_choice import choose_ports
@@ -112,9 +114,16 @@ class Service:
         return self.gateway.source.put(self.route(weights, **more), epoch=epoch)
 
     def switch(self, weights: dict[FakeSet, int], *, epoch: int = 1, **more: Any) -> int:
-        """Ask for weights and wait until the gateway confirmed them."""
+        """Ask for weights and wait until the gateway confirmed them, and can reach all that have some.
+
+        A first route is published whether or not its sets answer: there is nothing better. On a busy machine one
+        may miss its first check, and the next request would get 503.
+        """
         generation = self.want(weights, epoch=epoch, **more)
         self.gateway.await_generation(generation)
+        for one, weight in weights.items():
+            if weight > 0:
+                self.await_healthy(one.name)
         return generation
 
     def await_healthy(self, name: str) -> None:
@@ -244,12 +253,17 @@ class RunningGateway:
         return Service(self, org, key)
 
 
-_first_ports = itertools.count(31_100)
+FIRST_PORT = 31_100
+_given: list[int] = [FIRST_PORT - 1]
 
 
 def claimed_port(home: Path) -> int:
-    """Nobody else takes it before Envoy does: between the ports of local sets and those of outgoing connections."""
-    return choose_ports(home, {"gateway": next(_first_ports)}, "127.0.0.1")["gateway"]
+    """Nobody else takes it before Envoy does: between the ports of local sets and those of outgoing connections.
+
+    Each is higher than the former: a port that this process chose and does not use yet would be chosen again.
+    """
+    _given.append(choose_ports(home, {"gateway": _given[-1] + 1}, "127.0.0.1")["gateway"])
+    return _given[-1]
 
 
 def make_config(root: Path, sockets: Path, name: str, **changes: Any) -> GatewayConfig:
@@ -326,6 +340,20 @@ def service(gateway: RunningGateway) -> Generator[Service]:
 
 
 @pytest.fixture
+def pool() -> Generator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+@pytest.fixture
+def over(pool: ThreadPoolExecutor) -> Generator[threading.Event]:
+    """Ends clients in the pool that ask until it is set: a test that fails before must not wait for them for ever."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
 def tally() -> Tally:
     """Counts that a test watches while clients still ask."""
     return Tally()
@@ -356,6 +384,12 @@ class BareGateway:
 
     def publish_keys(self, keys: Sequence[ClientKey]) -> None:
         Delivery(self.config, self.admin).push(AUTH, render_keys(keys))
+
+    def publish(self, route: Route) -> None:
+        """The first routes; then wait for the sets that have traffic, which a first route is not held back for."""
+        self.publisher.publish([route], 1)
+        wanted = {name for name, weight in route.weights.items() if weight > 0}
+        eventually(lambda: read_members(self.admin).healthy, wanted.issubset, f"{wanted} are healthy")
 
 
 @pytest.fixture

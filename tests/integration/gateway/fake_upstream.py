@@ -17,6 +17,8 @@ from typing import Any
 
 from aiohttp import web
 
+MOST_S = 240.0
+
 
 class FakeSet:
     def __init__(self, name: str):
@@ -92,12 +94,18 @@ class FakeSet:
     async def _stream(
         self, request: web.Request, chunks: int, delay_s: float, until: str | None
     ) -> web.StreamResponse:
-        """So many chunks or, with `until`, on and on until somebody told this word as a mode."""
+        """So many chunks or, with `until`, on and on until somebody told this word as a mode.
+
+        Whoever forgets to tell it gets a stream without its end: a test that failed must not wait for ever.
+        """
+        ends = asyncio.get_running_loop().time() + MOST_S
         reply = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await reply.prepare(request)
         for number in itertools.count():
             if number >= chunks if until is None else until in self.told:
                 break
+            if asyncio.get_running_loop().time() > ends:
+                return reply
             await reply.write(f"data: {json.dumps({'n': number, 'set': self.name})}\n\n".encode())
             await asyncio.sleep(delay_s)
         await reply.write(b"data: [DONE]\n\n")

@@ -194,7 +194,7 @@ def test_a_program_that_fails_or_judges_nothing_lets_nobody_in(
 ):
     service = gateway.service(f"org-guard-{len(program)}")
     bare.publish_keys([ClientKey.of(service.org, "app", Secret(service.key))])
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
+    bare.publish(service.route({old_and_new[0]: 100}))
     url = f"http://127.0.0.1:{bare.config.port}/{service.org}/chat/v1/models"
     assert client.get(url, headers=service.auth).status_code == 200
 

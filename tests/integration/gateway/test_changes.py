@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx
@@ -18,21 +17,14 @@ from tidegate.gateway.envoy import Envoy
 from tidegate.gateway.publish import Publisher
 
 
-@pytest.fixture
-def pool():
-    with ThreadPoolExecutor(4) as threads:
-        yield threads
-
-
-def test_switches_under_load_cost_no_request_and_no_stream(service, old_and_new, pool):
+def test_switches_under_load_cost_no_request_and_no_stream(service, old_and_new, pool, over):
     old, new = old_and_new
     service.switch({old: 100, new: 0})
-    done = threading.Event()
-    running = pool.submit(service.load, 2000, stream_every=20, until=done)
+    running = pool.submit(service.load, 2000, stream_every=20, until=over)
 
     for share in (10, 50, 100, 0, 100):
         service.switch({old: 100 - share, new: share})
-    done.set()
+    over.set()
 
     tally = running.result(300)
     assert tally.failures == []
@@ -269,7 +261,7 @@ def test_what_envoy_refuses_is_put_back_and_the_reason_is_told(client, bare, old
     keys = [ClientKey.of("org-refused", "app", Secret("key-of-org-refused"))]
     good = service.route({old_and_new[0]: 100, old_and_new[1]: 0})
     bare.publish_keys(keys)
-    bare.publisher.publish([good], 1)
+    bare.publish(good)
     files = {path: path.read_bytes() for path in (bare.config.root / "xds").iterdir()}
     wrong = replace(bare.config, stream_idle_s=-1)
     publisher = Publisher(wrong, bare.admin, find_envoy())
@@ -300,7 +292,7 @@ def test_an_envoy_that_outlived_its_agent_is_replaced_and_finishes_its_stream(
     service = gateway.service("org-orphan")
     keys = [ClientKey.of("org-orphan", "app", Secret(service.key))]
     bare.publish_keys(keys)
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
+    bare.publish(service.route({old_and_new[0]: 100}))
     url = f"http://127.0.0.1:{bare.config.port}/org-orphan/chat/v1/chat/completions"
     body = {"stream": True, "until": "orphan-replaced", "delay_s": 0.1}
     stream = pool.submit(client.post, url, json=body, headers=service.auth)
@@ -328,13 +320,13 @@ def test_a_stop_lets_requests_in_flight_finish(client, bare, old_and_new, gatewa
     service = gateway.service("org-stop")
     keys = [ClientKey.of("org-stop", "app", Secret(service.key))]
     bare.publish_keys(keys)
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
+    bare.publish(service.route({old_and_new[0]: 100}))
     url = f"http://127.0.0.1:{bare.config.port}/org-stop/chat/v1/chat/completions"
-    body = {"stream": True, "chunks": 20, "delay_s": 0.1}
+    body = {"stream": True, "until": "stop-begun", "delay_s": 0.1}
     stream = pool.submit(client.post, url, json=body, headers=service.auth)
     eventually(bare.admin.active_requests, lambda active: active == 1, "the stream")
 
-    bare.envoy.stop()
+    assert bare.envoy.stop(meanwhile=lambda: old_and_new[0].behave("stop-begun")) == 0
 
     assert stream.result(60).text.endswith("data: [DONE]\n\n")
     assert bare.envoy.pid is None

@@ -51,7 +51,7 @@ def test_an_agent_that_starts_without_the_ledger_leaves_the_envoy_that_serves_al
 ):
     service = gateway.service("org-left")
     bare.publish_keys([ClientKey.of("org-left", "app", Secret(service.key))])
-    bare.publisher.publish([service.route({old_and_new[0]: 100})], 1)
+    bare.publish(service.route({old_and_new[0]: 100}))
     url = f"http://127.0.0.1:{bare.config.port}/org-left/chat/v1/models"
     source = type(gateway.source)(is_down=True)
     asked = threading.Event()
@@ -90,7 +90,7 @@ def test_a_set_that_could_not_be_named_in_the_ledger_gets_no_traffic(
 
 def test_what_is_not_wanted_any_more_when_traffic_would_move_is_not_published(bare, old_and_new, gateway):
     service = gateway.service("org-late")
-    bare.publisher.publish([service.route({old_and_new[0]: 100, old_and_new[1]: 0})], 1)
+    bare.publish(service.route({old_and_new[0]: 100, old_and_new[1]: 0}))
     routes = bare.config.path("xds/rds.json").read_bytes()
 
     def newer() -> None:

@@ -5,10 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +27,8 @@ from tidegate.steps import Ports
 
 REF = ServiceRef("swaggystacks", "chat")
 NAMES = ("gateway-1", "gateway-2")
+START_S = 240.0
+"""Two whole programs start at once, and load everything that they are made of."""
 
 
 @dataclass
@@ -99,9 +99,15 @@ class Pair:
     def confirmed(self) -> bool:
         return is_confirmed(self.statuses(), datetime.now(UTC), REF, self.ports.ledger.get_route(REF))
 
-    def switch(self, weights: dict[Any, int]) -> None:
+    def switch(self, weights: dict[Any, int], among: Sequence[str] = NAMES) -> None:
+        """On a busy machine a gateway may be silent for so long that nobody waits for it: here these are."""
         self.put(weights)
-        self.eventually(self.confirmed, bool, "confirmation by all that speak")
+        wanted = list(among)
+        self.eventually(
+            lambda: self.speaking() == wanted and self.confirmed() and self.speaking() == wanted,
+            bool,
+            f"confirmation by {wanted}",
+        )
 
     def envoy_pid(self, name: str) -> int:
         return json.loads((self.ports.settings.gateway_dir / name / "envoy.pid").read_text())["pid"]
@@ -121,15 +127,17 @@ def pair(tmp_path_factory, client, eventually, claimed_port):
     assert secret is not None
     listens = {name: claimed_port(home / name) for name in NAMES}
     made = Pair(environ, ports, client, eventually, listens, secret.reveal())
-    for name in NAMES:
-        made.start(name)
-    eventually(made.speaking, lambda names: names == list(NAMES), "both gateways")
-    yield made
-    for agent in made.agents.values():
-        agent.send_signal(signal.SIGCONT)
-        agent.terminate()
-    for agent in made.agents.values():
-        agent.wait(60)
+    try:
+        for name in NAMES:
+            made.start(name)
+        eventually(made.speaking, lambda names: names == list(NAMES), "both gateways", START_S)
+        yield made
+    finally:
+        for agent in made.agents.values():
+            agent.send_signal(signal.SIGCONT)
+            agent.terminate()
+        for agent in made.agents.values():
+            agent.wait(START_S)
     # Who says goodbye is not waited for, and nothing is kept for it.
     assert {(one.state, one.routed_sets) for one in made.statuses()} == {("stopped", ())}
     ports.ledger.close()
@@ -192,36 +200,38 @@ def test_a_suspended_gateway_is_left_behind_keeps_its_sets_and_comes_back_with_t
     )
 
 
-def test_a_drained_gateway_finishes_its_stream_says_goodbye_and_comes_back(both, old_and_new, eventually):
+def test_a_drained_gateway_finishes_its_stream_says_goodbye_and_comes_back(
+    both, old_and_new, pool, eventually
+):
     deaths = both.log("gateway-2").read_text().count("Envoy died")
-    with ThreadPoolExecutor(1) as pool:
-        body = {"stream": True, "until": "drain-seen", "delay_s": 0.05}
-        stream = pool.submit(both.ask, "gateway-2", body)
-        eventually(
-            lambda: both.status("gateway-2").active_requests, lambda seen: "set-old" in seen, "the stream"
-        )
-        both.run("drain", "gateway-2", "--timeout", "0")
-        eventually(lambda: both.served_by("gateway-2"), lambda seen: seen == "ConnectError", "a closed port")
-        # Its set is still needed, and said to be.
-        assert both.status("gateway-2").state == "serving"
-        assert "set-old" in both.status("gateway-2").routed_sets
-        old_and_new[0].behave("drain-seen")
-        assert stream.result(60).text.endswith("data: [DONE]\n\n")
+    body = {"stream": True, "until": "drain-seen", "delay_s": 0.05}
+    stream = pool.submit(both.ask, "gateway-2", body)
+    eventually(lambda: both.status("gateway-2").active_requests, lambda seen: "set-old" in seen, "the stream")
+    both.run("drain", "gateway-2", "--timeout", "0")
+    eventually(lambda: both.served_by("gateway-2"), lambda seen: seen == "ConnectError", "a closed port")
+    # Its set is still needed, and said to be.
+    assert both.status("gateway-2").state == "serving"
+    assert "set-old" in both.status("gateway-2").routed_sets
+    old_and_new[0].behave("drain-seen")
+    assert stream.result(60).text.endswith("data: [DONE]\n\n")
 
     both.run("drain", "gateway-2")
     assert "gateway-2" not in both.speaking()
     assert both.status("gateway-2").routed_sets == ()
-    both.switch({old_and_new[1]: 100})
+    both.switch({old_and_new[1]: 100}, among=["gateway-1"])
     assert both.run("resume", "gateway-2")["done"]
-    assert both.served_by("gateway-2") == "set-new"
+    # On a busy machine its new Envoy may still wait for the first check of the set.
+    served_by = eventually(
+        lambda: both.served_by("gateway-2"), lambda seen: seen.startswith("set-"), "an answer of a set"
+    )
+    assert served_by == "set-new"
     # It was ended on purpose, and its new Envoy has reported since.
     eventually(lambda: both.status("gateway-2").healthy_sets, lambda seen: "set-new" in seen, "a report")
     assert both.log("gateway-2").read_text().count("Envoy died") == deaths
 
 
-def test_an_upgrade_under_load_cuts_no_request_and_no_stream(both, old_and_new, eventually):
+def test_an_upgrade_under_load_cuts_no_request_and_no_stream(both, old_and_new, pool, over, eventually):
     failures: list[str] = []
-    over = threading.Event()
 
     def load(is_stream: bool) -> int:
         done = 0
@@ -233,35 +243,32 @@ def test_an_upgrade_under_load_cuts_no_request_and_no_stream(both, old_and_new, 
         return done
 
     before, boot = both.envoy_pid("gateway-1"), both.status("gateway-1").boot
-    with ThreadPoolExecutor(6) as pool:
-        body = {"stream": True, "until": "upgrade-done", "delay_s": 0.05}
-        long = pool.submit(both.ask, "gateway-1", body)
-        eventually(
-            lambda: both.status("gateway-1").active_requests, lambda seen: "set-old" in seen, "the stream"
-        )
-        running = [pool.submit(load, is_stream) for is_stream in (False, False, True)]
-        both.run("upgrade", "gateway-1", "--timeout", "0")
-        both.agents["gateway-1"].wait(60)
-        both.start("gateway-1")
-        eventually(
-            lambda: both.status("gateway-1"),
-            lambda seen: seen.boot != boot and seen.observed_generation > 0,
-            "the new agent",
-        )
-        started = time.monotonic()
-        eventually(lambda: time.monotonic() - started, lambda waited: waited > 0.5, "load on the new Envoy")
-        assert both.envoy_pid("gateway-1") != before
-        # The former Envoy still has the stream: its set is in use.
-        eventually(
-            lambda: both.status("gateway-1").active_requests.get("set-old", 0),
-            lambda count: count >= 1,
-            "the stream of the former Envoy",
-        )
-        over.set()
-        counts = [one.result(60) for one in running]
-        assert not long.done()
-        old_and_new[0].behave("upgrade-done")
-        assert long.result(60).text.endswith("data: [DONE]\n\n")
+    body = {"stream": True, "until": "upgrade-done", "delay_s": 0.05}
+    long = pool.submit(both.ask, "gateway-1", body)
+    eventually(lambda: both.status("gateway-1").active_requests, lambda seen: "set-old" in seen, "the stream")
+    running = [pool.submit(load, is_stream) for is_stream in (False, False, True)]
+    both.run("upgrade", "gateway-1", "--timeout", "0")
+    both.agents["gateway-1"].wait(60)
+    both.start("gateway-1")
+    eventually(
+        lambda: both.status("gateway-1"),
+        lambda seen: seen.boot != boot and seen.observed_generation > 0,
+        "the new agent",
+    )
+    started = time.monotonic()
+    eventually(lambda: time.monotonic() - started, lambda waited: waited > 0.5, "load on the new Envoy")
+    assert both.envoy_pid("gateway-1") != before
+    # The former Envoy still has the stream: its set is in use.
+    eventually(
+        lambda: both.status("gateway-1").active_requests.get("set-old", 0),
+        lambda count: count >= 1,
+        "the stream of the former Envoy",
+    )
+    over.set()
+    counts = [one.result(60) for one in running]
+    assert not long.done()
+    old_and_new[0].behave("upgrade-done")
+    assert long.result(60).text.endswith("data: [DONE]\n\n")
     assert failures == []
     assert all(counts)
 

@@ -27,8 +27,7 @@ class QueuePlatform:
         self._to_stop: list[str] = []
         self._is_draining = False
         self.taken: list[str] = []
-        self.batches: list[int] = []
-        self.in_progress: list[set[str]] = []
+        self.most_in_hand = 0
         self.done: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.chunks: dict[str, list[Any]] = defaultdict(list)
         self.pings: list[list[str]] = []
@@ -61,6 +60,14 @@ class QueuePlatform:
         until(lambda: any(body.get("status") != "IN_PROGRESS" for body in self.done[job]))
         return next(body for body in self.done[job] if body.get("status") != "IN_PROGRESS")
 
+    def in_hand(self) -> list[str]:
+        """Taken, and not posted as done."""
+        return [
+            job
+            for job in list(self.taken)
+            if not any(body.get("status") != "IN_PROGRESS" for body in list(self.done[job]))
+        ]
+
     def stop(self, job: str) -> None:
         with self._changed:
             self._to_stop.append(job)
@@ -77,7 +84,7 @@ class QueuePlatform:
             self._changed.wait_for(lambda: self._waiting or self._is_draining, HOLD_S)
             given, self._waiting = self._waiting[:at_most], self._waiting[at_most:]
             self.taken += [job["id"] for job in given]
-            self.batches.append(len(given))
+            self.most_in_hand = max(self.most_in_hand, len(self.in_hand()))
         return given
 
     def stops(self) -> list[str]:

@@ -13,7 +13,7 @@ import psutil
 
 from tests.integration.images.model_server import Source, serving
 from tests.integration.images.worker_process import DIGEST, HOST, MODEL, MODELS, Worker, ask, worker
-from tests.integration.platforms.watching import until
+from tests.integration.platforms.watching import has_ended, until
 
 QUESTION = {"messages": [{"role": "user", "content": "What is the capital of France?"}], "temperature": 0}
 WRONG_DIGEST, NO_MODEL, ENGINE_FAILED, CONFIGURATION = 65, 66, 70, 78
@@ -149,7 +149,7 @@ def test_killing_its_group_leaves_no_engine(tmp_path: Path) -> None:
         engine = started.engine()
         os.killpg(started.process.pid, signal.SIGKILL)
         started.wait()
-        until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
+        until(lambda: has_ended(engine))
 
 
 def test_the_account_key_is_in_the_environment_of_the_worker_and_not_of_the_engine(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,18 +15,13 @@ from typing import Any
 
 import psutil
 
+from tests.free_port import HOST, free_port
 from tests.integration.platforms.watching import until
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "deployments" / "demo" / "models"
 MODEL = MODELS / "pipit-v2.gguf"
 DIGEST = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-HOST = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Worker:
@@ -133,7 +127,7 @@ def worker(home: Path, **settings: str) -> Iterator[Worker]:
         started.wait()
 
 
-def ask(port: int, path: str, body: object = None, timeout_s: float = 10) -> tuple[int, bytes]:
+def ask(port: int, path: str, body: object = None, timeout_s: float = 60) -> tuple[int, bytes]:
     """Status and body of one request; status 0 when nobody answers."""
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
     try:

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,9 +13,13 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
+from tidegate.stack.port_choice import choose_ports
+
 USER = "tidegate"
 PASSWORD = "correct horse@battery/staple"
 START_TIMEOUT_S = 120.0
+FIRST_PORT = 29_300
+"""Below those that the system gives to connections, of which one would come between the choice and the start."""
 
 
 class PostgresServer:
@@ -46,7 +49,7 @@ class PostgresServer:
             ],
             check=True, capture_output=True, cwd=folder, **as_user,
         )  # fmt: skip
-        port = _free_port()
+        port = choose_ports(folder, {"postgres": FIRST_PORT}, "127.0.0.1")["postgres"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [
@@ -135,9 +138,3 @@ def _binaries(folder: Path, as_user: dict[str, Any]) -> Path:
         folder.chmod(0o755)
         return folder / "postgresql" / "bin"
     return installed
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -127,6 +127,19 @@ def test_the_lock_is_not_given_while_another_release_holds_it(ledger, release):
     assert ledger.acquire_lock(REF, rival.id) == epoch + 1
 
 
+def test_a_rollback_that_waits_has_the_lock_before_a_release_that_waited_longer(ledger, release):
+    holder = ledger.request_release(request(), DIGEST, key="holder")
+    epoch = ledger.acquire_lock(REF, holder.id)
+    back = ledger.request_release(request(trigger="rollback"), DIGEST, key="back")
+    assert ledger.acquire_lock(REF, holder.id) == epoch + 1, "who has the service goes on with it"
+    ledger.append(holder.id, epoch + 1, "entered", "done")
+    assert ledger.active_release(REF).id == back.id
+    assert ledger.acquire_lock(REF, release.id) is None
+    assert ledger.acquire_lock(REF, back.id) == epoch + 2
+    ledger.append(back.id, epoch + 2, "entered", "done")
+    assert ledger.acquire_lock(REF, release.id) == epoch + 3
+
+
 def test_the_lock_of_a_release_that_is_over_is_taken_over(ledger, release):
     epoch = ledger.acquire_lock(REF, release.id)
     ledger.append(release.id, epoch, "entered", "done")

@@ -107,12 +107,12 @@ def test_an_entry_that_is_refused_leaves_no_event(timed):
 def test_an_event_that_cannot_be_written_takes_its_cause_with_it(timed, monkeypatch):
     """Both or none: a crash between the two would otherwise lose the event for ever."""
     release = request(timed)
-    from tidegate.ledger import journal
+    from tidegate.ledger import telling
 
     def broken(*arguments: object) -> None:
         raise RuntimeError("killed here")
 
-    monkeypatch.setattr(journal, "add_event", broken)
+    monkeypatch.setattr(telling, "add_event", broken)
     with pytest.raises(RuntimeError):
         timed.append(release.id, 0, "entered", "rejected", {"reason": "bad"})
     assert timed.get_release(release.id).state == "requested"

@@ -400,9 +400,11 @@ def test_damaged_files_make_one_set_unknown_and_leave_the_others_alone(
     whole = record.read_text()
     record.write_text(whole[: len(whole) // 2])
 
-    states = {status.name: status.state for status in fakes.list_owned()}
+    def states() -> dict[str, SetState]:
+        return {status.name: status.state for status in fakes.list_owned()}
 
-    assert states == {good.name: SetState.READY, bad.name: SetState.UNKNOWN}
+    # One that serves and is slow to answer, as on a busy machine, is degraded for a moment.
+    until(lambda: states() == {good.name: SetState.READY, bad.name: SetState.UNKNOWN})
     fakes.crash(good.name)
     fakes.heal()
     assert fakes.wait_ready(good.name, READY_S).is_ready
@@ -420,7 +422,7 @@ def test_a_request_that_the_engine_calls_wrong_is_invalid_input(
     fakes.wait_ready(spec.name, READY_S)
 
     with pytest.raises(InvalidInput, match="messages is missing"):
-        fakes.invoke(spec.name, "/v1/chat/completions", {"messages": []}, timeout_s=5)
+        fakes.invoke(spec.name, "/v1/chat/completions", {"messages": []}, timeout_s=60)
 
 
 def test_a_stopped_set_cannot_be_asked(
@@ -456,5 +458,6 @@ def test_the_agent_heals_and_leaves_its_sets_running_when_it_ends(
         stop.set()
         agent.join(READY_S)
 
-    assert fakes.status(spec.name).is_ready
+    left = fakes.wait_ready(spec.name, READY_S)
+    assert (left.is_ready, left.restarts) == (True, 1)
     assert fakes.status(idle.name).state is SetState.STOPPED

@@ -17,6 +17,14 @@ def until(what: Callable[[], object], deadline_s: float = DEADLINE_S, pause_s: f
         time.sleep(pause_s)
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Also when nobody has asked for its exit code yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def engine_processes(root: Path) -> list[psutil.Process]:
     """Living processes that work in a set's folder below `root`."""
     found: list[psutil.Process] = []

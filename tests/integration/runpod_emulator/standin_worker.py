@@ -1,7 +1,7 @@
 """A tiny worker for both kinds of endpoints, in the place of the real image: standard library only.
 
 Load balancing: an HTTP server on PORT, health on PORT_HEALTH. Queue: the take, ping, done protocol by hand.
-STANDIN_CRASH exits at once; STANDIN_SLOW_S delays health and results.
+STANDIN_CRASH exits at once; STANDIN_SLOW_S delays health, and STANDIN_HEALTHY_ONCE until the file that it names is there.
 """
 
 import http.server
@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 
 SLOW_S = float(os.environ.get("STANDIN_SLOW_S", "0"))
+HEALTHY_ONCE = os.environ.get("STANDIN_HEALTHY_ONCE")
 STARTED = time.monotonic()
 
 
@@ -59,15 +60,20 @@ class Engine(http.server.BaseHTTPRequestHandler):
 
 class Health(Engine):
     def do_GET(self):
-        self.send_response(204 if time.monotonic() - STARTED < SLOW_S else 200)
+        is_early = time.monotonic() - STARTED < SLOW_S
+        self.send_response(204 if is_early or not is_there(HEALTHY_ONCE) else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
 
 def wait_for(path):
     """Until somebody makes the file, if one is named."""
-    while path and not os.path.exists(path):
+    while not is_there(path):
         time.sleep(0.02)
+
+
+def is_there(path):
+    return not path or os.path.exists(path)
 
 
 def serve(port, handler):

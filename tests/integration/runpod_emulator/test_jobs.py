@@ -19,14 +19,16 @@ def test_a_job_runs_on_a_worker_that_is_started_for_it(account):
     assert health["jobs"]["completed"] == 1
 
 
-def test_runsync_waits_and_its_ids_say_so(account):
+def test_runsync_waits_and_its_ids_say_so(account, tmp_path):
     endpoint = account.endpoint("sync-1")
     job = account.http.post(endpoint["requestUrls"]["runSync"], json={"input": {"a": 1}}).json()
     assert (job["status"], job["id"].startswith("sync-")) == ("COMPLETED", True)
+    go = tmp_path / "go"
     slow = account.http.post(
-        f"{endpoint['requestUrls']['runSync']}?wait=1000", json={"input": {"sleep_s": 5}}
+        f"{endpoint['requestUrls']['runSync']}?wait=1000", json={"input": {"until": str(go)}}
     ).json()
     assert slow["status"] in ("IN_QUEUE", "IN_PROGRESS")
+    go.touch()
     account.job_in(endpoint, slow["id"], "COMPLETED")
 
 

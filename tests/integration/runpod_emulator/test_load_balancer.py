@@ -15,19 +15,29 @@ def test_a_request_waits_for_the_worker_that_it_causes(account):
     assert "Authorization" not in reply.json()["headers"]
 
 
-def test_a_stream_arrives_piece_by_piece(account):
+def test_a_stream_arrives_piece_by_piece(account, tmp_path):
     endpoint = account.balanced("lb-2")
-    url = f"{endpoint['requestUrls']['base']}/stream?n=5"
+    seen_one = tmp_path / "seen"
+    url = f"{endpoint['requestUrls']['base']}/stream?n=5&until={seen_one}"
+    seen = b""
     with account.http.stream("GET", url) as reply:
-        pieces = [piece for piece in reply.iter_raw() if piece]
-    assert len(pieces) > 1
-    assert b"".join(pieces).count(b"data: ") == 5
+        for piece in reply.iter_raw():
+            seen += piece
+            if seen == b"data: 0\n\n":
+                # The worker does not say more before this is there.
+                seen_one.touch()
+    assert seen.count(b"data: ") == 5
 
 
-def test_a_starting_worker_is_not_asked_before_it_is_ready(account):
-    endpoint = account.balanced("lb-3", env={"STANDIN_SLOW_S": "5"}, workers={"min": 1, "max": 1})
+def test_a_starting_worker_is_not_asked_before_it_is_ready(account, tmp_path):
+    ready = tmp_path / "ready"
+    env = {"STANDIN_HEALTHY_ONCE": str(ready)}
+    endpoint = account.balanced("lb-3", env=env, workers={"min": 1, "max": 1})
     eventually(lambda: account.workers(endpoint), lambda seen: seen and seen[0]["startedAt"] is not None)
     assert account.workers(endpoint)[0]["status"] == "INITIALIZING"
+    with pytest.raises(httpx.ReadTimeout):
+        account.http.get(endpoint["requestUrls"]["base"], timeout=httpx.Timeout(60, read=0.5))
+    ready.touch()
     assert account.http.post(endpoint["requestUrls"]["base"], content=b"hi").json()["echo"] == "hi"
 
 

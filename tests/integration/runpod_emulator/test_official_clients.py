@@ -54,7 +54,7 @@ def endpoint(account, shared_endpoint):
     eventually(
         lambda: account.workers(shared_endpoint),
         lambda seen: [one["status"] for one in seen] == ["IDLE"],
-        limit_s=60,
+        limit_s=180,
     )
     return shared_endpoint
 

@@ -1,10 +1,22 @@
 """An emulator that dies: its state comes back, its processes do not stay behind."""
 
+import subprocess
+import sys
+
 import psutil
 import pytest
 
 from tests.integration.runpod_emulator.conftest import IMAGES, SHORT, Account, eventually
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
+
+TOLD_TO_END_AT_ONCE = """
+import asyncio, os, signal, sys
+from tidegate.platforms.runpod.emulator.__main__ import options_of, parser
+from tidegate.platforms.runpod.emulator.server import serve
+
+options = options_of(parser().parse_args(["--home", sys.argv[1]]))
+asyncio.run(serve(options, lambda facts: os.kill(os.getpid(), signal.SIGTERM)))
+"""
 
 
 @pytest.fixture
@@ -74,3 +86,10 @@ def test_no_key_is_ever_in_its_log(own):
     account.http.get(f"{own.data_url}/v2/none/health")
     assert account.key not in own.log
     account.http.close()
+
+
+def test_one_that_is_told_to_end_as_soon_as_it_answers_ends_in_order(tmp_path):
+    command = [sys.executable, "-c", TOLD_TO_END_AT_ONCE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "emulator.json").exists()

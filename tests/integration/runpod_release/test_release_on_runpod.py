@@ -35,6 +35,13 @@ KEY_VARIABLE = "TIDEGATE_SECRET_RUNPOD_KEY"
 MODELS = SOURCE_ROOT / "deployments" / "demo" / "models"
 PROMPTS = ["What is the capital of France?", "What is 2 plus 3?"]
 
+# How fast sets are beside each other is no matter of these tests: on a busy machine live traffic does not decide it in time.
+ON_A_BUSY_MACHINE = {
+    "shift": {"step_deadline_s": 300},
+    "live": {"metrics": {"ttft_p50": None, "itl_p50": None}},
+    "deadlines": {"provision_s": 300, "warm_s": 120},
+}
+
 
 @pytest.fixture(scope="module")
 def runpod() -> Iterator[MockRunPodEnvironment]:
@@ -54,6 +61,7 @@ def organizations_on_runpod(folder: Path) -> Path:
             content["credentials"]["runpod"] = "runpod-key"
             content["services"][SUPPORT.service] |= {
                 "platform": "runpod",
+                "policy": ON_A_BUSY_MACHINE,
                 "runpod": {
                     "image": "registry.example/tidegate-worker:1.0.0",
                     "model_url": "file://{path}",
@@ -72,7 +80,8 @@ def on_pods(service: dict[str, Any]) -> dict[str, Any]:
         "kind": "pod",
         **{name: service["runpod"][name] for name in ("image", "model_url", "max_price_per_hour_usd")},
     }
-    policy = {"shift": {"ladder": [50, 100], "bake_s": 0.5, "keep_previous": 0}, "budget": {"max_sets": 8}}
+    shift = ON_A_BUSY_MACHINE["shift"] | {"ladder": [50, 100], "bake_s": 0.5, "keep_previous": 0}
+    policy = ON_A_BUSY_MACHINE | {"shift": shift, "budget": {"max_sets": 8}}
     return service | {"runpod": runpod, "policy": policy}
 
 

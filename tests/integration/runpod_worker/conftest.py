@@ -3,11 +3,10 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,6 +19,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelling
 
 from deployments.runpod_worker.capacity import AWAITING
+from tests.free_port import HOST, free_port
 from tests.integration.platforms.watching import until
 from tests.integration.runpod_worker.flows_image import assemble
 from tidegate.domain import Secret
@@ -274,8 +274,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @contextmanager
 def _prefect_server(home: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     folder = home / "server"
     folder.mkdir()
     with (home / "server.log").open("wb") as log:
@@ -286,7 +285,7 @@ def _prefect_server(home: Path) -> Iterator[str]:
                 "deployments.prefect_server",
                 "start",
                 "--host",
-                "127.0.0.1",
+                HOST,
                 "--port",
                 str(port),
             ],
@@ -302,7 +301,7 @@ def _prefect_server(home: Path) -> Iterator[str]:
             stderr=log,
             start_new_session=True,
         )
-    url = f"http://127.0.0.1:{port}/api"
+    url = f"http://{HOST}:{port}/api"
 
     def is_up() -> bool:
         try:
@@ -323,5 +322,5 @@ def _prefect_server(home: Path) -> Iterator[str]:
             process.kill()
             process.wait()
         for one in family:
-            if one.is_running():
+            with suppress(psutil.NoSuchProcess):
                 one.kill()

@@ -17,7 +17,7 @@ from tidegate.stack.launching import running_stack, stop_stack
 from tidegate.stack.processes import MARK
 from tidegate.stack.record import StackRecord, read_record
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 RUNNER = """
 import json, sys
 from pathlib import Path

@@ -17,7 +17,7 @@ def python(code: str) -> list[str]:
 
 
 def service(name: str, code: str = "time.sleep(600)", **more: Any) -> dict[str, Any]:
-    return {"name": name, "argv": python(code), "ready": "up", "ready_timeout_s": 20.0, **more}
+    return {"name": name, "argv": python(code), "ready": "up", "ready_timeout_s": 60.0, **more}
 
 
 def task(name: str, code: str, **more: Any) -> dict[str, Any]:
@@ -25,11 +25,12 @@ def task(name: str, code: str, **more: Any) -> dict[str, Any]:
 
 
 def test_processes_start_in_the_order_of_their_dependencies(bench: Any):
+    """The setup ends only once the gateway runs: it would wait for ever for one that waits for it."""
     bench.start(
         service("worker", after=["setup"]),
-        task("setup", "time.sleep(0.2)", after=["server"]),
+        task("setup", "while not os.path.exists('gateway'): time.sleep(0.02)", after=["server"]),
         service("server"),
-        service("gateway"),
+        service("gateway", "open('gateway', 'w').close(); time.sleep(600)"),
     )
 
     record = bench.wait_state("ready")
@@ -37,7 +38,7 @@ def test_processes_start_in_the_order_of_their_dependencies(bench: Any):
     since = {process.name: process.since for process in record.processes}
     assert since["server"] <= since["setup"] <= since["worker"]
     assert record.process("setup").status is ProcessStatus.DONE
-    assert since["gateway"] < since["setup"]
+    assert record.process("setup").restarts == 0
 
 
 def test_a_process_that_dies_is_started_again_and_counted(bench: Any):
@@ -60,8 +61,10 @@ def test_a_process_that_cannot_start_is_given_up_and_the_others_stay(bench: Any)
 
     assert record.process("bad").status is ProcessStatus.FAILED
     assert record.process("bad").last_exit == "ended with exit code 1"
-    assert record.process("good").status is ProcessStatus.READY
     assert "no such bank" in bench.log("bad")
+    # A busy machine may start the bad one three times before the good one has begun.
+    bench.wait_for(lambda: bench.record().process("good").status is ProcessStatus.READY)
+    assert bench.record().state == "failed"
 
 
 def test_a_missing_program_is_told_in_its_own_log(bench: Any):
@@ -96,17 +99,17 @@ def test_a_second_supervisor_of_the_same_home_is_refused(bench: Any):
 
     second = bench.start(service("one"))
 
-    assert second.wait(20) == 3
+    assert second.wait(60) == 3
     assert "is up already" in bench.log("supervisor")
     assert bench.record().state == "ready"
 
 
 def test_an_orderly_end_stops_in_reverse_order_and_leaves_nothing(bench: Any):
-    polite = "signal.signal(15, lambda *_: (print('ended', time.time()), sys.exit(0)))\nwhile True: time.sleep(600)"
+    polite = "signal.signal(15, lambda *_: (print('ended', time.time()), sys.exit(0)))\nprint('polite')\nwhile True: time.sleep(600)"
     child = f"import subprocess; subprocess.Popen({python('time.sleep(600)')!r})\n{polite}"
     supervisor = bench.start(
-        service("server", code=polite),
-        service("worker", code=child, after=["server"]),
+        service("server", code=polite, ready="polite"),
+        service("worker", code=child, ready="polite", after=["server"]),
         teardown=(
             {"name": "stop-sets", "argv": python("print('sets stopped', time.time())"), "kind": "task"},
         ),
@@ -116,7 +119,7 @@ def test_an_orderly_end_stops_in_reverse_order_and_leaves_nothing(bench: Any):
 
     supervisor.send_signal(signal.SIGTERM)
 
-    assert supervisor.wait(30) == 0
+    assert supervisor.wait(60) == 0
     ended = {name: float(bench.log(name).split()[-1]) for name in ("server", "worker", "stop-sets")}
     assert ended["worker"] < ended["server"] < ended["stop-sets"]
     assert bench.marked() == []
@@ -130,7 +133,7 @@ def test_a_process_that_ignores_the_request_is_killed(bench: Any):
 
     supervisor.send_signal(signal.SIGTERM)
 
-    assert supervisor.wait(30) == 0
+    assert supervisor.wait(60) == 0
     assert bench.marked() == []
 
 
@@ -141,7 +144,7 @@ def test_descendants_in_other_groups_are_found_by_their_mark(bench: Any):
     bench.wait_for(lambda: len(bench.marked()) == 2)
 
     supervisor.send_signal(signal.SIGTERM)
-    supervisor.wait(30)
+    supervisor.wait(60)
 
     assert bench.marked() == []
 
@@ -153,6 +156,7 @@ def test_after_the_supervisor_was_killed_the_next_takes_over_what_still_runs(ben
     first.kill()
     first.wait()
     os.kill(lost, signal.SIGKILL)
+    bench.wait_for(lambda: lost not in [process.pid for process in bench.marked()])
 
     second = bench.start(service("gateway"), service("server"))
     record = bench.wait_state("ready", second)

@@ -17,7 +17,7 @@ from tidegate import steps, wiring
 from tidegate.domain import Release, ReleaseRequest
 from tidegate.release import Step
 from tidegate.release.step import Wait
-from tidegate.settings import SOURCE_ROOT, Settings
+from tidegate.settings import Settings
 
 LOADED_BEFORE_FORKING = (
     "scipy.special",
@@ -35,7 +35,7 @@ def main(home: str, url: str, org: str, service: str, model: str, version: str, 
     settings = Settings(
         home=Path(home),
         ledger_url=f"sqlite:///{home}/ledger.sqlite3",
-        deployments_dir=SOURCE_ROOT / "deployments",
+        deployments_dir=Path(home) / "deployments",
         runtime_dir=Path(home) / "run",
     )
     ports = wiring.load(settings)

@@ -11,7 +11,7 @@ from installation import SUPPORT, Installation
 
 from tidegate import steps
 from tidegate.benchmark.traffic import TrafficClient
-from tidegate.domain import Gate, ReleaseRequest, ReleaseState, SetState, Verdict
+from tidegate.domain import Gate, Release, ReleaseRequest, ReleaseState, SetState, Verdict
 from tidegate.domain.names import ServiceRef
 from tidegate.release import Step
 from tidegate.release.step import PutWeights
@@ -54,13 +54,37 @@ def live_version(installation: Installation, ref: ServiceRef = SUPPORT) -> dict[
     return named
 
 
+UNTIMED: dict[str, float | None] = {"ttft_p50": None, "itl_p50": None}
+"""All at once leaves no old set to compare with: what was usual before says nothing on a machine that others use."""
+UNHURRIED = {"when_not_judged": "pass"}
+"""A machine that is busy with other tests measures itself; what these tests ask comes after that."""
+TIMED = {"ttft_p50": 1.0, "itl_p50": 1.0}
+
+
+def shifted(installation: Installation, release: Release) -> list[int]:
+    """Shares that the release gave to its new set while it was judged by live traffic."""
+    entries = installation.ports.ledger.entries(release.id)
+    return [entry.data["weight"] for entry in entries if entry.name == "shifting"]
+
+
 def test_promotion_refusal_lost_set_and_rollback_cost_clients_nothing(live: Installation) -> None:
     """One story under load, because each part starts where the former ended."""
     client = traffic(live, SUPPORT)
     client.start()
     try:
-        assert live.release(SUPPORT, "pipit", "v2").state is ReleaseState.DONE
+        live.want(
+            SUPPORT,
+            {
+                "performance": UNHURRIED,
+                "shift": {"strategy": "all_at_once"},
+                "live": {"metrics": UNTIMED},
+            },
+        )
+        at_once = live.release(SUPPORT, "pipit", "v2")
+        assert at_once.state is ReleaseState.DONE, at_once.reason
+        assert shifted(live, at_once) == [100]
         assert live_version(live) == {"v2": 100}
+        live.want(SUPPORT, {"shift": {"strategy": "linear", "linear_step": 50}, "live": {"metrics": TIMED}})
 
         refused = live.release(SUPPORT, "pipit", "v3")
         assert refused.state is ReleaseState.ROLLED_BACK
@@ -74,6 +98,7 @@ def test_promotion_refusal_lost_set_and_rollback_cost_clients_nothing(live: Inst
 
         lost = release_and_kill_its_set(live)
         assert lost.state is ReleaseState.ROLLED_BACK
+        assert shifted(live, lost) == [50], "the steps of a linear release, of which it saw the first"
         assert live.ports.ledger.quarantine_reason("swaggystacks", lost.digest) is None
         assert live_version(live) == {"v2": 100}
 
@@ -211,8 +236,18 @@ def test_sampled_requests_proofs_of_every_file_and_a_rehearsal_lead_to_a_release
     live.want(
         SUPPORT,
         {
+            "performance": UNHURRIED,
             "replay": {"pairs": 40, "max_slowdown": 50, "floor_ms": 5000},
-            "shift": {"rehearse": True, "max_switch_s": 60, "ladder": [50, 100]},
+            "shift": {
+                "strategy": "shadow_then_canary",
+                "shadow_percent": 100,
+                "shadow_s": 2,
+                "shadow_margin": 0.2,
+                "rehearse": True,
+                "max_switch_s": 60,
+                "ladder": [50, 100],
+                "step_deadline_s": 300,
+            },
         },
     )
     client = traffic(live, SUPPORT)
@@ -231,6 +266,7 @@ def test_sampled_requests_proofs_of_every_file_and_a_rehearsal_lead_to_a_release
 
     rows = {row.check: row for row in live.ports.ledger.evidence(done.id)}
     assert rows["replay.errors"].samples == 40
+    assert (rows["shadow.errors"].samples or 0) >= 20, "copies of clients' requests, before any client"
     for check in ("rehearsal.back", "rehearsal.forth"):
         assert rows[check].data["lost"] == rows[check].data["truncated"] == 0, rows[check]
         assert rows[check].data["streams"] > 0

@@ -16,7 +16,7 @@ BODY = b'{"messages": [{"role": "user", "content": "a private question"}]}'
 
 def capture(home: Path, count: int) -> None:
     ledger = Ledger.open(f"sqlite:///{home / 'ledger.sqlite3'}")
-    keeper = Keeper(ledger, {SUPPORT: CapturePolicy(percent=5)}, lambda org: Secret("k" * 43))
+    keeper = Keeper(ledger, lambda: {SUPPORT: CapturePolicy(percent=5)}, lambda org: Secret("k" * 43))
     assert keeper.keep([(SUPPORT, BODY)] * count) == count
     ledger.close()
 

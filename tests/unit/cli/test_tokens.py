@@ -69,6 +69,7 @@ def test_nobody_without_the_role_in_this_organization_gets_one(run: Any, ports: 
         (("--for", "soon"), "is no time"),
         (("--action", "delete"), "is no action"),
         (("--action", "approve"), "no release under way"),
+        (("--to", "pipit:v1"), "Only a rollback"),
         (("--file", "/nowhere/x.gguf"), "There is no file"),
     ],
 )

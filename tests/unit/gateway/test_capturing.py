@@ -1,10 +1,15 @@
 """Copies to the sampler in Envoy's files: only where a service asks, bounded, and beside a shadow."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from tidegate.domain import Mirror, Route, Upstream
+import pytest
+
+from tidegate.domain import InvalidInput, Mirror, Route, Upstream
 from tidegate.gateway import GatewayConfig
+from tidegate.gateway.admin import Admin
 from tidegate.gateway.config import CLUSTERS, ROUTES
+from tidegate.gateway.envoy import Envoy
 from tidegate.gateway.render import render
 
 ROUTE = Route(
@@ -77,3 +82,10 @@ def test_a_sampler_that_hangs_is_left_by_number_and_by_time():
     assert cluster["circuit_breakers"]["thresholds"][0]["max_requests"] == 16
     assert "max_stream_duration" in str(cluster)
     assert "/run/gw-sampler.sock" in str(cluster)
+
+
+def test_a_socket_path_of_the_sampler_that_is_too_long_is_named(config, tmp_path):
+    runtime = Path("/run") / ("x" * (95 - len("/run/gateway-1.sock")))
+    long = replace(config, admin_socket=runtime / "gateway-1.sock", captures={"acme/chat": 5.0})
+    with pytest.raises(InvalidInput, match="sampler socket"):
+        Envoy(long, Admin(long.admin_socket), tmp_path / "envoy").start()

@@ -76,6 +76,10 @@ def test_an_answer_before_the_request_was_read_has_no_negative_time():
         ({"flags": "UPE"}, {"failed", "attempt_failed"}),
         ({"flags": "DC", "answer": "stream 1 490000 0 2 0 0 0 - - -"}, {"left"}),
         ({"flags": "DC", "status": 0, "answer": None}, {"left"}),
+        ({"flags": "DC", "status": 0, "answer": None, "ms": 9000}, {"left", "stalled"}),
+        ({"flags": "DC", "status": 0, "answer": None, "ms": 9000, "asked": None}, {"left"}),
+        ({"flags": "DC", "status": 0, "answer": None, "ms": 9000, "wanted": None}, {"left"}),
+        ({"flags": "DC", "answer": "stream -1 0 0 0 0 0 0 - - -", "ms": 9000}, {"left", "stalled"}),
         ({"flags": "DC"}, set()),
         ({"flags": "DC,UC", "answer": "stream 1 490000 0 2 0 0 0 - - -"}, {"failed", "truncated", "attempt_failed"}),
         ({"flags": "DC", "status": 500, "answer": "plain -1 5 0 0 0 0 1 - - -"}, {"failed", "attempt_failed"}),
@@ -98,6 +102,23 @@ def test_an_answer_is_what_it_is(changes, holds):
 
     names = ("failed", "attempt_failed", "truncated", "left", "empty", "malformed", "stalled", "unmeasured")
     assert {name for name in names if getattr(fact, name)} == holds
+
+
+def test_a_client_that_left_before_the_first_word_waited_in_silence():
+    """A set that hangs has no failures: its clients go. That is the silence in which they went."""
+    assert fact_of(flags="DC", status=0, answer=None, ms=9000).gap_ms == 8998.0
+    assert fact_of(flags="DC", answer="stream -1 0 0 0 0 0 0 - - -", ms=300).gap_ms == 298.0
+    assert fact_of(flags="DC", status=0, answer=None, wanted=None).gap_ms is None
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [("end_turn", "stop"), ("max_tokens", "length"), ("tool_use", "tool_calls"), ("pause_turn", "other")],
+)
+def test_stop_reasons_of_messages_are_those_of_chat_completions(told, reason):
+    answer = f"stream 1000 90000 20000 10 1 0 0 {told} 11 7"
+    assert fact_of(answer=answer, path="/acme/chat/v1/messages").stop == reason
+    assert fact_of(answer="stream -1 0 0 0 1 0 0 stop - -", path="/acme/chat/v1/responses").empty
 
 
 def test_slices_are_known_for_failures_too():

@@ -93,3 +93,9 @@ def test_an_engine_gets_its_key_by_its_environment_and_never_by_its_command_line
     assert engine_environment({"TIDEGATE_ENGINE_API_KEY": key}, key)["LLAMA_API_KEY"] == key
     assert "TIDEGATE_ENGINE_API_KEY" not in engine_environment({"TIDEGATE_ENGINE_API_KEY": key}, key)
     assert "LLAMA_API_KEY" not in engine_environment({"LLAMA_API_KEY": "another"})
+
+
+def test_an_engine_can_be_found_by_the_worker_that_it_outlived() -> None:
+    passed_on = engine_environment({"RUNPOD_POD_ID": "w1", "RUNPOD_API_KEY": "k"})
+    assert passed_on["RUNPOD_POD_ID"] == "w1"
+    assert "RUNPOD_API_KEY" not in passed_on

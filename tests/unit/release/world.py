@@ -4,8 +4,9 @@ Time passes in `World.sleep`; faults are plain switches. Every change of traffic
 `World.history`, where the invariants are checked.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,8 +65,8 @@ ADDRESS = {"tls": True, "path_prefix": "/lb/ab12", "credential": "fake-credentia
 """Of every ready set, beside host and port."""
 
 
-class Crash(BaseException):
-    """The process is killed here."""
+def _nothing() -> None:
+    return
 
 
 @dataclass
@@ -73,6 +74,14 @@ class FakeSet:
     spec: SetSpec
     state: SetState = SetState.STARTING
     restarts: int = 0
+
+
+def _apart(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _apart(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_apart(one) for one in value]
+    return replace(value) if isinstance(value, FakeSet) else value
 
 
 @dataclass
@@ -91,8 +100,7 @@ class World:
     capacity: int = 8
     gateway_lag_s: float = 0.05
     gateway_alive: bool = True
-    crash_after: int | None = None
-    steps: int = 0
+    on_tick: Callable[[], None] = _nothing
     samples: int = 0
     spent: float = 0.0
     startable: bool = True
@@ -153,7 +161,9 @@ class World:
             )
         )  # fmt: skip
 
-    def live(self, set_name: str, since: datetime, until: datetime | None = None) -> list[LiveBatch]:
+    def live(
+        self, set_name: str, since: datetime, until: datetime | None = None, *, slices: object = ()
+    ) -> list[LiveBatch]:
         return [
             batch
             for batch in self.batches
@@ -163,11 +173,22 @@ class World:
         ]
 
     def tick(self) -> None:
-        """Called by every effect and journal write: the place where a process can be killed."""
-        self.steps += 1
-        if self.crash_after is not None and self.steps > self.crash_after:
-            self.crash_after = None
-            raise Crash
+        """Called by every effect and journal write before it happens: the place where a process can be killed."""
+        self.on_tick()
+
+    def left_by_kills(self, act: Callable[[], object]) -> list["World"]:
+        """Act, and give the worlds that are left when the process is killed right before each of its ticks."""
+        left: list[World] = []
+        self.on_tick = lambda: left.append(self.copy())
+        act()
+        self.on_tick = _nothing
+        return left
+
+    def copy(self) -> "World":
+        """A world that goes on apart from this one. Values are shared: only what holds them changes."""
+        made = copy.copy(self)
+        vars(made).update({name: _apart(value) for name, value in vars(self).items()}, on_tick=_nothing)
+        return made
 
     # ---- registry
 

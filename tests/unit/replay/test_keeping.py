@@ -8,7 +8,7 @@ import pytest
 from tidegate.domain import Refused, Secret, ServiceRef
 from tidegate.domain.policy import CapturePolicy
 from tidegate.ledger import Ledger
-from tidegate.replay.keeping import Keeper, open_requests
+from tidegate.replay.keeping import REREAD_S, CurrentPolicies, Keeper, open_requests
 from tidegate.replay.sealing import Sealer
 
 CHAT, OTHER = ServiceRef("acme", "chat"), ServiceRef("acme", "other")
@@ -23,7 +23,8 @@ class Home:
         self.path = folder / "ledger.sqlite3"
         self.ledger = Ledger.open(f"sqlite:///{self.path}", clock=lambda: self.now)
         captured = CapturePolicy.model_validate({"percent": 10, **policy})
-        self.keeper = Keeper(self.ledger, {CHAT: captured}, lambda org: KEY, lambda: self.now)
+        self.policies = {CHAT: captured}
+        self.keeper = Keeper(self.ledger, lambda: self.policies, lambda org: KEY, lambda: self.now)
 
     def opened(self) -> list[dict]:
         return open_requests(self.ledger, Sealer(KEY), CHAT, 100)
@@ -85,3 +86,19 @@ def test_another_key_another_service_or_a_changed_byte_opens_nothing():
 def test_a_short_key_seals_nothing():
     with pytest.raises(Refused, match="fewer than 32"):
         Sealer(Secret("short"))
+
+
+def test_who_takes_the_consent_back_is_obeyed_while_copies_still_come(home: Home):
+    read: list[float] = []
+    now = [0.0]
+
+    def files() -> dict[ServiceRef, CapturePolicy]:
+        read.append(now[0])
+        return home.policies
+
+    keeper = Keeper(home.ledger, CurrentPolicies(files, lambda: now[0]), lambda org: KEY)
+    assert keeper.keep([(CHAT, BODY)]) == keeper.keep([(CHAT, BODY)]) == 1
+    home.policies = {}
+    now[0] += REREAD_S
+    assert keeper.keep([(CHAT, BODY)]) == 0
+    assert read == [0.0, REREAD_S], "files are not read for every copy"

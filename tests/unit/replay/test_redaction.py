@@ -96,6 +96,11 @@ def test_what_may_not_be_kept_or_could_not_be_redacted_is_not_kept(body: dict):
     assert redact(body, POLICY) is None
 
 
+@pytest.mark.parametrize("role", [{"a": 1}, ["system"], 7, None, True])
+def test_a_role_that_is_none_is_no_system_prompt_and_no_trouble(role: object):
+    assert redact({"messages": [{"role": role, "content": "x"}]}, POLICY) is not None
+
+
 def test_check_digits_tell_cards_from_other_numbers():
     assert is_card("4111111111111111")
     assert not is_card("4111111111111112")

@@ -102,13 +102,23 @@ def test_other_paths_strange_services_large_bodies_and_our_own_probe_are_not_kep
     assert kept.found.empty()
 
 
-def test_one_that_cannot_be_kept_is_lost_and_the_next_one_is_not(path: Path, kept: Kept, caplog):
-    kept.trouble.append(Transient("the ledger does not answer"))
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (Transient("the ledger does not answer"), "the ledger does not answer"),
+        (TypeError("secret words are no list"), "TypeError"),
+    ],
+)
+def test_one_that_cannot_be_kept_is_lost_and_the_next_one_is_not(
+    path: Path, kept: Kept, caplog, trouble: Exception, told: str
+):
+    """Whatever it is: nothing that a client sends ends the sampling of all others."""
+    kept.trouble.append(trouble)
     send(path, b"secret words")
     assert kept.lost.wait(WAIT_S)
     send(path, b"next")
     assert kept.found.get(timeout=WAIT_S) == (CHAT, b"next")
-    assert "the ledger does not answer" in caplog.text
+    assert told in caplog.text
     assert "secret words" not in caplog.text
 
 

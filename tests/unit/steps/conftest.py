@@ -68,6 +68,9 @@ class FakePlatform:
             port=1,
         )
 
+    def list_owned(self) -> list[SetStatus]:
+        return []
+
     def price_per_hour_usd(self, spec: SetSpec) -> float:
         return self.price
 

@@ -154,3 +154,37 @@ def test_what_came_or_changed_since_the_last_yes_is_told(office):
         "quality: quality.score changed (was pass, is fail): 0.71 of 200 questions",
         "quality: quality.slices is new: pass, all well",
     )
+
+
+class TakenOver:
+    """The ledger, in which another owner takes the release over just before the answer is written."""
+
+    def __init__(self, office, release: Release, state: ReleaseState | None = None):
+        self._office, self._release, self._state, self._times = office, release, state, 1
+
+    def __getattr__(self, name: str):
+        return getattr(self._office.ledger, name)
+
+    def append(self, release_id: str, epoch: int, *rest: object):
+        if self._times:
+            self._times -= 1
+            newer = self._office.ledger.acquire_lock(self._release.ref, release_id)
+            if self._state is not None:
+                told = {"reason": "r", "question": "commit", "from": "baking"}
+                self._office.ledger.append(release_id, newer, "entered", self._state.value, told)
+        return self._office.ledger.append(release_id, epoch, *rest)
+
+
+def test_an_answer_counts_although_the_release_changes_its_owner_at_that_moment(office):
+    held = waiting(office)
+    office.ports.ledger = TakenOver(office, held)
+    steps.approve_release(office.ports, held.id, "noor", "read the answers")
+    notes = [entry for entry in office.ledger.entries(held.id) if entry.kind == "note"]
+    assert [(note.name, note.data["actor"]) for note in notes] == [("approve", "noor")]
+
+
+def test_an_answer_is_refused_when_the_new_owner_asks_another_question(office):
+    held = waiting(office)
+    office.ports.ledger = TakenOver(office, held, State.AWAIT_APPROVAL)
+    assert problem(steps.approve_release, office.ports, held.id, "noor", "read the answers") == "changed"
+    assert [entry for entry in office.ledger.entries(held.id) if entry.kind == "note"] == []

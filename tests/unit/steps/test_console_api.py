@@ -1,6 +1,7 @@
 """The HTTP API over real HTTP and a real ledger; what takes longer than a request is collected here, not done."""
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ from openapi_core import OpenAPI
 from tidegate.console import ALERT_TOKEN, API_TOKEN, Console, serve
 from tidegate.console.openapi import describe
 from tidegate.console.operations import OPERATIONS, Desk
-from tidegate.domain import ReleaseState, ServiceRef, Transient
+from tidegate.domain import Evidence, Gate, ReleaseState, ServiceRef, Transient, Verdict
 from tidegate.stack.port_choice import is_free
 
 ACME = ServiceRef("acme", "chat")
@@ -78,12 +79,12 @@ def api(office: Any, free_port: int) -> Iterator[Api]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port() -> Iterator[int]:
+    """Bound and not listening: the system gives it to nobody else, and it is free for who asks by number."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 ROLLBACK = "/v1/services/acme/chat/rollback"
@@ -173,6 +174,7 @@ def test_a_plan_tells_the_target_and_changes_nothing(api: Api):
     ("path", "body", "status", "name"),
     [
         (ROLLBACK, "{", 400, "body"),
+        (ROLLBACK, "[" * 100_000, 400, "body"),
         (ROLLBACK, {"reason": "x"}, 400, "reason"),
         (ROLLBACK, {"reason": "wrong prices", "force": True}, 400, "force"),
         (ROLLBACK, {"reason": "wrong prices", "to": "7" * 64}, 404, "to"),
@@ -211,11 +213,39 @@ def test_a_release_is_stopped_and_only_one_that_waits_is_approved(api: Api):
     _, made = api.call("POST", "/v1/services/acme/chat/releases", body)
     path = f"/v1/releases/{made['release']['id']}"
     decision = {"reason": "read the answers", "requested_by": "noor"}
-    assert api.call("POST", f"{path}/approve", decision)[0] == 403
+    assert api.call("POST", f"{path}/approve", decision | {"of": "d"})[0] == 403
+    assert api.call("GET", f"{path}/question")[0] == 403
     assert api.call("POST", f"{path}/abort", decision)[0] == 202
     entries = api.office.ledger.entries(made["release"]["id"])
     assert [entry.data["actor"] for entry in entries if entry.kind == "abort"] == ["noor"]
     assert api.office.ledger.get_release(made["release"]["id"]).state is ReleaseState.REQUESTED
+
+
+def test_a_yes_is_to_what_was_looked_at_and_to_nothing_else(api: Api):
+    office = api.office
+    release = office.enter(office.release("acme"), ReleaseState.AWAIT_APPROVAL, **{"from": "baking"})
+    path = f"/v1/releases/{release.id}"
+    decision = {"reason": "read the answers", "requested_by": "noor"}
+    status, told = api.call("POST", f"{path}/approve", decision)
+    assert (status, told["error"]["field"]) == (400, "of")
+    _, asked = api.call("GET", f"{path}/question")
+    row = Evidence(gate=Gate.QUALITY, check="c", verdict=Verdict.PASS, summary="s", taken_at=office.now)
+    office.ledger.add_evidence(release.id, [row], digest=release.digest, policy_digest="p")
+    status, told = api.call("POST", f"{path}/approve", decision | {"of": asked["digest"]})
+    assert (status, told["error"]["context"]["differs"]) == (403, "evidence")
+    _, asked = api.call("GET", f"{path}/question")
+    assert api.call("POST", f"{path}/approve", decision | {"of": asked["digest"]})[0] == 202
+    assert api.started == [release.id]
+
+
+@pytest.mark.parametrize("named", ["finch:w1", OLD])
+def test_a_version_is_named_or_its_digest_is(api: Api, named: str):
+    _, told = api.call("POST", ROLLBACK, {"reason": "look", "plan": True, "to": named})
+    assert told["target"]["digest"] == OLD
+    _, told = api.call("POST", ROLLBACK, {"reason": "look", "plan": True, "leaving": named})
+    assert told["target"]["way"] == "none"
+    status, told = api.call("POST", ROLLBACK, {"reason": "look", "plan": True, "to": "finch:w7"})
+    assert (status, told["error"]["field"]) == (404, "to")
 
 
 def test_an_alert_is_carried_out_once(api: Api):

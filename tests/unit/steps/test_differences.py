@@ -122,6 +122,13 @@ def test_while_a_release_is_under_way_its_owner_moves_everything_else():
     assert repairs(*moved) == {"set.address": Repair.READDRESS}
 
 
+def test_a_lost_set_is_started_while_a_release_waits_that_has_none_beside_it_and_nothing_else_is_moved():
+    waits = intended({"a": 100, "b": 0}, busy="r-1", is_tended=False, champion_digest=DIGESTS["b"])
+    gone = observed(ready("a", state=SetState.ABSENT), ready("b", state=SetState.FAILED))
+    found = compare(waits, [gateway()], gone)
+    assert [(one.repair, one.set_name) for one in found] == [(Repair.START, "a")]
+
+
 def test_a_gateway_that_speaks_and_has_older_weights_is_told_and_a_silent_one_is_told_apart():
     behind = compare(intended(), [gateway(observed_generation=6)], observed())
     assert [one.kind for one in behind] == ["gateway.weights"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from tests.unit.steps.five_servers import front_door
 from tidegate.domain import Gate, ReleaseState, Secret, ServiceRef, SetSpec, Verdict
 from tidegate.probes.target import ProbeTarget
 from tidegate.probes.workers import Heard, WorkerAnswer, hear_workers, questions_by_chance
@@ -163,6 +164,42 @@ def test_a_round_is_a_row_of_the_identity_gate_that_stops_the_release(stage, fle
     row = workers_row(stage.prove(fleet), "green")
     assert row.verdict is verdict
     assert row.check in REQUIRED[Gate.IDENTITY]
+
+
+def says(word: str, digest: str = TRUE):
+    return lambda body: (200, reply(digest, word))
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (says("Rome"), "it reports the right digest and it says 'Rome', not 'Paris'"),
+        (says("Paris", OLD), f"it reports {OLD[:12]}, not {TRUE[:12]}"),
+    ],
+)
+def test_one_of_five_real_servers_that_serves_another_file_is_found_in_one_round(
+    stage, other, told, is_named
+):
+    """Five processes' worth of sockets behind a door that chooses by chance, and the client that a release has."""
+    five = dict.fromkeys(range(WORKERS), says("Paris")) | {3: other}
+    with front_door(five, stage.release.id, is_named=is_named) as address:
+        stage.office.ports.gateway_url = lambda: address
+        found = IdentityRound(stage.office.ports, stage.release).prove(["green"])
+    assert found["proven"] == []
+    assert told in found["failed"]["green"]
+    assert not is_named or "worker w3" in found["failed"]["green"]
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_five_real_servers_are_proven_and_one_that_fails_leaves_them_open(stage, is_named):
+    for broken in ({}, {2: lambda body: (503, {"error": "busy"})}):
+        five = dict.fromkeys(range(WORKERS), says("Paris")) | broken
+        with front_door(five, stage.release.id, is_named=is_named) as address:
+            stage.office.ports.gateway_url = lambda url=address: url
+            found = IdentityRound(stage.office.ports, stage.release).prove(["green"])
+        assert found["failed"] == {}
+        assert (found["proven"], set(found["open"])) == (([], {"green"}) if broken else (["green"], set()))
 
 
 def test_questions_suffice_by_the_union_bound():

@@ -234,6 +234,23 @@ def test_a_rollback_is_signed_over_the_version_that_it_leaves(office):
     assert [proof.action for proof in office.ledger.proofs(back.id)] == [Action.ROLLBACK]
 
 
+def test_a_rollback_token_may_name_its_target_and_is_good_for_no_other(office):
+    committed(office)
+    office.sign_all("acme")
+    wish = named_wish(office.ports, Action.ROLLBACK, office.request("acme"), to="2" * 64)
+    signed = issue_token(office.ports, wish, "lin").token
+    manager = steps.RollbackManager(office.ports)
+    told = {"actor": "", "reason": "wrong prices", "proof": signed}
+    assert problem(manager.begin, ACME, **told) == "parameters"
+    back = manager.begin(ACME, to="2" * 64, **told).release
+    assert (back.digest, back.request.requested_by) == ("2" * 64, "lin")
+
+
+def test_only_a_rollback_is_signed_over_a_target(office):
+    with pytest.raises(InvalidInput, match="Only a rollback"):
+        named_wish(office.ports, Action.RELEASE, office.request("acme"), to="2" * 64)
+
+
 def test_a_rollback_token_for_a_version_that_is_not_live_is_not_issued(office):
     committed(office)
     assert problem(token, office, action=Action.ROLLBACK, version="v0") == "digest"

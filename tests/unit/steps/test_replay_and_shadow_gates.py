@@ -30,7 +30,7 @@ def stage(office):
 def capture(office, count: int) -> None:
     keeper = Keeper(
         office.ledger,
-        {ACME: CapturePolicy(percent=1)},
+        lambda: {ACME: CapturePolicy(percent=1)},
         lambda org: office.ports.secrets.ensure(capture_key_name(org)),
         lambda: office.now,
     )

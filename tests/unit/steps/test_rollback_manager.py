@@ -11,6 +11,7 @@ from tidegate.domain import (
     Plan,
     Refused,
     Release,
+    ReleaseRequest,
     ReleaseState,
     ServiceRef,
     SetSpec,
@@ -18,6 +19,8 @@ from tidegate.domain import (
 )
 from tidegate.steps import RollbackManager
 from tidegate.steps.alerts import AlertGroup, receive
+from tidegate.steps.rollback_manager import Begun
+from tidegate.steps.rollback_target import Target
 from tidegate.steps.rollback_times import phases_of
 from tidegate.steps.traffic_watch import arrival
 
@@ -123,6 +126,68 @@ def test_the_same_token_is_the_same_rollback_also_after_it_is_over(office, manag
 def test_a_version_that_serves_nobody_is_not_left(office, manager):
     assert begin(manager, leaving="7" * 64).target.way == "none"
     assert office.ledger.hold_of(ACME) is None
+
+
+def test_what_a_release_replaces_may_be_the_bad_version_and_is_not_gone_back_to(office, manager):
+    release = under_way(office, ReleaseState.SHIFTING, blue=NEW)
+    begun = begin(manager, leaving=NEW)
+    assert (begun.target.way, begun.target.digest) == ("stop_and_release", OLD)
+    assert begun.release.digest == OLD
+    assert [entry.kind for entry in office.ledger.entries(release.id)].count("abort") == 1
+
+
+def test_where_nothing_sound_served_before_the_bad_version_the_release_that_replaces_it_goes_on(
+    office, manager
+):
+    release = under_way(office, ReleaseState.SHIFTING, blue=NEW)
+    for digest in (OLD, OLDEST):
+        office.ledger.quarantine("acme", digest, reason="bad", release_id="r")
+    begun = begin(manager, leaving=NEW)
+    assert (begun.target.way, begun.release.id) == ("none", release.id)
+    assert "abort" not in [entry.kind for entry in office.ledger.entries(release.id)]
+
+
+def test_a_version_that_a_release_has_just_replaced_needs_no_leaving(office, manager):
+    under_way(office, ReleaseState.COMMITTING, blue=NEW)
+    assert begin(manager, leaving=NEW).target.way == "none"
+
+
+def test_the_way_back_goes_before_a_release_that_waited_longer(office, manager):
+    holder = under_way(office, ReleaseState.SHIFTING, blue=NEW)
+    office.register("acme", version="v8", digest="8")
+    waiting = office.release("acme", version="v8")
+    begun = begin(manager, to=OLD)
+    assert begun.target.way == "stop_and_release"
+    end(office, holder, ReleaseState.ROLLED_BACK)
+    assert office.ledger.acquire_lock(ACME, waiting.id) is None
+    assert office.ledger.active_release(ACME).id == begun.release.id
+    assert begin(manager).target.way == "join", "asked again, it is the same rollback"
+    assert office.ledger.acquire_lock(ACME, begun.release.id)
+    end(office, begun.release, ReleaseState.DONE)
+    assert office.ledger.acquire_lock(ACME, waiting.id)
+
+
+def test_a_release_that_took_the_service_while_the_wish_was_recorded_is_stopped(office, manager):
+    """It was not there yet when the rollback looked what to stop, and has the service when it is driven."""
+    late = under_way(office, ReleaseState.SHIFTING, blue=NEW)
+    office.ledger.heartbeat(late.id, "its owner", late.epoch)
+    request = ReleaseRequest(
+        org="acme", service="chat", model="finch", version="w1", requested_by="root", trigger="rollback"
+    )
+    release = office.ledger.request_release(request, OLD, key="k")
+    begun = Begun(Target("release", OLD, "finch:w1", "as seen before", release=None), release, "manual")
+
+    def goes_back(_seconds: float) -> None:
+        stopped = [one for one in office.ledger.entries(late.id) if one.kind == "abort"]
+        assert [one.data["actor"] for one in stopped] == ["root"]
+        if not office.ledger.get_release(late.id).is_over:
+            end(office, late, ReleaseState.ROLLED_BACK)
+        elif not office.ledger.get_release(release.id).is_over:
+            end(office, release, ReleaseState.DONE)
+
+    office.ledger.heartbeat(release.id, "somebody else")
+    outcome = RollbackManager(office.ports, sleep=goes_back).carry_out(ACME, begun)
+    assert outcome.state == "done"
 
 
 def test_an_unknown_target_is_named(office, manager):

@@ -28,7 +28,8 @@ VERSION_TIMEOUT_S = 30.0
 SPARE_HTTP_THREADS = 64
 TCP_ESTABLISHED = "01"
 # The account's key lies in a worker's environment: only what an engine needs goes on.
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "HOME", "TMPDIR")
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "HOME", "TMPDIR", "RUNPOD_POD_ID")
+"""The id is public. By it whoever made the worker finds an engine that outlived it."""
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "GGML_")
 
 

@@ -4,6 +4,7 @@ Signal handlers only put into that queue: `SimpleQueue.put` is the one call that
 """
 
 import queue
+import random
 import signal
 import socket
 import threading
@@ -18,6 +19,9 @@ from tidegate_worker.problems import ENGINE_FAILED, Stopped, WorkerProblem
 from tidegate_worker.worker_state import Phase, WorkerState
 
 LOOPBACK = "127.0.0.1"
+# Below those that outgoing connections take: the engine listens on its port only once the model is there.
+ENGINE_PORTS = range(10_000, 32_768)
+PORTS_TRIED = 100
 DRAIN_POLL_S = 0.25
 # An engine that still has streams waits for them when it is asked to end.
 CUT_SHORT_GRACE_S = 1.0
@@ -180,8 +184,17 @@ def _engine_address(wanted: Configuration) -> tuple[str, int]:
     """Behind a load balancer or proxy the engine is the server; with a queue only this worker talks to it."""
     if wanted.mode != "QUEUE" and wanted.port is not None:
         return wanted.host, wanted.port
-    with socket.create_server((LOOPBACK, 0)) as free:
-        return LOOPBACK, int(free.getsockname()[1])
+    return LOOPBACK, _free_port()
+
+
+def _free_port() -> int:
+    for port in (*random.sample(ENGINE_PORTS, PORTS_TRIED), 0):
+        try:
+            with socket.create_server((LOOPBACK, port)) as free:
+                return int(free.getsockname()[1])
+        except OSError:
+            continue
+    raise AssertionError("the system names a port itself when it is asked for port 0")
 
 
 def _brief(state: WorkerState) -> dict[str, object]:

@@ -54,6 +54,18 @@ def settled(platform: Platform, name: str, state: SetState) -> SetStatus:
     return seen[-1]
 
 
+def figures(platform: Platform, name: str, wanted: str) -> dict[str, float]:
+    """The first metrics that hold the wanted figure: a busy engine tells none, and that is no error."""
+    seen: list[dict[str, float]] = []
+
+    def is_told() -> bool:
+        seen.append(platform.metrics(name))
+        return wanted in seen[-1]
+
+    until(is_told)
+    return seen[-1]
+
+
 @pytest.fixture
 def spec(pipit: Path, make_spec: MakeSpec) -> SetSpec:
     return make_spec(pipit)
@@ -78,7 +90,10 @@ def test_creating_again_adopts_the_set_that_exists(subject: Subject, spec: SetSp
 
     again = insist(lambda: subject.platform.create(spec))
 
-    assert (again.state, again.port, again.restarts) == (SetState.READY, first.port, 0)
+    # An engine that serves may be slow to say so.
+    assert again.state in (SetState.READY, SetState.DEGRADED)
+    assert (again.port, again.restarts) == (first.port, 0)
+    assert ready(subject.platform, spec.name).port == first.port
     assert len(subject.processes()) == 1
 
 
@@ -183,7 +198,7 @@ def test_metrics_count_tokens_memory_and_time(subject: Subject, spec: SetSpec) -
     ready(subject.platform, spec.name)
     insist(lambda: subject.platform.invoke(spec.name, "/v1/chat/completions", QUESTION, 10))
 
-    metrics = subject.platform.metrics(spec.name)
+    metrics = figures(subject.platform, spec.name, "tokens_predicted_total")
 
     assert metrics["tokens_predicted_total"] > 0
     assert metrics["memory_bytes"] > 1024**2

@@ -320,7 +320,7 @@ def test_a_gateway_reaches_the_set_at_the_address_that_is_told(account: Account,
 
     url = f"http://{status.host}:{status.port}{status.path_prefix}/v1/models"
     key = account.runpod.key("swaggystacks").reveal()
-    reply = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    reply = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
     assert reply.json()["data"][0]["id"] == spec.digest
     assert (status.tls, status.credential) == (False, "runpod-key-swaggystacks")

@@ -9,8 +9,9 @@ from aiohttp import hdrs, web
 from tidegate.platforms.runpod.emulator.context import Context
 from tidegate.platforms.runpod.emulator.fleet import Fleet
 from tidegate.platforms.runpod.emulator.job_plane import asked_endpoint
+from tidegate.platforms.runpod.emulator.ports import LOOPBACK
 from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType
-from tidegate.platforms.runpod.emulator.workers import DEFAULT_HEALTH_PATH, LOOPBACK, Worker
+from tidegate.platforms.runpod.emulator.workers import DEFAULT_HEALTH_PATH, Worker
 
 LARGEST_BODY = 30 * 1024 * 1024
 WORKER_HEADER = "X-Runpod-Worker-Id"

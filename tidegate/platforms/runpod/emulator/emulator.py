@@ -14,6 +14,7 @@ from tidegate.platforms.runpod.emulator.images import VOLUME_PATH, Images, rewri
 from tidegate.platforms.runpod.emulator.jobs import JobBoard
 from tidegate.platforms.runpod.emulator.logs import LogBook
 from tidegate.platforms.runpod.emulator.persistence import Documents
+from tidegate.platforms.runpod.emulator.ports import Ports
 from tidegate.platforms.runpod.emulator.problems import Problem, not_found
 from tidegate.platforms.runpod.emulator.state import Endpoint, Json, Pod, PodStatus, Resource, as_json
 from tidegate.platforms.runpod.emulator.timings import Timings
@@ -36,6 +37,7 @@ class Emulator:
     faults: FaultBoard
     jobs: JobBoard
     session: aiohttp.ClientSession
+    ports: Ports = field(default_factory=Ports)
     data_url: str = ""
     told_data_url: str = ""
     """What callers are told instead, where something stands between them and us; our own workers need no detour."""

@@ -11,8 +11,8 @@ from aiohttp import hdrs, web
 
 from tidegate.platforms.runpod.emulator.balancer import LARGEST_BODY, NOT_FORWARDED
 from tidegate.platforms.runpod.emulator.context import Context, context_of
+from tidegate.platforms.runpod.emulator.ports import LOOPBACK
 from tidegate.platforms.runpod.emulator.state import Pod, PodStatus
-from tidegate.platforms.runpod.emulator.workers import LOOPBACK
 
 STRIPPED = NOT_FORWARDED - {hdrs.AUTHORIZATION.lower()}
 CONNECT_TIMEOUT_S = 5.0

@@ -16,8 +16,8 @@ from tidegate.platforms.runpod.emulator.container import Container
 from tidegate.platforms.runpod.emulator.emulator import SSH_KEYS, Emulator
 from tidegate.platforms.runpod.emulator.images import container_env
 from tidegate.platforms.runpod.emulator.logs import SYSTEM, LogBook
+from tidegate.platforms.runpod.emulator.ports import LOOPBACK
 from tidegate.platforms.runpod.emulator.state import Json, Pod, PodStatus
-from tidegate.platforms.runpod.emulator.workers import LOOPBACK, free_port
 
 HOST_LOST_CODE = 137
 ACTIONS = {
@@ -213,7 +213,7 @@ class PodKeeper:
     def _environment(self, pod: Pod, run: _Run) -> dict[str, str]:
         """The user's variables with ports as they are here, then what the platform injects."""
         emulator, config = self._emulator, pod.config
-        run.ports = {int(text.partition("/")[0]): free_port() for text in config["ports"]}
+        run.ports = {int(text.partition("/")[0]): emulator.ports.take() for text in config["ports"]}
         here = {str(private): str(public) for private, public in run.ports.items()}
         env = container_env(config)
         for name in ("PORT", "PORT_HEALTH"):

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +29,10 @@ from tidegate.platforms.runpod.emulator.job_plane import job_reply
 from tidegate.platforms.runpod.emulator.jobs import JobBoard
 from tidegate.platforms.runpod.emulator.persistence import Documents
 from tidegate.platforms.runpod.emulator.pods import PodKeeper
+from tidegate.platforms.runpod.emulator.ports import LOOPBACK
 from tidegate.platforms.runpod.emulator.state import Job
 from tidegate.platforms.runpod.emulator.timings import Timings
 from tidegate.platforms.runpod.emulator.webhooks import Webhooks
-from tidegate.platforms.runpod.emulator.workers import LOOPBACK
 
 DEFAULT_ORGANIZATIONS = ("swaggystacks", "scientiacapital")
 DEFAULT_CREDIT_USD = 1000.0
@@ -66,10 +67,16 @@ class Server:
     def __init__(self, options: Options):
         self._options = options
         self._runners: list[web.AppRunner] = []
+        self._sockets: list[socket.socket] = []
         self._ticking: asyncio.Task[None] | None = None
+        self._told_to_end = asyncio.Event()
 
     async def start(self) -> None:
-        """Bind both ports, end what a dead predecessor left, and begin to tick."""
+        """Bind both ports, end what a dead predecessor left, answer, and begin to tick.
+
+        In this order: an emulator whose port is taken touches nothing, and the first answer tells the right URLs.
+        """
+        self._watch_signals()
         options = self._options
         options.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._emulator = emulator = await _assembled(options)
@@ -78,11 +85,15 @@ class Server:
         self._webhooks = Webhooks(emulator)
         emulator.jobs.on_finished = self._job_finished
         context = Context(emulator, self._fleet, self._pods)
-        emulator.api_url = await self._listen(control_plane.application(context), options.api_port)
-        emulator.data_url = await self._listen(data_plane.application(context), options.data_port)
+        api, data = (self._bind(port) for port in (options.api_port, options.data_port))
+        emulator.api_url, emulator.data_url = (
+            f"http://{LOOPBACK}:{one.getsockname()[1]}" for one in (api, data)
+        )
         emulator.told_data_url = options.told_data_url
         self._end_left_behind()
         self._pods.resume()
+        await self._listen(data_plane.application(context), data)
+        await self._listen(control_plane.application(context), api)
         self._ticking = asyncio.create_task(self._fleet.run(), name="fleet")
         self._announce()
 
@@ -90,13 +101,24 @@ class Server:
         self._fleet.count_finished(job)
         self._webhooks.send(job, job_reply(job))
 
-    async def _listen(self, app: web.Application, port: int) -> str:
+    def _bind(self, port: int) -> socket.socket:
+        made = socket.socket()
+        self._sockets.append(made)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((LOOPBACK, port or self._emulator.ports.take()))
+        return made
+
+    async def _listen(self, app: web.Application, bound: socket.socket) -> None:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, LOOPBACK, port)
-        await site.start()
-        return f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+        await web.SockSite(runner, bound).start()
+
+    def _watch_signals(self) -> None:
+        """First of all: who is told that the emulator runs may end it at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_end.set)
 
     def _end_left_behind(self) -> None:
         emulator = self._emulator
@@ -124,12 +146,8 @@ class Server:
         }
 
     async def run_until_signalled(self) -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
         assert self._ticking is not None
-        stopping = asyncio.ensure_future(stop.wait())
+        stopping = asyncio.ensure_future(self._told_to_end.wait())
         await asyncio.wait([stopping, self._ticking], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if self._ticking.done() and not self._ticking.cancelled():
@@ -144,7 +162,10 @@ class Server:
         await self._webhooks.close()
         for runner in self._runners:
             await runner.cleanup()
+        for one in self._sockets:
+            one.close()
         await self._emulator.session.close()
+        self._emulator.ports.close()
         self._emulator.meter.close_running()
         self._emulator.documents.close()
         (self._options.home / ANNOUNCEMENT).unlink(missing_ok=True)

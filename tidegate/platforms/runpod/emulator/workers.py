@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,17 +16,10 @@ from tidegate.platforms.runpod.emulator.container import Container
 from tidegate.platforms.runpod.emulator.emulator import Emulator
 from tidegate.platforms.runpod.emulator.images import container_env
 from tidegate.platforms.runpod.emulator.logs import SYSTEM, LogBook
+from tidegate.platforms.runpod.emulator.ports import LOOPBACK
 from tidegate.platforms.runpod.emulator.state import Endpoint, EndpointType, Json, WorkerStatus
 
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT, DEFAULT_HEALTH_PATH = "80", "/ping"
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -221,7 +213,7 @@ class WorkerLife:
             **({"RUNPOD_VOLUME_ID": volumes[0]} if volumes else {}),
         }
         if worker.type is EndpointType.LOAD_BALANCER:
-            worker.port, worker.health_port = free_port(), free_port()
+            worker.port, worker.health_port = emulator.ports.take(), emulator.ports.take()
             injected |= {"PORT": str(worker.port), "PORT_HEALTH": str(worker.health_port)}
         else:
             injected |= {
