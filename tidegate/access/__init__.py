@@ -5,6 +5,8 @@ from tidegate.access.organizations import load_organizations, read_policy
 from tidegate.access.policy_files import Value, is_flat, policy_problems, policy_under, policy_values
 from tidegate.access.request_token import mask
 from tidegate.access.secret_store import (
+    ALERT_TOKEN,
+    API_TOKEN,
     PREFECT_AUTH,
     PROBE_KEY,
     SecretStore,
@@ -14,10 +16,13 @@ from tidegate.access.secret_store import (
     engine_keys_name,
     new_api_key,
     request_keys_name,
+    webhook_key_name,
 )
 from tidegate.access.yaml_files import Problem
 
 __all__ = [
+    "ALERT_TOKEN",
+    "API_TOKEN",
     "PREFECT_AUTH",
     "PROBE_KEY",
     "Problem",
@@ -37,4 +42,5 @@ __all__ = [
     "policy_values",
     "read_policy",
     "request_keys_name",
+    "webhook_key_name",
 ]

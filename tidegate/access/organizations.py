@@ -4,12 +4,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from tidegate.access.secret_store import (
+    ALERT_TOKEN,
+    API_TOKEN,
     ENVIRONMENT_PREFIX,
     PREFECT_AUTH,
     PROBE_KEY,
     api_key_name,
+    capture_key_name,
     credential_name,
+    engine_keys_name,
     request_keys_name,
+    webhook_key_name,
 )
 from tidegate.access.trusted_files import locate_trusted_files
 from tidegate.access.yaml_files import EXAMPLE, merge, read_mapping, validate
@@ -40,14 +45,14 @@ def _refuse_foreign_secrets(own: Organization, every: dict[str, Organization], f
     """One organization never acts with another's secrets, or with Tidegate's own: neither by the same reference nor
     by the name, variable or file under which our store keeps them."""
     others = [org for org in every.values() if org is not own]
-    names = dict.fromkeys(
-        (PROBE_KEY, PREFECT_AUTH, api_key_name(own.name), request_keys_name(own.name)), "Tidegate"
-    )
+    of_tidegate = (PROBE_KEY, PREFECT_AUTH, API_TOKEN, ALERT_TOKEN, *_kept_for(own.name))
+    names = dict.fromkeys(of_tidegate, "Tidegate")
     used: dict[str, str] = {}
     for other in others:
         platforms = {*own.credentials, *(service.platform for service in other.services.values())}
         kept = [credential_name(platform, other.name) for platform in platforms]
-        kept += [api_key_name(other.name), request_keys_name(other.name)]
+        kept += _kept_for(other.name)
+        kept += [webhook_key_name(other.name, channel) for channel in other.notifications]
         names |= dict.fromkeys(kept, other.name)
         used |= {_canonical(reference): other.name for reference in _secrets_of(other)}
     for reference, field in _secrets_of(own).items():
@@ -62,6 +67,11 @@ def _refuse_foreign_secrets(own: Organization, every: dict[str, Organization], f
             )
 
 
+def _kept_for(org: str) -> list[str]:
+    """Names of secrets that Tidegate makes for an organization and shows nobody by way of its file."""
+    return [named(org) for named in (api_key_name, request_keys_name, engine_keys_name, capture_key_name)]
+
+
 def _canonical(reference: str) -> str:
     """Our store's secrets have a variable each: both spellings are one secret."""
     place, name = SecretReference.parse(reference)
@@ -74,7 +84,9 @@ def _secrets_of(org: Organization) -> dict[str, str]:
     """Reference -> the field that names it."""
     credentials = {reference: f"credentials.{platform}" for platform, reference in org.credentials.items()}
     channels = {
-        channel.address: f"notifications.{name}.address" for name, channel in org.notifications.items()
+        reference: f"notifications.{name}.{field}"
+        for name, channel in org.notifications.items()
+        for field, reference in channel.secrets.items()
     }
     return channels | credentials
 

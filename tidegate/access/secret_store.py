@@ -3,6 +3,7 @@
 Values leave this room as `Secret` only; no error, log line or listing holds one.
 """
 
+import base64
 import os
 import re
 import secrets
@@ -16,8 +17,11 @@ from tidegate.domain.secret_reference import SECRET_NAME_PATTERN
 ENVIRONMENT_PREFIX = "TIDEGATE_SECRET_"
 PROBE_KEY = "tidegate-probe-key"
 PREFECT_AUTH = "prefect-auth"
+API_TOKEN = "console-api-token"
+ALERT_TOKEN = "alert-webhook-token"
 REQUEST_KEYS_PREFIX = "request-keys-"
 ENGINE_KEYS_PREFIX = "engine-keys-"
+WEBHOOK_KEY_PREFIX = "webhook-key-"
 FORBIDDEN_MODE = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -44,6 +48,11 @@ def engine_keys_name(org: str) -> str:
 def capture_key_name(org: str) -> str:
     """Name of the secret that seals sampled requests of an organization's clients."""
     return f"capture-key-{org}"
+
+
+def webhook_key_name(org: str, channel: str) -> str:
+    """Name of the secret that signs what a webhook of an organization gets, where its channel names no other."""
+    return f"{WEBHOOK_KEY_PREFIX}{org}-{channel}"
 
 
 def request_keys_name(org: str) -> str:
@@ -212,6 +221,9 @@ def _new_value(name: str, random_text: str) -> str:
         return _api_key(match[1], random_text)
     if name.startswith((REQUEST_KEYS_PREFIX, ENGINE_KEYS_PREFIX)):
         return f"k1 {random_text}"
+    if name.startswith(WEBHOOK_KEY_PREFIX):
+        # As Standard Webhooks writes keys: receivers' libraries take it as it is.
+        return f"whsec_{base64.b64encode(random_text.encode()).decode()}"
     return random_text
 
 

@@ -41,7 +41,7 @@ class _Announced(threading.Event):
             print(line, flush=True)
 
 
-def _stop_event() -> threading.Event:
+def stop_event() -> threading.Event:
     """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
     from tidegate.stack.embedded import RUNNING_LINE
 
@@ -55,7 +55,8 @@ def _stop_event() -> threading.Event:
     return stop
 
 
-def _log_to_stdout() -> None:
+def log_to_stdout() -> None:
+    """What a process says goes to its log file, or to the terminal that it was started in."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -72,8 +73,8 @@ def gateway(
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    _log_to_stdout()
-    wiring.run_gateway_agent(load_settings(), _stop_event(), name=name, port=port)
+    log_to_stdout()
+    wiring.run_gateway_agent(load_settings(), stop_event(), name=name, port=port)
 
 
 @app.command()
@@ -82,8 +83,8 @@ def platform() -> None:
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    _log_to_stdout()
-    wiring.run_platform_agent(load_settings(), _stop_event())
+    log_to_stdout()
+    wiring.run_platform_agent(load_settings(), stop_event())
 
 
 @app.command()
@@ -100,7 +101,7 @@ def console(
     from tidegate.domain import Release
     from tidegate.domain.audit import Interface
 
-    _log_to_stdout()
+    log_to_stdout()
     ports = wiring.load(interface=Interface.API)
     for name in (API_TOKEN, ALERT_TOKEN):
         ports.secrets.ensure(name)
@@ -109,8 +110,18 @@ def console(
         with prefect_api(ports.settings) as api:
             return start_run(api, release).url
 
-    serve(Console(Desk(ports, start), ports.secrets.get), host, port, _stop_event())
+    serve(Console(Desk(ports, start), ports.secrets.get), host, port, stop_event())
     ports.note_error.flush()
+
+
+@app.command()
+def notifier() -> None:
+    """Tells people what happened."""
+    from tidegate.notifying import run_notifier
+    from tidegate.settings import load_settings
+
+    log_to_stdout()
+    run_notifier(load_settings(), stop_event())
 
 
 @app.command()

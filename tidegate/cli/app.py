@@ -25,6 +25,7 @@ from tidegate.cli import (
     models,
     monitoring,
     nights,
+    notifying,
     policies,
     quality,
     reconciling,
@@ -94,6 +95,7 @@ for command in (
     approving.approve,
     rolling_back.rollback,
     reconciling.reconcile,
+    notifying.notifier,
 ):
     app.command()(command)
 app.command(cls=JudgingCommand)(drifting.drift)
@@ -113,6 +115,7 @@ app.add_typer(standing.quarantine, name="quarantine")
 app.add_typer(captures.app, name="captures")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
+app.add_typer(notifying.app, name="notify")
 app.add_typer(tokens.app, name="token")
 app.add_typer(errors.app, name="errors")
 app.add_typer(auditing.app, name="audit")

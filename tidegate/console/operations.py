@@ -19,6 +19,7 @@ from tidegate.domain import (
     TidegateError,
 )
 from tidegate.steps import RollbackManager, approve_release, question, request_release, stop_release
+from tidegate.steps.alert_events import record_alerts
 from tidegate.steps.alerts import AlertGroup, receive
 from tidegate.steps.ports import Ports
 from tidegate.steps.proof import identify, rollback_wish
@@ -216,8 +217,15 @@ def abort(desk: Desk, call: Call) -> Reply:
     return Reply(ACCEPTED, {"release": release.model_dump(mode="json")})
 
 
+def tell_alerts(desk: Desk, call: Call) -> Reply:
+    """Once they are rows they are told, whatever becomes of this process: then the monitor may forget them."""
+    events = record_alerts(desk.ports, call.body)
+    return Reply(OK, {"recorded": len(events)})
+
+
 def alerts(desk: Desk, call: Call) -> Reply:
     group: AlertGroup = call.body
+    record_alerts(desk.ports, group)
     answers = receive(desk.ports, group)
     carried: set[str] = set()
     for one in answers:
@@ -261,6 +269,19 @@ OPERATIONS = (
         "POST", "/v1/releases/{release}/abort", "Stop a release; it goes back.", abort, body=DecisionBody
     ),
     Operation(
-        "POST", "/v1/alerts", "Alertmanager's webhook (version 4).", alerts, body=AlertGroup, access=ALERTS
+        "POST",
+        "/v1/alerts",
+        "Alertmanager's webhook (version 4): rolls back the services that firing alerts name, and tells their people.",
+        alerts,
+        body=AlertGroup,
+        access=ALERTS,
+    ),
+    Operation(
+        "POST",
+        "/v1/alerts/tell",
+        "Alertmanager's webhook (version 4): tells people, and touches no service.",
+        tell_alerts,
+        body=AlertGroup,
+        access=ALERTS,
     ),
 )

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from tidegate import __version__
-from tidegate.access import mask
+from tidegate.access import ALERT_TOKEN, API_TOKEN, mask
 from tidegate.console.openapi import describe
 from tidegate.console.operations import ALERTS, OPEN, OPERATIONS, Call, Desk, Operation
 from tidegate.domain import (
@@ -29,8 +29,6 @@ from tidegate.domain import (
 from tidegate.domain.error_tracking import NoteError
 
 log = logging.getLogger(__name__)
-API_TOKEN = "console-api-token"
-ALERT_TOKEN = "alert-webhook-token"
 MAX_BODY_BYTES = 1024**2
 MAX_KEY = 200
 SHUTDOWN_S = 5.0

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from tidegate.domain.channel import Channel
 from tidegate.domain.errors import NotFound, Refused
 from tidegate.domain.names import Name, ServiceRef
 from tidegate.domain.policy import Policy
@@ -67,16 +68,6 @@ class Limits(_Part):
 
     def allows_data_center(self, data_center: str) -> bool:
         return any(fnmatchcase(data_center, pattern) for pattern in self.data_centers)
-
-
-class Channel(_Part):
-    """Where the organization wants to be told. The address is a secret of its own: it is kept by reference."""
-
-    kind: Literal["email", "webhook", "chat"]
-    address: SecretRef = Field(description="Reference to the address or URL.")
-    events: tuple[Literal["released", "refused", "rolled_back", "held", "regression"], ...] = Field(
-        default=("rolled_back", "held", "regression"), min_length=1
-    )
 
 
 class ServiceConfig(BaseModel):

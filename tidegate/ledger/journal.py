@@ -36,6 +36,7 @@ from tidegate.ledger.part import (
 )
 from tidegate.ledger.proofs import replayed, spend, spent_on
 from tidegate.ledger.tables import EntryRow, EvidenceRow, ReleaseRow, ServiceRow
+from tidegate.ledger.telling import is_told, tell
 
 OVER = tuple(state.value for state in TERMINAL)
 
@@ -179,9 +180,13 @@ class JournalPart(Part):
             if kind == "entered":
                 _enter(row, name, str(content.get("reason", "")), plan)
             row.updated_at = at
-            if said := of_entry(session, row, epoch, kind, name, content):
+            said = of_entry(session, row, epoch, kind, name, content)
+            added = _add_entry(session, row, epoch, kind, name, content, at)
+            if is_told(added):
+                tell(session, _release(row), added)
+            if said:
                 self._witness(session, **said, at=at)
-            return _add_entry(session, row, epoch, kind, name, content, at)
+            return added
 
     def entries(self, release_id: str) -> list[JournalEntry]:
         """In the order of appending."""

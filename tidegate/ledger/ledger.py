@@ -7,12 +7,14 @@ from tidegate.domain.audit import Interface
 from tidegate.ledger.api_keys import ApiKeysPart
 from tidegate.ledger.audit import AuditPart
 from tidegate.ledger.captured import CapturedPart
+from tidegate.ledger.deliveries import DeliveriesPart
 from tidegate.ledger.engine import Database
 from tidegate.ledger.errors import ErrorsPart
 from tidegate.ledger.identity import new_release_id, utc_now
 from tidegate.ledger.journal import JournalPart
 from tidegate.ledger.live import LivePart
 from tidegate.ledger.measurements import MeasurementsPart
+from tidegate.ledger.outbox import OutboxPart
 from tidegate.ledger.part import Clock, NewId
 from tidegate.ledger.proofs import ProofsPart
 from tidegate.ledger.recorded import RecordedPart
@@ -36,6 +38,8 @@ class Ledger(
     CapturedPart,
     ErrorsPart,
     AuditPart,
+    OutboxPart,
+    DeliveriesPart,
 ):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 

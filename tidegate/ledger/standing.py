@@ -6,8 +6,10 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from tidegate.domain import NotFound, ServiceRef
+from tidegate.domain.event_sources import event_of_finding, event_of_hold
 from tidegate.domain.standing import Finding, Hold, Quarantined
 from tidegate.ledger.engine import to_json
+from tidegate.ledger.event_rows import add_event
 from tidegate.ledger.part import Part, ensure_organization, lock_owned, lock_service, standing_holds, upsert
 from tidegate.ledger.tables import FindingRow, HoldRow, QuarantineRow, ReleaseRow, VersionRow
 
@@ -40,6 +42,7 @@ class StandingPart(Part):
                 )
                 session.add(row)
                 session.flush()
+                add_event(session, event_of_hold(_hold(row)))
                 self._witness(session, "hold.set", actor=actor, ref=ref, release_id=release_id, reason=reason)
             return _hold(row)
 
@@ -211,6 +214,7 @@ class StandingPart(Part):
         at = self._clock()
         with self._database.write() as session:
             row = session.get(FindingRow, (kind, subject))
+            begins = row is None or row.resolved_at is not None
             if row is None:
                 row = FindingRow(kind=kind, subject=subject, first_seen=at)
                 session.add(row)
@@ -220,6 +224,8 @@ class StandingPart(Part):
             row.summary, row.remedy, row.data = summary, remedy, to_json(data or {})
             row.last_seen, row.resolved_at = at, None
             session.flush()
+            if begins:
+                add_event(session, event_of_finding(_finding(row)))
             return _finding(row)
 
     def resolve_finding(self, kind: str, subject: str) -> None:

@@ -69,6 +69,7 @@ def embedded_stack(
         *(_further_gateway(settings, shared, name, ports[name]) for _, name in _further(settings.gateways)),
         _platform(settings, shared),
         _console(settings, shared, ports),
+        _notifier(settings, shared),
         _bootstrap(settings, client),
         _flow_host(settings, client),
         _worker(settings, client, "control"),
@@ -167,6 +168,11 @@ def _gateway(settings: Settings, env: Mapping[str, str], port: int) -> ProcessSp
 
 def _platform(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
     return replace(_agent(settings, env, "platform"), ready=LogProbe(RUNNING_LINE), orphans="keep")
+
+
+def _notifier(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
+    """It finishes what it is sending, which a slow mail server may take its time for."""
+    return replace(_agent(settings, env, "notifier"), ready=LogProbe(RUNNING_LINE), stop_timeout_s=30.0)
 
 
 def _console(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:

@@ -71,6 +71,7 @@ class AlertGroup(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     version: Literal["4"]
+    group_key: str = Field(default="", alias="groupKey", max_length=2000)
     alerts: tuple[Alert, ...] = Field(min_length=1, max_length=MAX_ALERTS)
 
 

@@ -42,6 +42,8 @@ from tidegate.steps.ports import Ports
 from tidegate.steps.targets import arm
 
 BASELINE, NIGHTS = "nightly", "night"
+REGRESSION = "quality.regression"
+"""The finding of a night that proved something to be worse."""
 MOST_NIGHTS = 400
 AWAY = frozenset({SetState.PENDING, SetState.STARTING, SetState.STOPPING, SetState.STOPPED, SetState.UNKNOWN})
 """What a set is in when its platform has no room for it, or cannot say. A failed or absent set is an error."""
@@ -186,9 +188,18 @@ def _compare(ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight) -> Ni
         *judge_trends(nights, policy.nightly),
     ]
     verdict = night_verdict(rows)
-    return NightlyResult(
-        str(ref), tonight.digest, verdict, night_summary(rows, verdict), tuple(rows), tuple(nights)
-    )
+    summary = night_summary(rows, verdict)
+    _note_regression(ports, ref, verdict, summary)
+    return NightlyResult(str(ref), tonight.digest, verdict, summary, tuple(rows), tuple(nights))
+
+
+def _note_regression(ports: Ports, ref: ServiceRef, verdict: Verdict, summary: str) -> None:
+    """It stands until a night passes: people are told when it begins. A night that judged nothing says nothing."""
+    if verdict is Verdict.FAIL:
+        remedy = f"See: tidegate nightly history {ref}; bring the service back: tidegate rollback {ref} --reason ..."
+        ports.ledger.note_finding(REGRESSION, str(ref), summary, remedy=remedy, ref=ref)
+    elif verdict is Verdict.PASS:
+        ports.ledger.resolve_finding(REGRESSION, str(ref))
 
 
 def figures(

@@ -254,16 +254,32 @@ def test_a_long_random_credential_is_refused_without_being_shown(folders: tuple[
         "tidegate-probe-key",
         "prefect-auth",
         "request-keys-acme",
+        "console-api-token",
+        "alert-webhook-token",
+        "engine-keys-acme",
+        "capture-key-bolt",
+        "webhook-key-bolt-ops",
     ],
 )
 def test_no_organization_may_name_a_secret_of_another_or_of_tidegate(
     folders: tuple[Path, Path], reference: str
 ):
     write(folders, f"credentials: {{runpod: '{reference}'}}\n")
-    write(folders, "credentials: {runpod: 'env:SHARED_KEY'}\n", name="bolt")
+    theirs = "credentials: {runpod: 'env:SHARED_KEY'}\nnotifications: {ops: {kind: webhook, address: 'env:HOOK'}}\n"
+    write(folders, theirs, name="bolt")
 
     with pytest.raises(InvalidInput, match=r"the secret '.*' is (acme|bolt|Tidegate)'s"):
         load_organizations(*folders)
+
+
+def test_no_mail_server_is_shown_a_secret_that_is_not_its_organizations(folders: tuple[Path, Path]):
+    mail = "{host: mail.example.org, sender: a@example.org, username: a, password: console-api-token}"
+    write(folders, f"notifications: {{ops: {{kind: email, address: ops-mail, mail: {mail}}}}}\n")
+
+    with pytest.raises(InvalidInput, match="'console-api-token' is Tidegate's") as caught:
+        load_organizations(*folders)
+
+    assert caught.value.context["field"] == "notifications.ops.mail.password"
 
 
 def test_equal_file_names_in_folders_of_their_own_are_two_secrets(folders: tuple[Path, Path]):

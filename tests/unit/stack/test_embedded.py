@@ -97,6 +97,14 @@ def test_everything_carries_the_mark_of_its_home(stack: Blueprint, tmp_path: Pat
     assert {spec.env[MARK] for spec in (*stack.specs, *stack.teardown)} == {str(tmp_path)}
 
 
+def test_the_notifier_waits_for_nothing_and_may_finish_what_it_is_sending(stack: Blueprint):
+    notifier = process(stack, "notifier")
+
+    assert notifier.argv[-2:] == ("agent", "notifier")
+    assert notifier.after == ()
+    assert notifier.stop_timeout_s > 25
+
+
 def test_sets_are_suspended_at_the_end(stack: Blueprint):
     assert [spec.argv[-1] for spec in stack.teardown] == ["stop-sets"]
 

@@ -119,6 +119,54 @@ def test_a_rollback_is_recorded_at_once_and_the_same_key_is_the_same_one(api: Ap
     assert (status, told["release"]["request"]["requested_by"]) == (200, "lin")
 
 
+def alert(**fields: Any) -> dict[str, Any]:
+    labels = {"alertname": "SlowFirstToken", "org": "acme", "service": "chat", "severity": "page"}
+    notes = {"summary": "p90 is 9 s", "description": "since 02:00", "runbook_url": "https://r/1"}
+    values = {"status": "firing", "labels": labels, "annotations": notes, "startsAt": "2026-11-26T02:00:00Z"}
+    return values | {"fingerprint": "f1"} | fields
+
+
+def told_of(api: Api) -> list[Any]:
+    seen: list[Any] = []
+    api.office.ledger.route_events(lambda event: seen.append(event) or [])
+    return seen
+
+
+def test_alerts_become_events_once_and_touch_no_service(api: Api):
+    group = {"version": "4", "groupKey": "{}:{org=acme}", "status": "firing", "alerts": [alert()]}
+    for _ in range(2):
+        assert api.call("POST", "/v1/alerts/tell", group, token=ALERT_TOKEN) == (200, {"recorded": 1})
+    over = {**group, "alerts": [alert(status="resolved", endsAt="2026-11-26T02:10:00Z")]}
+    api.call("POST", "/v1/alerts/tell", over, token=ALERT_TOKEN)
+    first, last = told_of(api)
+    assert (first.kind, first.severity, first.subject) == ("alert", "critical", "acme/chat")
+    assert (first.title, first.text) == ("SlowFirstToken: p90 is 9 s", "since 02:00")
+    assert first.remedy == "Runbook: https://r/1"
+    assert (last.is_resolved, last.topic) == (True, first.topic)
+    assert api.office.ledger.list_releases() == []
+    assert api.call("POST", "/v1/alerts/tell", group, token=API_TOKEN)[0] == 401
+
+
+def test_an_alert_that_names_no_organization_of_ours_concerns_the_installation(api: Api):
+    strange = [
+        alert(fingerprint="f1", labels={"alertname": "DiskFull"}),
+        alert(fingerprint="f2", labels={"alertname": "X", "org": "somebody-else", "service": "chat"}),
+        alert(fingerprint="f3", labels={"alertname": "X", "org": "../etc", "severity": "info"}),
+        alert(fingerprint="f4", labels={"alertname": "Watchdog", "severity": "none"}),
+    ]
+    group = {"version": "4", "groupKey": "g", "alerts": strange}
+    assert api.call("POST", "/v1/alerts/tell", group, token=ALERT_TOKEN) == (200, {"recorded": 3})
+    told = told_of(api)
+    assert {event.subject for event in told} == {"installation"}
+    assert [event.severity.value for event in told] == ["warning", "warning", "info"]
+    assert len({event.group for event in told}) == 1
+
+
+def test_an_alert_that_rolls_back_is_told_too(api: Api):
+    api.call("POST", "/v1/alerts", {"version": "4", "alerts": [alert()]}, token=ALERT_TOKEN)
+    assert [event.kind.value for event in told_of(api)][:1] == ["alert"]
+
+
 def test_a_plan_tells_the_target_and_changes_nothing(api: Api):
     status, told = api.call("POST", ROLLBACK, {"reason": "look first", "plan": True})
     assert (status, told["target"]["digest"], told["is_safe"]) == (200, OLD, False)

@@ -105,6 +105,20 @@ def test_other_answers_of_the_same_file_are_a_regression(office, tonight: Night)
     }
 
 
+def test_a_regression_stands_as_a_finding_and_people_are_told_once_until_a_night_passes(
+    office, tonight: Night
+):
+    look(office, "1")
+    tonight.answers = ["wrong"] * 15 + ["right"] * 15
+    for night in ("2", "3"):
+        assert look(office, night).is_regression
+    (finding,) = office.ledger.findings()
+    assert (finding.kind, finding.subject) == ("quality.regression", "acme/chat")
+    told = []
+    office.ledger.route_events(lambda event: told.append(event) or [])
+    assert [event.kind.value for event in told] == ["regression"]
+
+
 def test_a_level_that_rose_for_nights_is_a_regression(office, tonight: Night):
     for day in range(1, 10):
         look(office, str(day))
