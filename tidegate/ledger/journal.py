@@ -24,6 +24,7 @@ from tidegate.domain import (
 )
 from tidegate.domain.release import EntryKind
 from tidegate.domain.standing import held
+from tidegate.ledger.counting import count_entry
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import (
     Part,
@@ -168,9 +169,11 @@ class JournalPart(Part):
         with self._database.write() as session:
             row, service = lock_release(session, release_id)
             _check_owner(service, row, epoch, kind, name)
+            was = row.state
             if kind == "entered":
                 _enter(row, name, str(content.get("reason", "")), plan)
             row.updated_at = at
+            count_entry(session, row, was, kind, name, content)
             return _add_entry(session, row, epoch, kind, name, content, at)
 
     def entries(self, release_id: str) -> list[JournalEntry]:

@@ -17,6 +17,7 @@ from tidegate.ledger.registry import RegistryPart
 from tidegate.ledger.routes import RoutesPart
 from tidegate.ledger.sets import SetsPart
 from tidegate.ledger.standing import StandingPart
+from tidegate.ledger.totals import TotalsPart
 
 
 class Ledger(
@@ -31,6 +32,7 @@ class Ledger(
     LivePart,
     StandingPart,
     CapturedPart,
+    TotalsPart,
 ):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 

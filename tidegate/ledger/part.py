@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -146,3 +146,10 @@ def upsert(
     else:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     session.execute(statement)
+
+
+def insert_new(session: Session, table: type[Rows], values: dict[str, Any], key: Sequence[str]) -> bool:
+    """Insert a row; False when `key` exists already, and nothing changed."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(values).on_conflict_do_nothing(index_elements=key)
+    return session.execute(statement.returning(literal(1))).first() is not None
