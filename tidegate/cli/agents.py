@@ -41,7 +41,7 @@ class _Announced(threading.Event):
             print(line, flush=True)
 
 
-def _stop_event() -> threading.Event:
+def stop_event() -> threading.Event:
     """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
     from tidegate.stack.embedded import RUNNING_LINE
 
@@ -55,7 +55,7 @@ def _stop_event() -> threading.Event:
     return stop
 
 
-def _log_to_stdout() -> None:
+def log_to_stdout() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -72,8 +72,8 @@ def gateway(
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    _log_to_stdout()
-    wiring.run_gateway_agent(load_settings(), _stop_event(), name=name, port=port)
+    log_to_stdout()
+    wiring.run_gateway_agent(load_settings(), stop_event(), name=name, port=port)
 
 
 @app.command()
@@ -82,8 +82,8 @@ def platform() -> None:
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    _log_to_stdout()
-    wiring.run_platform_agent(load_settings(), _stop_event())
+    log_to_stdout()
+    wiring.run_platform_agent(load_settings(), stop_event())
 
 
 @app.command()
@@ -99,7 +99,7 @@ def console(
     from tidegate.console.operations import Desk
     from tidegate.domain import Release
 
-    _log_to_stdout()
+    log_to_stdout()
     ports = wiring.load()
     for name in (API_TOKEN, ALERT_TOKEN):
         ports.secrets.ensure(name)
@@ -108,7 +108,7 @@ def console(
         with prefect_api(ports.settings) as api:
             return start_run(api, release).url
 
-    serve(Console(Desk(ports, start), ports.secrets.get), host, port, _stop_event())
+    serve(Console(Desk(ports, start), ports.secrets.get), host, port, stop_event())
 
 
 @app.command()

@@ -16,6 +16,7 @@ from tidegate.cli import (
     diagnosis,
     drifting,
     drill,
+    exporting,
     gateways,
     inspecting,
     keys,
@@ -88,6 +89,7 @@ for command in (
     approving.approve,
     rolling_back.rollback,
     reconciling.reconcile,
+    exporting.exporter,
 ):
     app.command()(command)
 app.command(cls=JudgingCommand)(drifting.drift)

@@ -46,6 +46,9 @@ PIPELINE_RUNS = "tidegate_pipeline_runs_total"
 PIPELINE_SECONDS = "tidegate_pipeline_run_duration_seconds"
 PIPELINE_SUCCESS = "tidegate_pipeline_last_success_timestamp_seconds"
 RECONCILED = "tidegate_reconcile_last_success_timestamp_seconds"
+EVAL_SCORE = "tidegate_eval_score_ratio"
+EVAL_LAST_RUN = "tidegate_eval_last_run_timestamp_seconds"
+EVAL_REGRESSION = "tidegate_eval_regression"
 WRONG_BYTES = "tidegate_artifact_verification_failures_total"
 
 

@@ -12,6 +12,7 @@ from tidegate.domain.live import ALL, SHADOW
 from tidegate.domain.totals import (
     CANARY_SAMPLES,
     CANDIDATE,
+    EVAL_REGRESSION,
     GATE_DECISIONS,
     INTERRUPTIONS,
     OPERATION_S,
@@ -39,7 +40,9 @@ ENGINE = "llama-server"
 _FAULTS = ("empty", "malformed", "truncated", "stalled")
 
 
-def count_entry(session: Session, release: ReleaseRow, was: str, kind: str, name: str, data: dict[str, Any]) -> None:
+def count_entry(
+    session: Session, release: ReleaseRow, was: str, kind: str, name: str, data: dict[str, Any]
+) -> None:
     """`was` is the state of the release before this row of its journal."""
     gains: list[Gain] = []
     if kind == "entered" and name != was:
@@ -50,6 +53,9 @@ def count_entry(session: Session, release: ReleaseRow, was: str, kind: str, name
     elif kind == "observed" and name.startswith("start:"):
         gains += _operation(_set_of(session, name.removeprefix("start:")), "scale", "ok")
     add_gains(session, gains)
+    if kind == "entered" and name == ReleaseState.DONE:
+        # What is live now is another version than the one of the last night.
+        put_last(session, EVAL_REGRESSION, (release.org, release.service), 0.0, release.updated_at)
 
 
 def count_deleted(session: Session, row: SetRow) -> None:

@@ -58,9 +58,8 @@ class Database:
     def read(self, timeout_s: float | None = None) -> Generator[Session]:
         """A transaction that only reads; on SQLite it sees one moment. With `timeout_s` a statement that takes longer
         is stopped, and the error is Transient."""
-        with _translated(self._place), self._reads.begin() as session:
-            with _limited(session, timeout_s):
-                yield session
+        with _translated(self._place), self._reads.begin() as session, _limited(session, timeout_s):
+            yield session
 
     @contextmanager
     def write(self) -> Generator[Session]:

@@ -10,6 +10,7 @@ from tidegate.ledger.identity import new_release_id, utc_now
 from tidegate.ledger.journal import JournalPart
 from tidegate.ledger.live import LivePart
 from tidegate.ledger.measurements import MeasurementsPart
+from tidegate.ledger.overview import OverviewPart
 from tidegate.ledger.part import Clock, NewId
 from tidegate.ledger.proofs import ProofsPart
 from tidegate.ledger.recorded import RecordedPart
@@ -33,6 +34,7 @@ class Ledger(
     StandingPart,
     CapturedPart,
     TotalsPart,
+    OverviewPart,
 ):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 

@@ -37,10 +37,11 @@ class TotalsPart(Part):
             with self._database.write() as session:
                 add_gains(session, gains)
 
-    def set_total(self, metric: str, labels: tuple[str, ...], amount: float) -> None:
-        """For what is no counter: the time of the last success."""
+    def note_last(self, metric: str, labels: tuple[str, ...], value: float) -> None:
+        """The last value of what is looked at now and then: a nightly score, the end of a sweep."""
+        at = self._clock()
         with self._database.write() as session:
-            put_total(session, Gain(metric, labels, amount))
+            put_last(session, metric, labels, value, at)
 
     def totals(self, timeout_s: float) -> list[Total]:
         """All of them. Raises: Transient when the database takes longer than `timeout_s`."""
@@ -62,10 +63,8 @@ class TotalsPart(Part):
             add_gains(session, gains)
             for run in sorted(new, key=lambda one: one.ended_at):
                 if run.state == "completed":
-                    put_total(session, Gain(PIPELINE_SUCCESS, (run.flow,), run.ended_at.timestamp()), rises=True)
-            session.execute(
-                delete(PipelineRunRow).where(PipelineRunRow.ended_at < self._clock() - KEEP_RUNS)
-            )
+                    put_last(session, PIPELINE_SUCCESS, (run.flow,), run.ended_at.timestamp(), run.ended_at)
+            session.execute(delete(PipelineRunRow).where(PipelineRunRow.ended_at < self._clock() - KEEP_RUNS))
             return len(new)
 
     def last_run_at(self) -> datetime | None:
@@ -87,21 +86,12 @@ def add_gains(session: Session, gains: Iterable[Gain]) -> None:
         )
 
 
-def put_total(session: Session, gain: Gain, *, rises: bool = False) -> None:
-    """Store the amount as it is; with `rises` a lower one than the stored changes nothing."""
-    metric, labels, part = gain.key
-    if rises:
-        present = session.get(TotalRow, (metric, labels, part))
-        if present is not None and present.amount >= gain.amount:
-            return
-    values = {"metric": metric, "labels": labels, "part": part, "amount": gain.amount}
-    upsert(session, TotalRow, values, KEY, overwrite=("amount",))
-
-
 def put_last(session: Session, metric: str, labels: tuple[str, ...], value: float, at: datetime) -> None:
     """The last value of something that is asked now and then, with its time."""
-    put_total(session, Gain(metric, labels, value, LAST_VALUE))
-    put_total(session, Gain(metric, labels, at.timestamp(), LAST_TIME))
+    for part, amount in ((LAST_VALUE, value), (LAST_TIME, at.timestamp())):
+        name, joined, _ = Gain(metric, labels).key
+        values = {"metric": name, "labels": joined, "part": part, "amount": amount}
+        upsert(session, TotalRow, values, KEY, overwrite=("amount",))
 
 
 def forget_total(session: Session, metric: str, labels: tuple[str, ...]) -> None:

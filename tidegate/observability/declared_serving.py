@@ -15,6 +15,7 @@ SERVING: tuple[Metric, ...] = (
         "set_state",
         "1 for the present state of a set, 0 for the others.",
         (by.ORG, by.SERVICE, by.SET, by.SLOT, by.SET_STATE),
+        source="platform",
     ),
     gauge(
         "set_replicas",
@@ -103,6 +104,10 @@ SERVING: tuple[Metric, ...] = (
         "When the reconciler last looked at everything.",
         (),
         unit="seconds",
+    ),
+    gauge("hold", "1 while nothing is released to a service by itself.", (by.ORG, by.SERVICE)),
+    gauge(
+        "quarantined_versions", "Files that must not be released to an organization's services.", (by.ORG,)
     ),
     gauge("orphan_resources", "Things on a platform that nobody owns.", (by.PLATFORM, by.ORPHAN_KIND)),
     gauge(

@@ -86,6 +86,7 @@ def test_every_process_is_ready_and_the_doctor_finds_nothing(installation: Insta
         "gateway": "ready",
         "platform": "ready",
         "console": "ready",
+        "exporter": "ready",
         "bootstrap": "done",
         "flow-host": "ready",
         "worker-control": "ready",
@@ -147,7 +148,7 @@ def test_after_the_supervisor_was_killed_up_takes_the_stack_over(installation: I
     assert again.returncode == 0, again.stdout + again.stderr
     after = read_record(installation.home)
     assert after is not None
-    for name in ("prefect", "gateway", "platform", "console", "flow-host", "worker-control", "worker-gpu"):
+    for name in ("prefect", "gateway", "platform", "console", "exporter", "flow-host", "worker-control", "worker-gpu"):
         assert after.process(name).identity == before.process(name).identity, name
 
 

@@ -51,7 +51,9 @@ def _carry_over() -> None:
     counted = sa.select(
         sa.literal("tidegate_releases_total"), labels.label("joined"), sa.literal(-1), sa.func.count()
     ).where(ended)
-    totals = sa.table(
-        "metric_totals", *(sa.column(name) for name in ("metric", "labels", "part", "amount"))
+    totals = sa.table("metric_totals", *(sa.column(name) for name in ("metric", "labels", "part", "amount")))
+    op.execute(
+        totals.insert().from_select(
+            ["metric", "labels", "part", "amount"], counted.group_by(sa.text("joined"))
+        )
     )
-    op.execute(totals.insert().from_select(["metric", "labels", "part", "amount"], counted.group_by(sa.text("joined"))))
