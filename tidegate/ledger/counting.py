@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tidegate.domain import TERMINAL, LiveBatch, ReleaseState
+from tidegate.domain import TERMINAL, Evidence, LiveBatch, ReleaseState, Verdict
 from tidegate.domain.live import ALL, SHADOW
 from tidegate.domain.totals import (
     CANARY_SAMPLES,
@@ -28,6 +28,7 @@ from tidegate.domain.totals import (
     STABLE,
     TIMED,
     TOKENS,
+    WRONG_BYTES,
     Gain,
     candidate_of,
     observed,
@@ -37,6 +38,8 @@ from tidegate.ledger.totals import add_gains, put_last
 
 ENGINE = "llama-server"
 """The engine of every platform that there is."""
+DIGEST_CHECK = "file.digest"
+"""Check of the structure gate that reads a file whole."""
 _FAULTS = ("empty", "malformed", "truncated", "stalled")
 
 
@@ -56,6 +59,12 @@ def count_entry(
     if kind == "entered" and name == ReleaseState.DONE:
         # What is live now is another version than the one of the last night.
         put_last(session, EVAL_REGRESSION, (release.org, release.service), 0.0, release.updated_at)
+
+
+def count_evidence(session: Session, rows: Iterable[Evidence]) -> None:
+    """Files whose bytes were not those that their digest names."""
+    wrong = sum(row.check == DIGEST_CHECK and row.verdict is Verdict.FAIL for row in rows)
+    add_gains(session, [Gain(WRONG_BYTES, ("file",), wrong)])
 
 
 def count_deleted(session: Session, row: SetRow) -> None:

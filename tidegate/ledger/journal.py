@@ -24,7 +24,7 @@ from tidegate.domain import (
 )
 from tidegate.domain.release import EntryKind
 from tidegate.domain.standing import held
-from tidegate.ledger.counting import count_entry
+from tidegate.ledger.counting import count_entry, count_evidence
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import (
     Part,
@@ -201,6 +201,7 @@ class JournalPart(Part):
                 release, service = lock_release(session, release_id)
                 if epoch is not None:
                     _check_owner(service, release, epoch, "observed", "evidence")
+            count_evidence(session, rows)
             for row in rows:
                 session.add(
                     EvidenceRow(

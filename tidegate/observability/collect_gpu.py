@@ -3,7 +3,7 @@
 What a card does not tell is absent, never 0: many know no energy, no ECC, no remapped rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,7 +54,7 @@ class GpuCollector:
             into.put("tidegate_host_gpu_faults_total", count, kind)
 
     @contextmanager
-    def _opened(self) -> Iterator[None]:
+    def _opened(self) -> Generator[None]:
         """Raises: NeedsOperator when there is no driver."""
         try:
             self._nvml.nvmlInit()

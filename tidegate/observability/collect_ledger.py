@@ -8,6 +8,7 @@ from tidegate.domain.overview import Overview
 from tidegate.domain.totals import (
     CANARY_SAMPLES,
     COST,
+    EVAL_REGRESSION,
     GATE_DECISIONS,
     INTERRUPTIONS,
     LAST_TIME,
@@ -27,6 +28,7 @@ from tidegate.domain.totals import (
     SUM,
     TIMED,
     TOKENS,
+    WRONG_BYTES,
     Total,
 )
 from tidegate.observability.ledger_source import QUERY_LIMIT_S, Figures, Moments
@@ -42,6 +44,7 @@ OF_SERVICES = (REQUESTS, TOKENS, INTERRUPTIONS, OUTPUT_FAULTS, CANARY_SAMPLES, R
 OF_PLATFORMS = (SET_OPERATIONS, SET_OPERATION_SECONDS)
 OF_ENGINES = (SET_READY_SECONDS, SET_LOAD_SECONDS)
 OF_CONTROL_PLANES = (PLATFORM_CALLS, PLATFORM_CALL_SECONDS)
+ENDED_STATES = ("completed", "failed", "crashed", "cancelled")
 BUSY_SLOTS = ("stable", "candidate")
 """Every service has histograms of these from the start; few have copies, and a histogram is 16 series."""
 
@@ -73,8 +76,8 @@ STORED = (
     "tidegate_reconcile_last_success_timestamp_seconds",
     "tidegate_eval_score_ratio",
     "tidegate_eval_last_run_timestamp_seconds",
-    "tidegate_eval_regression",
-    "tidegate_artifact_verification_failures_total",
+    EVAL_REGRESSION,
+    WRONG_BYTES,
     "tidegate_pipeline_runs_total",
     "tidegate_pipeline_run_duration_seconds",
     "tidegate_pipeline_last_success_timestamp_seconds",
@@ -113,30 +116,37 @@ class LedgerCollector:
 
     def _zeros(self, into: Readings, overview: Overview) -> None:
         for ref in self._moments.services():
-            for name in OF_SERVICES:
-                zeros(into, name, *ref)
-            for name, slot in itertools.product(TIMED.values(), BUSY_SLOTS):
-                into.zero(name, *ref, slot)
-            for name in ("tidegate_reconcile_drift", "tidegate_hold", "tidegate_eval_regression"):
-                into.zero(name, *ref)
-            zeros(into, "tidegate_requests_in_flight", *ref)
+            _zeros_of_service(into, *ref)
         for org in self._moments.organizations():
             zeros(into, GATE_DECISIONS, org)
             into.zero("tidegate_quarantined_versions", org)
         for platform in self._platforms:
-            for name in OF_PLATFORMS:
-                zeros(into, name, platform)
-            for name in OF_ENGINES:
-                into.zero(name, platform, ENGINE)
-        for platform in self._called:
-            for name in OF_CONTROL_PLANES:
-                zeros(into, name, platform)
-        for flow in self._flows:
-            zeros(into, "tidegate_pipeline_runs_total", flow)
+            _zeros_of_platform(into, platform, is_called=platform in self._called)
+        for flow, state in itertools.product(self._flows, ENDED_STATES):
+            into.zero("tidegate_pipeline_runs_total", flow, state)
             into.zero("tidegate_pipeline_run_duration_seconds", flow)
         for one in overview.sets:
             into.zero(SET_REQUESTS, *one.ref, one.name)
-        zeros(into, "tidegate_artifact_verification_failures_total")
+        zeros(into, WRONG_BYTES)
+
+
+def _zeros_of_service(into: Readings, org: str, service: str) -> None:
+    for name in OF_SERVICES:
+        zeros(into, name, org, service)
+    for name, slot in itertools.product(TIMED.values(), BUSY_SLOTS):
+        into.zero(name, org, service, slot)
+    for name in ("tidegate_reconcile_drift", "tidegate_hold", EVAL_REGRESSION):
+        into.zero(name, org, service)
+    zeros(into, "tidegate_requests_in_flight", org, service)
+
+
+def _zeros_of_platform(into: Readings, platform: str, *, is_called: bool) -> None:
+    for name in OF_PLATFORMS:
+        zeros(into, name, platform)
+    for name in OF_ENGINES:
+        into.zero(name, platform, ENGINE)
+    for name in OF_CONTROL_PLANES if is_called else ():
+        zeros(into, name, platform)
 
 
 def zeros(into: Readings, name: str, *known: str) -> None:

@@ -145,7 +145,8 @@ class PlatformCollector:
         rates: dict[tuple[str, str, str], float] = {}
         for name, status in owned.items():
             if name in recorded and status.usd_per_hour is not None:
-                labels = *recorded[name].ref, self._platform.name
+                ref = recorded[name].ref
+                labels = ref.org, ref.service, self._platform.name
                 rates[labels] = rates.get(labels, 0.0) + status.usd_per_hour
         for labels, rate in rates.items():
             into.put("tidegate_cost_usd_per_hour", rate, *labels)

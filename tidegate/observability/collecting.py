@@ -130,13 +130,15 @@ class Collecting:
         return page_of(self._heads, bodies)
 
     def _own(self) -> dict[str, Family]:
-        tried = [one for one in self.standings if one.last_success is not None]
-        return {
-            LAST_SUCCESS: {(one.collector.name,): one.last_success or NEVER for one in tried},
-            DURATION: {(one.collector.name,): one.duration_s for one in tried},
-            ERRORS: {(one.collector.name,): float(one.errors) for one in self.standings}
-            | {(CARDINALITY,): float(self.register.refused)},
-        }
+        own: dict[str, Family] = {LAST_SUCCESS: {}, DURATION: {}, ERRORS: {}}
+        for one in self.standings:
+            labels = (one.collector.name,)
+            own[ERRORS][labels] = float(one.errors)
+            if one.last_success is not None:
+                own[LAST_SUCCESS][labels] = one.last_success
+                own[DURATION][labels] = one.duration_s
+        own[ERRORS][CARDINALITY,] = float(self.register.refused)
+        return own
 
     def _failed(self, standing: Standing, error: Exception) -> None:
         standing.errors += 1

@@ -51,7 +51,7 @@ SERVING: tuple[Metric, ...] = (
         "Zero copies until the first token.",
         (by.PLATFORM, by.ENGINE),
         OPERATION_S,
-        source="platform",
+        source="later",
     ),
     gauge(
         "release_info",
@@ -263,7 +263,12 @@ SERVING: tuple[Metric, ...] = (
         (by.ORG, by.SERVICE, by.SET, by.CACHE_RESULT),
         source="platform",
     ),
-    counter("engine_oom_total", "Times an engine died for want of memory.", (by.ORG, by.SERVICE, by.SET)),
+    counter(
+        "engine_oom_total",
+        "Times an engine died for want of memory.",
+        (by.ORG, by.SERVICE, by.SET),
+        source="later",
+    ),
     counter(
         "set_restarts_total",
         "Times a platform had to start a set again.",
@@ -304,6 +309,7 @@ SERVING: tuple[Metric, ...] = (
         "shadow_comparisons_total",
         "Answers of both versions to the same request, compared.",
         (by.ORG, by.SERVICE, by.COMPARISON),
+        source="later",
     ),
     counter(
         "output_validation_failures_total",

@@ -119,11 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = CLIENT_TIMEOUT_S
     exporter: Exporter
+    address: str
 
     def do_GET(self) -> None:
         try:
-            bound = "{}:{}".format(*self.server.server_address[:2])
-            reply = self.exporter.answer(urlsplit(self.path).path, bound)
+            reply = self.exporter.answer(urlsplit(self.path).path, self.address)
         except Exception as error:
             log.exception("exporter: %s", type(error).__name__)
             reply = _json({"error": "internal"}, HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -143,7 +143,7 @@ class _Server(ThreadingHTTPServer):
 
 def serve(exporter: Exporter, collecting: Collecting, host: str, port: int, stop: threading.Event) -> None:
     """Answer and collect until `stop` is set. Raises: OSError when the port is taken."""
-    handler = type("Handler", (_Handler,), {"exporter": exporter})
+    handler = type("Handler", (_Handler,), {"exporter": exporter, "address": f"{host}:{port}"})
     with _Server((host, port), handler) as server:
         collecting.run(stop)
         answering = threading.Thread(target=server.serve_forever, name="exporter-http", daemon=True)

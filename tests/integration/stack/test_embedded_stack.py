@@ -148,7 +148,16 @@ def test_after_the_supervisor_was_killed_up_takes_the_stack_over(installation: I
     assert again.returncode == 0, again.stdout + again.stderr
     after = read_record(installation.home)
     assert after is not None
-    for name in ("prefect", "gateway", "platform", "console", "exporter", "flow-host", "worker-control", "worker-gpu"):
+    for name in (
+        "prefect",
+        "gateway",
+        "platform",
+        "console",
+        "exporter",
+        "flow-host",
+        "worker-control",
+        "worker-gpu",
+    ):
         assert after.process(name).identity == before.process(name).identity, name
 
 

@@ -15,7 +15,7 @@ def upgrade() -> None:
         sa.Column("metric", sa.Text(), nullable=False),
         sa.Column("labels", sa.Text(), nullable=False),
         sa.Column("part", _NUMBER, nullable=False, autoincrement=False),
-        sa.Column("amount", sa.Double(), nullable=False),
+        sa.Column("amount", sa.Double[float](), nullable=False),
         sa.PrimaryKeyConstraint("metric", "labels", "part", name="pk_metric_totals"),
     )
     op.create_table(
@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("flow", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("seconds", sa.Double[float](), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_pipeline_runs"),
     )
@@ -51,7 +51,9 @@ def _carry_over() -> None:
     counted = sa.select(
         sa.literal("tidegate_releases_total"), labels.label("joined"), sa.literal(-1), sa.func.count()
     ).where(ended)
-    totals = sa.table("metric_totals", *(sa.column(name) for name in ("metric", "labels", "part", "amount")))
+    totals = sa.table(
+        "metric_totals", *(sa.column(name, sa.Text()) for name in ("metric", "labels", "part", "amount"))
+    )
     op.execute(
         totals.insert().from_select(
             ["metric", "labels", "part", "amount"], counted.group_by(sa.text("joined"))
