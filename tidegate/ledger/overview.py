@@ -65,32 +65,29 @@ def _refs(session: Session, wanted: Select[tuple[str, str]]) -> tuple[ServiceRef
 
 
 def _open_releases(session: Session) -> tuple[OpenRelease, ...]:
-    is_open = ReleaseRow.active_key.is_not(None)
+    columns = ReleaseRow.id, ReleaseRow.org, ReleaseRow.service, ReleaseRow.state, ReleaseRow.request
+    wanted = select(*columns, ReleaseRow.plan, ReleaseRow.created_at).where(
+        ReleaseRow.active_key.is_not(None)
+    )
+    rows = session.execute(wanted.order_by(ReleaseRow.created_at)).all()
+    # By id, and not by a join: a database may then read the whole journal instead.
     entered = (
-        select(EntryRow.release_id, func.max(EntryRow.at).label("at"))
-        .join(ReleaseRow, ReleaseRow.id == EntryRow.release_id)
-        .where(is_open, EntryRow.kind == "entered")
+        select(EntryRow.release_id, func.max(EntryRow.at))
+        .where(EntryRow.release_id.in_([row.id for row in rows]), EntryRow.kind == "entered")
         .group_by(EntryRow.release_id)
-        .subquery()
     )
-    wanted = (
-        select(ReleaseRow.org, ReleaseRow.service, ReleaseRow.state, ReleaseRow.request, ReleaseRow.plan)
-        .add_columns(ReleaseRow.created_at, func.coalesce(entered.c.at, ReleaseRow.created_at))
-        .join(entered, entered.c.release_id == ReleaseRow.id, isouter=True)
-        .where(is_open)
-        .order_by(ReleaseRow.created_at)
-    )
+    since = dict(session.execute(entered).tuples().all())
     return tuple(
         OpenRelease(
-            ServiceRef(org, service),
-            state,
-            str(request.get("model", "")),
-            str(request.get("version", "")),
-            candidate_of(state, plan),
-            created,
-            since,
+            ServiceRef(row.org, row.service),
+            row.state,
+            str(row.request.get("model", "")),
+            str(row.request.get("version", "")),
+            candidate_of(row.state, row.plan),
+            row.created_at,
+            since.get(row.id, row.created_at),
         )
-        for org, service, state, request, plan, created, since in session.execute(wanted)
+        for row in rows
     )
 
 

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tidegate.domain import InvalidInput
 from tidegate.observability.labels import OTHER
@@ -137,6 +138,7 @@ class Register:
         return allowed
 
 
+@lru_cache(maxsize=10_000)
 def is_name(text: str) -> bool:
     """Whether a label may have this value: names and numbers, no address, no sentence, no key in a query."""
     return bool(_VALUE.match(text)) and "://" not in text and "@" not in text
