@@ -124,7 +124,7 @@ class Collecting:
                 for name, text in standing.texts.items():
                     bodies.setdefault(name, []).append(text)
         for name, family in self._own().items():
-            bodies[name] = [lines_of(declared(name), family)]
+            bodies[name] = [lines_of(declared(name), labels, family[labels]) for labels in sorted(family)]
         return page_of(self._heads, bodies)
 
     def _own(self) -> dict[str, Family]:
@@ -160,6 +160,6 @@ def _rendered(standing: Standing, name: str, family: Family) -> dict[Labels, byt
     return {
         labels: pieces[labels]
         if labels in pieces and before.get(labels) == family[labels]
-        else lines_of(declared(name), {labels: family[labels]})
+        else lines_of(declared(name), labels, family[labels])
         for labels in sorted(family)
     }

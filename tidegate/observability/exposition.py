@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType]
 
 from tidegate.observability.metric import Metric
-from tidegate.observability.registry import Buckets, Family
+from tidegate.observability.registry import Buckets, Family, Labels, Value
 
 
 def family_of(one: Metric, values: Family) -> MetricFamily:
@@ -56,10 +56,25 @@ def text_of(families: Iterable[MetricFamily]) -> bytes:
     return generate_latest(registry)
 
 
-def lines_of(one: Metric, values: Family) -> bytes:
-    """The samples of one metric, without its head: several collectors may have samples of it."""
-    lines = text_of([family_of(one, values)]).splitlines(keepends=True)
-    return b"".join(line for line in lines if not line.startswith(b"#"))
+def lines_of(one: Metric, labels: Labels, value: Value) -> bytes:
+    """The lines of one label set: what `text_of` would write, in a tenth of the time. The registry has seen to it that no
+    label value needs an escape; a test compares both for every metric."""
+    pairs = dict(zip(one.label_names, labels, strict=True))
+    if not isinstance(value, Buckets):
+        return f"{one.name}{_braced(pairs)} {floatToGoString(value)}\n".encode()
+    edges = _cumulated(one, value)
+    lines = [f"{one.name}_bucket{_braced({**pairs, 'le': edge})} {floatToGoString(n)}\n" for edge, n in edges]
+    place = _braced(pairs)
+    lines.append(f"{one.name}_count{place} {floatToGoString(edges[-1][1])}\n")
+    lines.append(f"{one.name}_sum{place} {floatToGoString(value.total)}\n")
+    return "".join(lines).encode()
+
+
+def _braced(pairs: Mapping[str, str]) -> str:
+    """In the order of names, as the library has them."""
+    if not pairs:
+        return ""
+    return "{" + ",".join(f'{name}="{pairs[name]}"' for name in sorted(pairs)) + "}"
 
 
 def head_of(one: Metric) -> bytes:
