@@ -25,6 +25,7 @@ knows what ran."""
 LEAVING = frozenset({"left", "deleted"})
 ENGINE_PREFIX = "llamacpp_"
 
+_PLAIN_NAME = re.compile(r"^[a-z][a-z0-9_]{0,79}$")
 _OF_GPU = re.compile(r"^gpu(\d{1,2})_([a-z_]+)$")
 _GPU_GAUGES = {
     # What a platform calls it, our metric, what one of theirs is in ours.
@@ -60,6 +61,9 @@ class EnginePage:
         """In Prometheus' format, with the engine's own names; a colon is for rules."""
         lines: list[str] = []
         for name, value in sorted(self.figures.items()):
+            if not _PLAIN_NAME.match(name):
+                # With labels, which may hold a text of a stranger.
+                continue
             full = f"{ENGINE_PREFIX}{name}"
             lines += [f"# TYPE {full} {'counter' if name.endswith('_total') else 'gauge'}", f"{full} {value}"]
         return "\n".join(lines) + "\n" if lines else ""

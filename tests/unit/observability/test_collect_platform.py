@@ -31,6 +31,7 @@ FIGURES = {
     "prompt_tokens_total": 100.0,
     "prompt_tokens_cached_total": 40.0,
     "requests_processing": 2.0,
+    'requests_total{prompt="a_secret"}': 1.0,
     "gpu0_utilization": 87.0,
     "gpu1_memory_used_bytes": 5e9,
     "gpu1_xid_faults": 1.0,
@@ -126,6 +127,7 @@ def test_the_engines_page_has_its_own_names_without_a_colon() -> None:
 
     assert "# TYPE llamacpp_prompt_tokens_total counter\nllamacpp_prompt_tokens_total 100.0\n" in text
     assert "# TYPE llamacpp_requests_processing gauge\n" in text
+    assert "secret" not in text
 
 
 def test_what_nobody_recorded_is_an_orphan() -> None:
