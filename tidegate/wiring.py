@@ -113,9 +113,8 @@ def _runpod_platform(ports: Ports) -> Any:
                 if config.platform == "runpod" and config.runpod is not None
             }
             try:
-                client = _connect(
-                    ports.settings, key, lambda org=org: credential_of(ports, org, "runpod"), calls.note
-                )
+                read_key = partial(credential_of, ports, org, "runpod")
+                client = _connect(ports.settings, key, read_key, calls.note)
             except Refused:
                 # What is stored is no key. The authorization of a release says so; other work goes on.
                 continue
@@ -173,10 +172,8 @@ def runpod_client(ports: Ports, org: Organization) -> Any:
         return None
 
 
-def _connect(
-    settings: Settings, key: Secret, read_key: Callable[[], Secret | None] | None = None, on_call: Any = None
-) -> Any:
-    """`read_key` gives the key that is stored now. Raises: Refused for a key that is none."""
+def _connect(settings: Settings, key: Secret, read_key: Any = None, on_call: Any = None) -> Any:
+    """`read_key` gives the key that is stored now; `on_call` hears of each call to the control plane. Raises: Refused for a key that is none."""
     from tidegate.platforms.runpod import RunPodClient
 
     urls = (settings.runpod_api_url, settings.runpod_data_url)
