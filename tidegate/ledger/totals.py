@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -75,15 +76,17 @@ class TotalsPart(Part):
 
 
 def add_gains(session: Session, gains: Iterable[Gain]) -> None:
-    """Within a transaction that writes what they count."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    for (metric, labels, part), amount in added(gains):
-        statement = insert(TotalRow).values(metric=metric, labels=labels, part=part, amount=amount)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=KEY, set_={"amount": TotalRow.amount + statement.excluded.amount}
-            )
-        )
+    """Within a transaction that writes what they count. One statement for all: a busy gateway adds thousands a second."""
+    rows = [
+        {"metric": metric, "labels": labels, "part": part, "amount": amount}
+        for (metric, labels, part), amount in added(gains)
+    ]
+    if rows:
+        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        table = cast("Table", TotalRow.__table__)
+        statement = insert(table)
+        risen = {"amount": table.c.amount + statement.excluded.amount}
+        session.connection().execute(statement.on_conflict_do_update(index_elements=KEY, set_=risen), rows)
 
 
 def put_last(session: Session, metric: str, labels: tuple[str, ...], value: float, at: datetime) -> None:
