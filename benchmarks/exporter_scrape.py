@@ -66,9 +66,9 @@ def measure(url: str, folder: Path, rounds: int) -> int:
     told("first look, everything is rendered", [first])
     told("look at an unchanged ledger", looks)
     told("scrape between looks", quiet)
-    worst = told("scrape while a look runs", busy)
-    print(f"target: {TARGET_MS:g} ms for a scrape")
-    return 0 if worst < TARGET_MS else 1
+    middle = told("scrape while a look runs", busy)
+    print(f"target: {TARGET_MS:g} ms for a scrape, in the median while a look runs")
+    return 0 if middle < TARGET_MS else 1
 
 
 def scrapes(collecting: Collecting, folder: Path, rounds: int) -> tuple[list[float], list[float], int, int]:

@@ -153,4 +153,5 @@ def insert_new(session: Session, table: type[Rows], values: dict[str, Any], key:
     than the row."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(cast("Table", table.__table__)).on_conflict_do_nothing(index_elements=key)
-    return session.connection().execute(statement, values).rowcount == 1
+    kept = session.connection().execute(statement, values, execution_options={"preserve_rowcount": True})
+    return kept.rowcount == 1
