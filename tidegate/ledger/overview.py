@@ -85,7 +85,7 @@ def _open_releases(session: Session) -> tuple[OpenRelease, ...]:
             str(row.request.get("version", "")),
             candidate_of(row.state, row.plan),
             row.created_at,
-            since.get(row.id, row.created_at),
+            since.get(row.id) or row.created_at,
         )
         for row in rows
     )
