@@ -106,8 +106,10 @@ def uses_runpod(org: Organization) -> bool:
 def _runpod_platform(ports: Ports) -> Any:
     """RunPod for every organization that uses it and whose key is there. The key of one is never used for another;
     a missing one is told when the organization is authorized for a release."""
+    from tidegate.platforms.calls import CallMeter
     from tidegate.platforms.runpod import OrganizationSets, RunPodPlatform, Tenant
 
+    calls = CallMeter("runpod", ports.ledger.add_totals)
     organizations: dict[str, OrganizationSets] = {}
     for org in ports.organizations.values():
         key = credential_of(ports, org, "runpod") if uses_runpod(org) else None
@@ -118,7 +120,8 @@ def _runpod_platform(ports: Ports) -> Any:
                 if config.platform == "runpod" and config.runpod is not None
             }
             try:
-                client = _connect(ports.settings, key, lambda org=org: credential_of(ports, org, "runpod"))
+                read_key = partial(credential_of, ports, org, "runpod")
+                client = _connect(ports.settings, key, read_key, calls.note)
             except Refused:
                 # What is stored is no key. The authorization of a release says so; other work goes on.
                 continue
@@ -176,12 +179,12 @@ def runpod_client(ports: Ports, org: Organization) -> Any:
         return None
 
 
-def _connect(settings: Settings, key: Secret, read_key: Callable[[], Secret | None] | None = None) -> Any:
-    """`read_key` gives the key that is stored now. Raises: Refused for a key that is none."""
+def _connect(settings: Settings, key: Secret, read_key: Any = None, on_call: Any = None) -> Any:
+    """`read_key` gives the key that is stored now; `on_call` hears of each call to the control plane. Raises: Refused for a key that is none."""
     from tidegate.platforms.runpod import RunPodClient
 
     urls = (settings.runpod_api_url, settings.runpod_data_url)
-    return RunPodClient(*urls, key, read_key=read_key, pod_url=settings.runpod_pod_url)
+    return RunPodClient(*urls, key, read_key=read_key, pod_url=settings.runpod_pod_url, on_call=on_call)
 
 
 def gpu_memory_of(spec: SetSpec) -> int:

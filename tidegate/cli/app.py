@@ -18,6 +18,7 @@ from tidegate.cli import (
     drifting,
     drill,
     errors,
+    exporting,
     gateways,
     inspecting,
     keys,
@@ -96,6 +97,7 @@ for command in (
     rolling_back.rollback,
     reconciling.reconcile,
     notifying.notifier,
+    exporting.exporter,
 ):
     app.command()(command)
 app.command(cls=JudgingCommand)(drifting.drift)

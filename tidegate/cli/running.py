@@ -111,6 +111,8 @@ def _print_addresses(record: "StackRecord", headline: str) -> None:
     say(f"  prefect   {record.urls['prefect']}   (its password: tidegate keys prefect)")
     if "console" in record.urls:
         say(f"  API       {record.urls['console']}   (its token: tidegate keys console)")
+    if "exporter" in record.urls:
+        say(f"  metrics   {record.urls['exporter']}/metrics   (for Prometheus)")
     say("Next: tidegate demo, tidegate status, tidegate models register.")
 
 

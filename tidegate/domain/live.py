@@ -6,7 +6,7 @@ Histograms have the same bins everywhere, so that those of several gateways and 
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
@@ -98,6 +98,19 @@ def size_slice(request_bytes: int) -> str:
     return MEDIUM if request_bytes < LARGE_BYTES else LARGE
 
 
+class Timing(BaseModel):
+    """Times counted exactly by the edges of `live_edges`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    counts: dict[int, int] = Field(default_factory=dict, description="By number of the edge; only what came.")
+    sum_s: float = 0.0
+
+
+CodeClass = Literal["2xx", "3xx", "4xx", "429", "5xx", "timeout", "cancelled"]
+"""How a request ended for its client. A reply that broke off after a good status is a 5xx."""
+
+
 class LiveBatch(BaseModel):
     """Requests of one set that ended at one gateway within one interval.
 
@@ -139,6 +152,14 @@ class LiveBatch(BaseModel):
     )
     gap_ms: Histogram = Field(default=Histogram(), description="Longest gap, one value a stream.")
     tokens: Histogram = Field(default=Histogram(), description="Completion tokens, one value an answer.")
+    codes: dict[CodeClass, int] = Field(
+        default_factory=dict, description="Requests by how they ended; of all requests and of copies only."
+    )
+    timings: dict[str, Timing] = Field(
+        default_factory=dict, description="By a name of EDGES_S; of all requests and of copies only."
+    )
+    tokens_in: int = Field(default=0, ge=0, description="Prompt tokens, where the engine told them.")
+    tokens_out: int = Field(default=0, ge=0)
 
     @property
     def key(self) -> tuple[str, str, str, bool, datetime]:

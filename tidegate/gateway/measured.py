@@ -6,11 +6,11 @@ when it is neither. `measure.lua` writes the part `answer`.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-from tidegate.domain.live import ALL, PLAIN, SHADOW, STREAM, size_slice
+from tidegate.domain.live import ALL, PLAIN, SHADOW, STREAM, CodeClass, size_slice
 from tidegate.gateway.config import PROBE_CLIENT
 from tidegate.gateway.metrics import is_failure
 
@@ -25,6 +25,9 @@ _SAME_AS = {
 """Stop reasons of the messages interface in the words of chat completions."""
 _GENERATION = ("/chat/completions", "/completions", "/messages", "/responses")
 _MOST_TOKENS = 10_000_000
+_LATE = frozenset({"UT", "SI", "UMSDR"})
+"""Flags of a request whose time was over."""
+_LATE_STATUSES = (408, 504)
 
 Kind = Literal["request", "attempt", "copy"]
 
@@ -43,6 +46,7 @@ class Answer:
     says_error: bool
     finish: str | None
     tokens: int | None
+    prompt: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ class Fact:
     itl_ms: float | None = None
     gap_ms: float | None = None
     tokens: int | None = None
+    code: CodeClass = "2xx"
+    total_ms: float | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 def read(line: bytes, stall_ms: float) -> Fact | None:
@@ -174,6 +182,10 @@ def _request(kind: Kind, row: Mapping[str, Any], place: _Place, stall_ms: float)
         truncated=truncated,
         left=left,
         unmeasured=answer is None and is_good and not left,
+        code=_code(place, flags, failed=fails and not left, left=left),
+        total_ms=_whole(row, "ms"),
+        tokens_in=(answer.prompt or 0) if answer else 0,
+        tokens_out=(answer.tokens or 0) if answer else 0,
     )
     if left and wants_stream and (answer is None or answer.first < 0):
         # Who leaves before the first word has waited in silence: a set that hangs is not told by failures alone.
@@ -182,6 +194,19 @@ def _request(kind: Kind, row: Mapping[str, Any], place: _Place, stall_ms: float)
     if answer is None or not is_good:
         return fact
     return _with_figures(fact, row, answer, stall_ms, is_judged=judged, is_generation=is_generation)
+
+
+def _code(place: _Place, flags: Sequence[str], *, failed: bool, left: bool) -> CodeClass:
+    """How it ended for the client. A refusal of the gateway's own credential is a failure like any other."""
+    if left:
+        return "cancelled"
+    if _LATE.intersection(flags) or place.status in _LATE_STATUSES:
+        return "timeout"
+    if failed or not 200 <= place.status < 500:
+        return "5xx"
+    if place.status == 429:
+        return "429"
+    return "2xx" if place.status < 300 else "3xx" if place.status < 400 else "4xx"
 
 
 def _with_figures(
@@ -244,7 +269,7 @@ def _answer(packed: object) -> Answer | None:
     """Raises: ValueError."""
     if packed is None:
         return None
-    kind, first, last, longest, pieces, done, bad, failed, finish, tokens, _ = str(packed).split(" ")
+    kind, first, last, longest, pieces, done, bad, failed, finish, tokens, prompt = str(packed).split(" ")
     return Answer(
         kind=kind,
         first=int(first),
@@ -256,6 +281,7 @@ def _answer(packed: object) -> Answer | None:
         says_error=failed == "1",
         finish=_finish(finish),
         tokens=min(int(tokens), _MOST_TOKENS) if tokens != "-" else None,
+        prompt=min(int(prompt), _MOST_TOKENS) if prompt != "-" else None,
     )
 
 

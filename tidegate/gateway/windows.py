@@ -1,16 +1,20 @@
 """Facts about requests, added up by window, set and slice, until their window is closed and they are a batch. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tidegate.domain.live import ALL, COUNTED, MEASURED, PLAIN, SHADOW, STREAM, LiveBatch, bin_of
+from tidegate.domain.live_edges import EDGES_S, edge_of
 from tidegate.gateway.measured import Fact
 
 _OPEN_AHEAD = 5
 """Windows that may begin later than now says: a line from further ahead is one of now."""
 _KINDS = frozenset({STREAM, PLAIN, SHADOW})
+_EXACT = frozenset({ALL, SHADOW})
+"""Slices that together hold each request once: a copy stands in SHADOW alone."""
 
 
 class Key(NamedTuple):
@@ -31,6 +35,8 @@ class _Sum:
         self.counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
         self.stops: dict[str, int] = {}
         self.bins: dict[str, dict[int, int]] = {name: {} for name in MEASURED}
+        self.told = Counter[str]()
+        """Requests by how they ended (`code:`), times by edge (`edge:`) and in all (`sum:`), and tokens."""
 
     def add(self, fact: Fact, slice_name: str) -> None:
         if fact.kind == "attempt":
@@ -58,6 +64,37 @@ class _Sum:
             if value is not None:
                 bins, number = self.bins[name], bin_of(value)
                 bins[number] = bins.get(number, 0) + 1
+        if slice_name in _EXACT:
+            self._tell(fact)
+
+    def _tell(self, fact: Fact) -> None:
+        """What operators are told is exact; what a release is judged by is not touched by it."""
+        self.told[f"code:{fact.code}"] += 1
+        self.told["tokens_in"] += fact.tokens_in
+        self.told["tokens_out"] += fact.tokens_out
+        for name, edges in EDGES_S.items():
+            value: float | None = getattr(fact, name)
+            if value is not None:
+                self.told[f"edge:{name}:{edge_of(value / 1000, edges)}"] += 1
+                # In whole microseconds: a count, like everything else here.
+                self.told[f"sum:{name}"] += round(value * 1000)
+
+    @property
+    def exact(self) -> dict[str, Any]:
+        """Fields of a batch."""
+        timings: dict[str, dict[str, Any]] = {}
+        codes: dict[str, int] = {}
+        for key, count in self.told.items():
+            kind, _, name = key.partition(":")
+            if kind == "code":
+                codes[name] = count
+            elif kind == "edge":
+                figure, _, edge = name.partition(":")
+                timings.setdefault(figure, {}).setdefault("counts", {})[int(edge)] = count
+            elif kind == "sum":
+                timings.setdefault(name, {})["sum_s"] = count / 1e6
+        tokens = {name: self.told[name] for name in ("tokens_in", "tokens_out")}
+        return {"codes": codes, "timings": timings, **tokens}
 
 
 class Windows:
@@ -98,7 +135,7 @@ class Windows:
 
     def to_json(self) -> dict[str, Any]:
         rows = [
-            {"key": list(key), "counts": one.counts, "stops": one.stops, "bins": one.bins}
+            {"key": list(key), "counts": one.counts, "stops": one.stops, "bins": one.bins, "told": one.told}
             for key, one in self._sums.items()
         ]
         return {"closed": self._closed, "open": rows}
@@ -113,6 +150,7 @@ class Windows:
             one.stops |= {str(name): int(count) for name, count in row["stops"].items()}
             for name, bins in row["bins"].items():
                 one.bins[name] |= {int(number): int(count) for number, count in bins.items()}
+            one.told.update({str(name): int(count) for name, count in row.get("told", {}).items()})
 
     def _window(self, at: float, now: float) -> int:
         window = math.floor(at / self._window_s)
@@ -138,6 +176,7 @@ class Windows:
                 "stops": one.stops,
                 **one.counts,
                 **{name: {"counts": bins} for name, bins in one.bins.items()},
+                **one.exact,
             }
         )
 

@@ -24,6 +24,8 @@ MIGRATIONS_DIR = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x71DE6A7E
 """Key of PostgreSQL's advisory lock while the schema changes."""
 WRITES = "tidegate_writes"
+_STEPS_BETWEEN_LOOKS = 10_000
+"""Of SQLite's machine: about a millisecond between two looks at the clock."""
 
 
 class Database:
@@ -55,9 +57,10 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def read(self) -> Generator[Session]:
-        """A transaction that only reads; on SQLite it sees one moment."""
-        with _translated(self._place), self._reads.begin() as session:
+    def read(self, timeout_s: float | None = None) -> Generator[Session]:
+        """A transaction that only reads; on SQLite it sees one moment. With `timeout_s` a statement that takes longer
+        is stopped, and the error is Transient."""
+        with _translated(self._place), self._reads.begin() as session, _limited(session, timeout_s):
             yield session
 
     @contextmanager
@@ -83,6 +86,25 @@ def to_json(data: Any) -> Any:
             remedy="Pass numbers, texts, lists and mappings.",
             field="data",
         ) from error
+
+
+@contextmanager
+def _limited(session: Session, timeout_s: float | None) -> Generator[None]:
+    """PostgreSQL limits each statement; SQLite, which has no such limit, everything until the end."""
+    if timeout_s is None:
+        yield
+    elif session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"SET LOCAL statement_timeout = {max(1, int(timeout_s * 1000))}"))
+        yield
+    else:
+        driver = session.connection().connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection), "the dialect says so"
+        deadline = time.monotonic() + timeout_s
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        finally:
+            driver.set_progress_handler(None, 0)
 
 
 def _scalar(value: Any) -> Any:

@@ -24,6 +24,7 @@ from tidegate.domain import (
 from tidegate.domain.release import ROLLBACK, EntryKind
 from tidegate.domain.standing import held
 from tidegate.ledger.deeds import latest_evidence, of_entry, of_request
+from tidegate.ledger.counting import count_entry, count_evidence
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import (
     Part,
@@ -177,10 +178,12 @@ class JournalPart(Part):
         with self._database.write() as session:
             row, service = lock_release(session, release_id)
             _check_owner(service, row, epoch, kind, name)
+            was = row.state
             if kind == "entered":
                 _enter(row, name, str(content.get("reason", "")), plan)
             row.updated_at = at
             said = of_entry(session, row, epoch, kind, name, content)
+            count_entry(session, row, was, kind, name, content)
             added = _add_entry(session, row, epoch, kind, name, content, at)
             if is_told(added):
                 tell(session, _release(row), added)
@@ -213,6 +216,7 @@ class JournalPart(Part):
                 release, service = lock_release(session, release_id)
                 if epoch is not None:
                     _check_owner(service, release, epoch, "observed", "evidence")
+            count_evidence(session, rows)
             for row in rows:
                 session.add(
                     EvidenceRow(

@@ -15,6 +15,7 @@ from tidegate.ledger.journal import JournalPart
 from tidegate.ledger.live import LivePart
 from tidegate.ledger.measurements import MeasurementsPart
 from tidegate.ledger.outbox import OutboxPart
+from tidegate.ledger.overview import OverviewPart
 from tidegate.ledger.part import Clock, NewId
 from tidegate.ledger.proofs import ProofsPart
 from tidegate.ledger.recorded import RecordedPart
@@ -22,6 +23,7 @@ from tidegate.ledger.registry import RegistryPart
 from tidegate.ledger.routes import RoutesPart
 from tidegate.ledger.sets import SetsPart
 from tidegate.ledger.standing import StandingPart
+from tidegate.ledger.totals import TotalsPart
 
 
 class Ledger(
@@ -40,6 +42,8 @@ class Ledger(
     AuditPart,
     OutboxPart,
     DeliveriesPart,
+    TotalsPart,
+    OverviewPart,
 ):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 

@@ -4,9 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from tidegate.domain.live import SLICES, LiveBatch
-from tidegate.ledger.part import Part, upsert
+from tidegate.ledger.counting import count_live
+from tidegate.ledger.part import Part, insert_new
 from tidegate.ledger.tables import LiveBatchRow
 
 KEEP_LIVE = timedelta(hours=24)
@@ -17,12 +19,10 @@ class LivePart(Part):
     """Batches are facts of the past: sending one again changes nothing."""
 
     def record_live(self, batches: Sequence[LiveBatch]) -> None:
-        """Store them; those that are there already stay as they are. Old ones are pruned."""
+        """Store and count them; those that are there already stay as they are. Old ones are pruned."""
         with self._database.write() as session:
-            for batch in batches:
-                values = {name: getattr(batch, name) for name in (*KEY, "ended_at")}
-                data = batch.model_dump(mode="json", exclude_defaults=True)
-                upsert(session, LiveBatchRow, values | {"data": data}, KEY)
+            new = [batch for batch in batches if _is_new(session, batch)]
+            count_live(session, new, self._clock())
             session.execute(delete(LiveBatchRow).where(LiveBatchRow.ended_at < self._clock() - KEEP_LIVE))
 
     def live(
@@ -45,3 +45,9 @@ class LivePart(Part):
         wanted = wanted.order_by(LiveBatchRow.started_at, LiveBatchRow.gateway, LiveBatchRow.slice)
         with self._database.read() as session:
             return [LiveBatch.model_validate(data) for data in session.scalars(wanted)]
+
+
+def _is_new(session: Session, batch: LiveBatch) -> bool:
+    values = {name: getattr(batch, name) for name in (*KEY, "ended_at")}
+    data = batch.model_dump(mode="json", exclude_defaults=True)
+    return insert_new(session, LiveBatchRow, values | {"data": data}, KEY)

@@ -6,9 +6,9 @@ means that nobody else appends, moves an alias or changes the route of that serv
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -186,3 +186,12 @@ def upsert(
     else:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     session.execute(statement)
+
+
+def insert_new(session: Session, table: type[Rows], values: dict[str, Any], key: Sequence[str]) -> bool:
+    """Insert a row; False when `key` exists already, and nothing changed. Past the session's own objects, which cost more
+    than the row."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(cast("Table", table.__table__)).on_conflict_do_nothing(index_elements=key)
+    kept = session.connection().execute(statement, values, execution_options={"preserve_rowcount": True})
+    return kept.rowcount == 1

@@ -6,8 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tidegate.domain import NotFound, ServiceRef, SetSpec
+from tidegate.domain.totals import SET_REQUESTS
+from tidegate.ledger.counting import count_deleted
 from tidegate.ledger.part import Part, lock_fenced, refuse_foreign_set, upsert
 from tidegate.ledger.tables import SetRow
+from tidegate.ledger.totals import forget_total
 
 DELETED = "deleted"
 """State of a set that is gone; its row stays as a tombstone."""
@@ -43,6 +46,9 @@ class SetsPart(Part):
         with self._database.write() as session:
             row = _get(session, name)
             lock_fenced(session, ServiceRef(row.org, row.service), epoch, at)
+            if state == DELETED and row.deleted_at is None:
+                count_deleted(session, row)
+                forget_total(session, SET_REQUESTS, (row.org, row.service, row.name))
             row.state = state
             row.epoch = epoch
             row.updated_at = at

@@ -200,7 +200,12 @@ class EvidenceRow(Rows):
 
 class SetRow(Rows):
     __tablename__ = "sets"
-    __table_args__ = (_of_service("sets"), UniqueConstraint("name"), Index(None, "org", "service"))
+    __table_args__ = (
+        _of_service("sets"),
+        UniqueConstraint("name"),
+        Index(None, "org", "service"),
+        Index("ix_sets_deleted_at", "deleted_at"),
+    )
 
     number: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]

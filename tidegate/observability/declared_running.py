@@ -51,11 +51,7 @@ RUNNING: tuple[Metric, ...] = (
         "pipeline_active_runs", "Flow runs that have not ended.", (by.FLOW, by.RUN_STATE), source="prefect"
     ),
     counter(
-        "task_retries_total",
-        "Times a task was tried again.",
-        (by.FLOW, by.TASK),
-        source="prefect",
-        ceiling=600,
+        "task_retries_total", "Times a task was tried again.", (by.FLOW, by.TASK), ceiling=600, source="later"
     ),
     gauge("workers", "Workers of a pool by state.", (by.POOL, by.WORKER_STATE), source="prefect"),
     gauge(
@@ -70,14 +66,14 @@ RUNNING: tuple[Metric, ...] = (
         "Bytes of artifacts moved.",
         (by.TRANSFER_SOURCE, by.DIRECTION),
         unit="bytes",
-        source="store",
+        source="later",
     ),
     histogram(
         "artifact_transfer_duration_seconds",
         "Duration of moving one artifact.",
         (by.TRANSFER_SOURCE,),
         OPERATION_S,
-        source="store",
+        source="later",
     ),
     counter(
         "artifact_verification_failures_total",
@@ -89,11 +85,17 @@ RUNNING: tuple[Metric, ...] = (
         "store_evictions_total",
         "Artifacts that were removed to make room.",
         (by.STORE, by.EVICTION),
-        source="store",
+        source="later",
     ),
     gauge("store_used_bytes", "Bytes in a store.", (by.STORE,), unit="bytes", source="store"),
     gauge("store_capacity_bytes", "Bytes that a store may hold.", (by.STORE,), unit="bytes", source="store"),
-    histogram("lock_wait_duration_seconds", "Time that somebody waited for a lock.", (by.LOCK,), CALL_S),
+    histogram(
+        "lock_wait_duration_seconds",
+        "Time that somebody waited for a lock.",
+        (by.LOCK,),
+        CALL_S,
+        source="later",
+    ),
     counter("notifications_total", "Notices by how they ended.", (by.CHANNEL, by.ORG, by.DELIVERY)),
     gauge("notifications_pending", "Notices that are not delivered yet.", (by.CHANNEL, by.ORG)),
     gauge("notifications_dead", "Notices that were given up: dead letters.", (by.CHANNEL, by.ORG)),
@@ -108,18 +110,21 @@ RUNNING: tuple[Metric, ...] = (
         "health_check_state",
         "1 for the present state of a health check, 0 for the others.",
         (by.CHECK, by.HEALTH),
+        source="later",
     ),
     gauge(
         "health_check_last_run_timestamp_seconds",
         "When a health check last ran.",
         (by.CHECK,),
         unit="seconds",
+        source="later",
     ),
     gauge(
         "backup_last_success_timestamp_seconds",
         "When a backup was last made, and last verified by restoring it.",
         (by.BACKUP_STEP,),
         unit="seconds",
+        source="later",
     ),
     gauge(
         "expiry_timestamp_seconds",
@@ -127,7 +132,12 @@ RUNNING: tuple[Metric, ...] = (
         (by.ORG, by.EXPIRING),
         unit="seconds",
     ),
-    gauge("audit_chain_intact", "1 when the last check of the audit log found its chain whole.", ()),
+    gauge(
+        "audit_chain_intact",
+        "1 when the last check of the audit log found its chain whole.",
+        (),
+        source="later",
+    ),
     gauge(
         "host_utilization_ratio",
         "Share of this host's resource in use.",

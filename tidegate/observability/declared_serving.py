@@ -15,6 +15,7 @@ SERVING: tuple[Metric, ...] = (
         "set_state",
         "1 for the present state of a set, 0 for the others.",
         (by.ORG, by.SERVICE, by.SET, by.SLOT, by.SET_STATE),
+        source="platform",
     ),
     gauge(
         "set_replicas",
@@ -50,7 +51,7 @@ SERVING: tuple[Metric, ...] = (
         "Zero copies until the first token.",
         (by.PLATFORM, by.ENGINE),
         OPERATION_S,
-        source="platform",
+        source="later",
     ),
     gauge(
         "release_info",
@@ -103,6 +104,10 @@ SERVING: tuple[Metric, ...] = (
         "When the reconciler last looked at everything.",
         (),
         unit="seconds",
+    ),
+    gauge("hold", "1 while nothing is released to a service by itself.", (by.ORG, by.SERVICE)),
+    gauge(
+        "quarantined_versions", "Files that must not be released to an organization's services.", (by.ORG,)
     ),
     gauge("orphan_resources", "Things on a platform that nobody owns.", (by.PLATFORM, by.ORPHAN_KIND)),
     gauge(
@@ -258,7 +263,12 @@ SERVING: tuple[Metric, ...] = (
         (by.ORG, by.SERVICE, by.SET, by.CACHE_RESULT),
         source="platform",
     ),
-    counter("engine_oom_total", "Times an engine died for want of memory.", (by.ORG, by.SERVICE, by.SET)),
+    counter(
+        "engine_oom_total",
+        "Times an engine died for want of memory.",
+        (by.ORG, by.SERVICE, by.SET),
+        source="later",
+    ),
     counter(
         "set_restarts_total",
         "Times a platform had to start a set again.",
@@ -299,6 +309,7 @@ SERVING: tuple[Metric, ...] = (
         "shadow_comparisons_total",
         "Answers of both versions to the same request, compared.",
         (by.ORG, by.SERVICE, by.COMPARISON),
+        source="later",
     ),
     counter(
         "output_validation_failures_total",

@@ -1,4 +1,4 @@
-"""What `tidegate up` runs, as data: Prefect on SQLite, two workers, gateways, the local platform's agent."""
+"""What `tidegate up` runs, as data: Prefect on SQLite, two workers, gateways, the local platform's agent, exporter."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from tidegate.stack.processes import MARK
 from tidegate.stack.specification import HttpProbe, LogProbe, ProcessSpec, RestartPolicy, TcpProbe
 from tidegate.stack.supervisor import Blueprint
 
-PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200, "console": 8090}
+PREFERRED_PORTS = {"gateway": 8080, "prefect": 4200, "console": 8090, "exporter": 8091}
 """More gateways follow the first one: see `preferred_ports`."""
 RUNNING_LINE = "agent is running"
 GATEWAY_NAME = "gateway-1"
@@ -70,6 +70,7 @@ def embedded_stack(
         _platform(settings, shared),
         _console(settings, shared, ports),
         _notifier(settings, shared),
+        _exporter(settings, shared, ports),
         _bootstrap(settings, client),
         _flow_host(settings, client),
         _worker(settings, client, "control"),
@@ -83,6 +84,7 @@ def embedded_stack(
             "gateway": f"http://{LOOPBACK}:{ports['gateway']}",
             "prefect": f"http://{LOOPBACK}:{ports['prefect']}",
             "console": f"http://{LOOPBACK}:{ports['console']}",
+            "exporter": f"http://{LOOPBACK}:{ports['exporter']}",
             **{name: f"http://{LOOPBACK}:{ports[name]}" for _, name in _further(settings.gateways)},
         },
         ports=dict(ports),
@@ -180,6 +182,16 @@ def _console(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int
     port = ports["console"]
     return replace(
         _agent(settings, env, "console", f"--port={port}"),
+        ready=HttpProbe(f"http://{LOOPBACK}:{port}/healthz"),
+    )
+
+
+def _exporter(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:
+    """Metrics for a Prometheus on this host. It asks the Prefect server, and is there before that one is."""
+    port = ports["exporter"]
+    return replace(
+        _agent(settings, {**env, "PREFECT_API_URL": prefect_api_url(ports)}, "exporter"),
+        argv=(sys.executable, "-m", "tidegate.cli", "exporter", f"--port={port}"),
         ready=HttpProbe(f"http://{LOOPBACK}:{port}/healthz"),
     )
 

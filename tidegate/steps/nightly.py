@@ -23,6 +23,7 @@ from tidegate.domain import (
     Verdict,
 )
 from tidegate.domain.policy import PerformancePolicy
+from tidegate.domain.totals import EVAL_LAST_RUN, EVAL_REGRESSION, EVAL_SCORE
 from tidegate.quality import BankResult, judge_quality
 from tidegate.steps.artifacts import prompts_of, service_bank
 from tidegate.steps.evaluation import live_set
@@ -190,6 +191,7 @@ def _compare(ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight) -> Ni
     verdict = night_verdict(rows)
     summary = night_summary(rows, verdict)
     _note_regression(ports, ref, verdict, summary)
+    ports.ledger.note_last(EVAL_REGRESSION, tuple(ref), float(verdict is Verdict.FAIL))
     return NightlyResult(str(ref), tonight.digest, verdict, summary, tuple(rows), tuple(nights))
 
 
@@ -228,11 +230,22 @@ def _median(found: Distribution) -> float | None:
 
 def _record(ports: Ports, ref: ServiceRef, tonight: NightFigures, since: datetime | None) -> list[Night]:
     """Keep tonight, once, and return the nights that it is compared with, oldest first."""
+    _show(ports, ref, tonight)
     kept = nights_of(ports, ref, tonight.digest, since)
     if not any(one.figures.night == tonight.night for one in kept):
         ports.ledger.record_baseline(ref, NIGHTS, tonight.digest, tonight.model_dump(mode="json"))
         kept = nights_of(ports, ref, tonight.digest, since)
     return kept
+
+
+def _show(ports: Ports, ref: ServiceRef, tonight: NightFigures) -> None:
+    """For the metrics. What a version is called is known by its file."""
+    version = ports.ledger.version_by_digest(ref.org, tonight.digest)
+    labels = *ref, version.name if version else "unknown", ports.service(ref).policy.quality.bank
+    ports.ledger.note_last(EVAL_LAST_RUN, labels, ports.clock().timestamp())
+    for name, value in (("score", tonight.score), ("same_answers", tonight.same_answers)):
+        if value is not None:
+            ports.ledger.note_last(EVAL_SCORE, (*labels, name, "candidate"), value)
 
 
 def all_nights(ports: Ports, ref: ServiceRef, limit: int) -> list[Night]:

@@ -16,6 +16,7 @@ from tidegate.domain import (
     TidegateError,
 )
 from tidegate.domain.standing import Finding
+from tidegate.domain.totals import RECONCILED
 from tidegate.steps.differences import LOST, Difference, Intended, Repair, compare, silent_gateways
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
@@ -91,6 +92,7 @@ def reconcile(ports: Ports, resume_abandoned: Resume | None = None) -> Reconcile
         _note(ports, None, found, report, seen)
     _resolve(ports, seen, unread)
     _sweep_orphans(ports, report)
+    ports.ledger.note_last(RECONCILED, (), ports.clock().timestamp())
     return report
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,11 @@ import httpx
 import pytest
 
 from tidegate.domain import LiveBatch, Mirror
-from tidegate.domain.live import ALL, COUNTED, LARGE, PLAIN, SHADOW, SMALL, STREAM, Histogram, total
+from tidegate.domain.live import ALL, COUNTED, LARGE, PLAIN, SHADOW, SMALL, STREAM, Histogram, Timing, total
+from tidegate.domain.live_edges import EDGES_S
+from tidegate.gateway.admin import Admin
 from tidegate.gateway.boots import boots
+from tidegate.gateway.refused import read_refused
 
 PROBE = {"authorization": "Bearer probe-key-of-the-tests"}
 DONE = "data: [DONE]\n\n"
@@ -183,6 +187,10 @@ def batches(measuring, tenant, eventually) -> Callable[..., list[LiveBatch]]:
     return wait
 
 
+def ended(batches: list[LiveBatch]) -> Counter[str]:
+    return sum((Counter(one.codes) for one in batches), Counter())
+
+
 def of(batches: list[LiveBatch], name: str) -> Histogram:
     return Histogram.sum(getattr(batch, name) for batch in batches)
 
@@ -236,6 +244,12 @@ def test_times_lengths_and_stop_reasons_are_those_of_the_stream(tenant, engine, 
     assert of(stream, "gap_ms").quantile(1) >= 19
     assert of(stream, "itl_ms").n == 1
     assert of(plain, "itl_ms").n == 0
+    assert ended(all_of) == {"2xx": 2}
+    assert (sum(one.tokens_in for one in all_of), sum(one.tokens_out for one in all_of)) == (16, 45)
+    times = {name: [one.timings.get(name, Timing()) for one in all_of] for name in EDGES_S}
+    timed = {name: sum(sum(one.counts.values()) for one in found) for name, found in times.items()}
+    assert timed == {"ttft_ms": 2, "itl_ms": 1, "total_ms": 2}
+    assert sum(one.sum_s for one in times["total_ms"]) >= 0.4
 
 
 def test_a_log_that_grows_is_renamed_and_no_line_of_it_is_lost(
@@ -283,6 +297,7 @@ def test_a_client_that_hangs_up_is_no_failure_of_the_set(measuring, tenant, engi
 
     counts = total(batches(1, attempts=1))
     assert counts == {**ONE_GOOD, "clients_left": 1, "stalled": counts["stalled"]}
+    assert ended(batches(1)) == {"cancelled": 1}
 
 
 def test_a_client_that_gives_up_before_the_first_word_leaves_its_silence_behind(
@@ -356,6 +371,19 @@ def test_a_set_of_which_nobody_is_left_is_blamed_although_nothing_was_sent_to_it
     assert {one.status_code for one in answers} == {503}
     counts = total(batches(3))
     assert (counts["requests"], counts["failed"], counts["lost"]) == (3, 3, 0)
+    assert ended(batches(3)) == {"5xx": 3}
+
+
+def test_what_the_gateway_refuses_by_itself_is_told_by_its_reason(measuring, tenant, engine, eventually):
+    tenant.switch({engine: 100})
+    assert tenant.ask(authorization="Bearer nobody").status_code == 401
+
+    def refused() -> dict[tuple[str, str, str], int]:
+        with Admin(measuring.config.admin_socket) as admin:
+            return {labels: count for labels, count in read_refused(admin).items() if labels[0] == tenant.org}
+
+    seen = eventually(refused, bool, "a refusal")
+    assert [(labels[2], count) for labels, count in seen.items()] == [("auth", 1)]
 
 
 def test_our_own_probes_are_kept_apart_from_clients(tenant, engine, batches):

@@ -197,3 +197,30 @@ def test_whatever_a_line_holds_it_is_read_or_refused(changes):
     assert fact is None or all(
         value is None or value >= 0 for value in (fact.ttft_ms, fact.itl_ms, fact.gap_ms, fact.tokens)
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, "2xx"),
+        ({"status": 404, "answer": None}, "4xx"),
+        ({"status": 429, "answer": None}, "429"),
+        ({"status": 302, "answer": None}, "3xx"),
+        ({"status": 503, "answer": None}, "5xx"),
+        ({"status": 401, "answer": None}, "5xx"),
+        ({"status": 0, "answer": None}, "5xx"),
+        ({"status": 504, "flags": "UT", "answer": None}, "timeout"),
+        ({"flags": "SI", "answer": "stream 1000 90000 20000 10 0 0 0 - 11 7"}, "timeout"),
+        ({"flags": "DC", "answer": "stream 1000 90000 20000 10 0 0 0 - 11 7"}, "cancelled"),
+        ({"answer": "stream 1000 90000 20000 10 0 0 0 - 11 7"}, "5xx"),
+    ],
+)
+def test_a_request_ends_as_its_client_saw_it(changes: dict[str, Any], code: str) -> None:
+    """A stream that broke off after a good status is a failure; a client that left is none."""
+    assert fact_of(**changes).code == code
+
+
+def test_tokens_in_and_out_and_the_whole_time_are_known() -> None:
+    fact = fact_of()
+
+    assert (fact.tokens_in, fact.tokens_out, fact.total_ms) == (7, 11, 500)

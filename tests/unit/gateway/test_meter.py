@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.domain import LiveBatch, Transient
-from tidegate.domain.live import ALL, SHADOW, SMALL, STREAM, total
+from tidegate.domain.live import ALL, PLAIN, SHADOW, SMALL, STREAM, total
+from tidegate.domain.live_edges import TTFT_OBJECTIVE_S, TTFT_S
 from tidegate.gateway.boots import Boot, Reading, boots, new_boot
 from tidegate.gateway.measured import Fact
 from tidegate.gateway.meter import Meter
@@ -379,3 +380,28 @@ def test_whatever_the_order_and_the_clock_each_fact_is_in_exactly_one_batch(move
     assert total(sent)["requests"] == len(moves)
     assert total(sent)["failed"] == len(range(0, len(moves), 3))
     assert len({batch.key for batch in sent}) == len(sent)
+
+
+def test_a_batch_counts_ends_tokens_and_times_by_the_exact_edges():
+    windows = Windows("g", 1.0)
+    for ttft_ms in (1999.9, 2000.0, 2000.1):
+        windows.add(replace(FACT, ttft_ms=ttft_ms, total_ms=2500.0, tokens_in=7, tokens_out=3), T0)
+    windows.add(replace(FACT, code="5xx"), T0)
+    stored = windows.to_json()
+    windows = Windows("g", 1.0)
+    windows.restore(json.loads(json.dumps(stored)))
+    (batch,) = windows.close_all()
+
+    objective = TTFT_S.index(TTFT_OBJECTIVE_S)
+    assert batch.codes == {"2xx": 3, "5xx": 1}
+    assert batch.timings["ttft_ms"].counts == {objective: 2, objective + 1: 1}
+    assert batch.timings["ttft_ms"].sum_s == pytest.approx(6.0)
+    assert batch.timings["total_ms"].sum_s == pytest.approx(7.5)
+    assert (batch.tokens_in, batch.tokens_out) == (21, 9)
+
+
+def test_slices_that_repeat_a_request_do_not_count_its_end_again():
+    windows = Windows("g", 1.0)
+    windows.add(replace(FACT, slices=(ALL, PLAIN)), T0)
+
+    assert {batch.slice: batch.codes for batch in windows.close_all()} == {ALL: {"2xx": 1}, PLAIN: {}}

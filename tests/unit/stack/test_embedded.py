@@ -11,7 +11,7 @@ from tidegate.stack.processes import MARK
 from tidegate.stack.specification import ProcessSpec
 from tidegate.stack.supervisor import Blueprint
 
-PORTS = {"gateway": 18080, "prefect": 14200, "console": 18090}
+PORTS = {"gateway": 18080, "prefect": 14200, "console": 18090, "exporter": 18091}
 AUTH = "tidegate:hush-hush"
 
 
@@ -125,8 +125,8 @@ def test_a_second_gateway_has_a_name_a_port_and_a_log_of_its_own(tmp_path: Path)
 
 
 def test_every_gateway_prefers_a_port_of_its_own():
-    assert preferred_ports(1) == {"gateway": 8080, "prefect": 4200, "console": 8090}
-    assert len(set(preferred_ports(9).values())) == 11
+    assert preferred_ports(1) == {"gateway": 8080, "prefect": 4200, "console": 8090, "exporter": 8091}
+    assert len(set(preferred_ports(9).values())) == 12
 
 
 @pytest.mark.parametrize("text", ["0", "10", "two", "-1"])

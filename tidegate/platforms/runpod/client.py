@@ -14,7 +14,7 @@ from tidegate.platforms.runpod.key_source import KeySource
 from tidegate.platforms.runpod.load_balancer import LoadBalancer
 from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.pod_proxy import PodProxy, proxy_template
-from tidegate.platforms.runpod.transport import Retries, Transport
+from tidegate.platforms.runpod.transport import OnCall, Retries, Transport
 
 
 class RunPodClient:
@@ -31,11 +31,13 @@ class RunPodClient:
         http: httpx.BaseTransport | None = None,
         pace: Pace | None = None,
         retries: Retries | None = None,
+        on_call: OnCall | None = None,
     ):
-        """`read_key` gives the key that is stored now: a replaced one is used without a restart. `pod_url` is where pods are reached, when it does not follow from the other two. `http` replaces the network,
-        for tests. Raises: InvalidInput (a URL), Refused (a key that is none)."""
+        """`read_key` gives the key that is stored now: a replaced one is used without a restart. `pod_url` is where pods are
+        reached, when it does not follow from the other two. `http` replaces the network, for tests. `on_call` hears of
+        each call to the control plane. Raises: InvalidInput (a URL), Refused (a key that is none)."""
         keys = KeySource(key, read_key, pace)
-        self._api = Transport(api_url, keys, http=http, pace=pace, retries=retries)
+        self._api = Transport(api_url, keys, http=http, pace=pace, retries=retries, on_call=on_call)
         self._data = Transport(data_url, keys, http=http, pace=pace, retries=retries)
         self.control = ControlPlane(self._api)
         self.account = Account(self._api)

@@ -8,6 +8,7 @@ import json
 import logging
 import ssl
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx
 CONNECT_TIMEOUT_S = 10.0
 CONTEXT_HEADERS = {"request_id": "x-request-id", "worker_id": "x-runpod-worker-id"}
 Model = TypeVar("Model", bound=BaseModel)
+OnCall = Callable[[str, int | None, float], None]
+"""Method, status (None: nothing answered) and seconds of one try."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ class Transport:
         http: httpx.BaseTransport | None = None,
         pace: Pace | None = None,
         retries: Retries | None = None,
+        on_call: OnCall | None = None,
     ):
-        """`http` replaces the network, for tests. Raises: InvalidInput, Refused."""
+        """`http` replaces the network, for tests; `on_call` hears of each try. Raises: InvalidInput, Refused."""
+        self._on_call = on_call
         self._base = httpx.URL(_checked_url(url))
         self._pace = pace or Pace()
         self._keys = key if isinstance(key, KeySource) else KeySource(key, pace=self._pace)
@@ -158,8 +163,14 @@ class Transport:
                 yield response
 
     def _send_once(self, call: Call) -> httpx.Response:
-        with translated(call):
-            response = self._http.send(self._request(call, call.timeout_s))
+        began, status = time.monotonic(), None
+        try:
+            with translated(call):
+                response = self._http.send(self._request(call, call.timeout_s))
+            status = response.status_code
+        finally:
+            if self._on_call is not None:
+                self._on_call(call.method, status, time.monotonic() - began)
         self._note_limits(response)
         log.debug(
             "runpod: %s: %d, request id %s",
