@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tidegate.domain import NeedsOperator, Permanent, TidegateError, Transient
 
 # https://www.sqlite.org/rescode.html, primary codes
-SQLITE_BUSY = {5, 6}
+SQLITE_BUSY = {5, 6, 9}  # busy, locked, stopped because it took too long
 SQLITE_UNREACHABLE = {10, 13, 14}  # input/output error, disk full, cannot open
 SQLITE_UNUSABLE = {3, 8, 11, 26}  # no permission, read only, corrupt, not a database
 # https://www.postgresql.org/docs/current/errcodes-appendix.html

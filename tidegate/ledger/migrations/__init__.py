@@ -3,4 +3,4 @@
 A new step: change `tables.py`, add `versions/NNNN_what.py`, set HEAD; the migration test tells what is missing.
 """
 
-HEAD = "0007"
+HEAD = "0008"
