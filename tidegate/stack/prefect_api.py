@@ -164,12 +164,21 @@ class PrefectApi:
             for item in self._pages(f"/work_pools/{pool}/workers/filter")
         ]
 
-    def _pages(self, path: str) -> list[Json]:
+    def find(self, path: str) -> list[Json]:
+        """Everything that a `/.../filter` path lists, as Prefect tells it."""
+        return self._pages(path)
+
+    def find_runs(self, where: Json, most: int) -> list[Json]:
+        """Flow runs that fit a filter, as Prefect tells them."""
+        return self._pages("/flow_runs/filter", where, most)
+
+    def _pages(self, path: str, where: Json | None = None, most: int | None = None) -> list[Json]:
         rows: list[Json] = []
         while True:
-            page = cast("list[Json]", self._call("POST", path, {"limit": PAGE_SIZE, "offset": len(rows)}))
+            asked = {**(where or {}), "limit": PAGE_SIZE, "offset": len(rows)}
+            page = cast("list[Json]", self._call("POST", path, asked))
             rows += page
-            if len(page) < PAGE_SIZE:
+            if len(page) < PAGE_SIZE or (most is not None and len(rows) >= most):
                 return rows
 
     def _flow_run(self, item: Json) -> FlowRun:
