@@ -89,6 +89,7 @@ def test_every_process_is_ready_and_the_doctor_finds_nothing(installation: Insta
         "platform": "ready",
         "console": "ready",
         "notifier": "ready",
+        "health": "ready",
         "bootstrap": "done",
         "flow-host": "ready",
         "worker-control": "ready",

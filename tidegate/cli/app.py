@@ -19,6 +19,7 @@ from tidegate.cli import (
     drill,
     errors,
     gateways,
+    health,
     inspecting,
     keys,
     logs,
@@ -116,6 +117,7 @@ app.add_typer(captures.app, name="captures")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(notifying.app, name="notify")
+app.add_typer(health.app, name="health")
 app.add_typer(tokens.app, name="token")
 app.add_typer(errors.app, name="errors")
 app.add_typer(auditing.app, name="audit")

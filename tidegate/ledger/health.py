@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from tidegate.domain.health import BackupMark, Health, HealthSample, HealthState, Judgement, Part
@@ -18,6 +18,7 @@ from tidegate.ledger.engine import to_json
 from tidegate.ledger.health_tables import BackupMarkRow, HealthSampleRow, HealthStateRow
 from tidegate.ledger.part import Part as LedgerPart
 from tidegate.ledger.part import upsert
+from tidegate.ledger.tables import RouteRow
 
 SAMPLE_EVERY = timedelta(minutes=5)
 KEEP_SAMPLES = timedelta(hours=24, minutes=10)
@@ -101,6 +102,11 @@ class HealthPart(LedgerPart):
         """Which migration the database has; `tidegate.ledger.migrations.HEAD` is the one that this code wants."""
         with self._database.read() as session:
             return session.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+    def newest_route_at(self) -> datetime | None:
+        """Since when gateways have something to reach."""
+        with self._database.read() as session:
+            return session.scalar(select(func.max(RouteRow.updated_at)))
 
     def write_latency_s(self) -> float:
         """How long one durable write takes now, waiting for other writers included."""

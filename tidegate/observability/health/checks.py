@@ -113,9 +113,7 @@ class Turn:
         try:
             return check.look()
         except TidegateError as error:
-            return Judgement(
-                Health.UNKNOWN, self._conceal(f"not seen: {error.message}"), self._conceal(error.remedy)
-            )
+            return Judgement(Health.UNKNOWN, self._conceal(f"not seen: {error.message}"), error.remedy)
         except Exception as error:  # noqa: BLE001  # a defect in one look must not end the others
             text = f"not seen: {type(error).__name__}: {error}".splitlines()[0]
             return Judgement(Health.UNKNOWN, self._conceal(text), "See: tidegate logs health.")

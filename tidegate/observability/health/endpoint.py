@@ -10,7 +10,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -100,7 +100,7 @@ def socket_of(runtime_dir: Path, process: str) -> Path:
 
 
 @contextmanager
-def answering(runtime_dir: Path, process: str, conditions: Sequence[Condition]) -> Iterator[None]:
+def answering(runtime_dir: Path, process: str, conditions: Sequence[Condition]) -> Generator[None]:
     """Answer beside the work of the process, and remove the socket at the end. A socket that a killed process left is
     taken over."""
     path = socket_of(runtime_dir, process)

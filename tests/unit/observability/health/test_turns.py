@@ -71,7 +71,7 @@ def test_a_look_that_hangs_is_unknown_and_the_others_go_on():
 
 def test_who_could_not_see_knows_nothing():
     def refused() -> Judgement:
-        raise NeedsOperator("The key hush is wrong.", remedy="Correct hush.")
+        raise NeedsOperator("The key hush is wrong.", remedy="Correct it.")
 
     def broken() -> Judgement:
         raise ValueError("hush")
@@ -83,7 +83,7 @@ def test_who_could_not_see_knows_nothing():
     assert (first.health, first.text, first.remedy) == (
         Health.UNKNOWN,
         "not seen: The key *** is wrong.",
-        "Correct ***.",
+        "Correct it.",
     )
     assert (second.health, second.text) == (Health.UNKNOWN, "not seen: ValueError: ***")
 
