@@ -102,8 +102,9 @@ class Backups:
             )
         return Checked(kept, tuple(problems), rows, took_s)
 
-    def restore(self, name: str = "") -> str:
-        """Put the ledger of a backup in the place of the present one, after its bytes were checked.
+    def restore(self, name: str = "", *, actor: str = "") -> str:
+        """Put the ledger of a backup in the place of the present one, after its bytes were checked. The restored audit
+        log says that it was, by whom and from which backup.
 
         Raises: NotFound, NeedsOperator for a damaged one or one of another kind of database, Refused.
         """
@@ -117,7 +118,9 @@ class Backups:
             )
         said = database.restore(kept.folder / LEDGER)
         # Opening brings an older schema up to date, or refuses one that a newer Tidegate made.
-        Ledger.open(self.ledger_url).close()
+        with Ledger.open(self.ledger_url) as ledger:
+            evidence = {"made_at": manifest.made_at.isoformat(), "rows": sum(manifest.rows.values())}
+            ledger.note_deed("ledger.restored", actor=actor, subject=kept.name, evidence=evidence)
         return f"{said}; {sum(manifest.rows.values())} rows of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC"
 
     def secrets_of(self, name: str, passphrase: Secret) -> dict[str, Secret]:

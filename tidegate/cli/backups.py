@@ -140,6 +140,7 @@ def restore(
         bool, typer.Option("--with-secrets", help="Also bring back sealed secrets that are missing.")
     ] = False,
     passphrase: Passphrase = "",
+    by: Annotated[str, typer.Option("--by", help="Who decides; by default the user at the keyboard.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Put the ledger of a backup in the place of the present one. The stack must be down.
@@ -151,6 +152,7 @@ def restore(
       tidegate backup restore 20261126T023700Z-1f2e3d --yes
     """
     from tidegate.backing_up import backups_of
+    from tidegate.cli.connect import current_user
     from tidegate.domain import Refused
     from tidegate.stack.launching import running_stack
 
@@ -165,7 +167,7 @@ def restore(
             remedy=f"When that is wanted: tidegate backup restore {kept.name} --yes.",
         )
     brought = _bring_secrets(settings, name, passphrase) if with_secrets else []
-    said = backups.restore(name)
+    said = backups.restore(name, actor=by or current_user())
     if as_json:
         print_json({"backup": kept.name, "restored": said, "secrets": brought})
         return
