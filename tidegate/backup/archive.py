@@ -64,7 +64,7 @@ class Archive:
         if not self.root.is_dir():
             return []
         names = [path.name for path in self.root.iterdir() if re.fullmatch(NAME_PATTERN, path.name)]
-        return [self._read(name) for name in sorted(names, reverse=True)]
+        return sorted(map(self._read, names), key=_age, reverse=True)
 
     def get(self, name: str = "") -> Kept:
         """The backup of that name, by default the newest. Raises: NotFound, NeedsOperator when it is of no use."""
@@ -122,6 +122,11 @@ class Archive:
             return Verification.model_validate_json((folder / VERIFIED).read_bytes())
         except (OSError, ValidationError):
             return None
+
+
+def _age(kept: Kept) -> tuple[str, float]:
+    """Names tell the second; of two in one second the manifests tell which is newer."""
+    return kept.name.partition("-")[0], kept.manifest.made_at.timestamp() if kept.manifest else 0.0
 
 
 def damaged(kept: Kept) -> list[str]:

@@ -142,7 +142,11 @@ def test_a_restored_sqlite_ledger_is_that_of_the_backup_and_the_former_one_stays
     with Ledger.open(backups.ledger_url) as restored:
         assert restored.hold_of(REF) is not None
         (newest,) = restored.audit_entries(limit=1)
-        assert (newest["action"], newest["actor"], newest["subject"]) == ("ledger.restored", "noor", kept.name)
+        assert (newest["action"], newest["actor"], newest["subject"]) == (
+            "ledger.restored",
+            "noor",
+            kept.name,
+        )
         assert restored.verify_audit().is_whole
     (former,) = tmp_path.glob("ledger.sqlite3.before-*")
     with Ledger.open(f"sqlite:///{former}") as before:

@@ -18,7 +18,7 @@ def upgrade() -> None:
             sa.Column(name, sa.DateTime(timezone=True), nullable=False)
             for name in ("since", "checked_at", "sampled_at")
         ),
-        *(sa.Column(name, sa.Double(), nullable=False) for name in ("took_s", "interval_s")),
+        *(sa.Column(name, sa.Double[float](), nullable=False) for name in ("took_s", "interval_s")),
         sa.PrimaryKeyConstraint("check_name", name="pk_health_states"),
     )
     op.create_table(
@@ -36,6 +36,6 @@ def upgrade() -> None:
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("step", "name")),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("size_bytes", _NUMBER, nullable=False),
-        sa.Column("took_s", sa.Double(), nullable=False),
+        sa.Column("took_s", sa.Double[float](), nullable=False),
         sa.PrimaryKeyConstraint("step", name="pk_backup_marks"),
     )
