@@ -1,8 +1,11 @@
 """docs/health.md says what the code does: kinds, times and limits."""
 
+import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 import yaml
 
 from tidegate.domain.health import Health
@@ -47,3 +50,22 @@ def test_the_file_that_is_shipped_changes_nothing():
 
 def test_states_are_those_of_the_metric():
     assert HEALTH.values == frozenset(Health)
+
+
+def _operations_docs() -> ModuleType:
+    """How commands in documents are checked; test folders are no packages."""
+    file = ROOT / "tests" / "unit" / "cli" / "test_operations_docs.py"
+    spec = importlib.util.spec_from_file_location("operations_docs", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["health.md", "backups.md"])
+def test_every_quoted_command_exists(name: str):
+    docs, text = _operations_docs(), (ROOT / "docs" / name).read_text()
+    found = [line.partition(" #")[0] for line in docs.commands(text)]
+    assert len(found) > 3
+    assert [fault for line in found if (fault := docs.fault_of(line))] == []
