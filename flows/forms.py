@@ -343,3 +343,21 @@ class DrillForm(BaseModel):
         title="Allow",
         description="Name the service here once more when it is marked neither as demo nor as staging.",
     )
+
+
+class BackupForm(BaseModel):
+    """Copy the ledger and the configuration. Secrets are not in it; `tidegate backup create` seals them."""
+
+    verify: bool = Field(
+        default=True,
+        title="Verify",
+        description="Restore the copy into a place of its own and compare all of it.",
+    )
+    keep: int = Field(default=14, title="Keep", description="Most backups that stay.", ge=1, le=1000)
+    keep_days: int = Field(
+        default=30,
+        title="Days",
+        description="Days until one is removed; the newest stays always.",
+        ge=1,
+        le=3650,
+    )

@@ -43,6 +43,13 @@ class Settings:
     ca_file: Path = SYSTEM_CA_FILES[0]
     """Authorities that vouch for sets which the gateway reaches by TLS."""
 
+    backup_dir: Path | None = None
+    """Where backups are kept; None: in the home folder, on the same disk as what they are of."""
+
+    @property
+    def backups_dir(self) -> Path:
+        return self.backup_dir or self.home / "backups"
+
     @property
     def secrets_dir(self) -> Path:
         return self.home / "secrets"
@@ -102,6 +109,9 @@ def load_settings(environ: dict[str, str] | None = None, cwd: Path | None = None
         runpod_data_url=env.get("TIDEGATE_RUNPOD_DATA_URL") or RUNPOD_DATA_URL,
         runpod_pod_url=env.get("TIDEGATE_RUNPOD_POD_URL") or None,
         ca_file=_ca_file(env),
+        backup_dir=Path(env["TIDEGATE_BACKUP_DIR"]).expanduser().resolve()
+        if env.get("TIDEGATE_BACKUP_DIR")
+        else None,
     )
 
 

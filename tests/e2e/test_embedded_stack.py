@@ -90,6 +90,7 @@ def test_every_process_is_ready_and_the_doctor_finds_nothing(installation: Insta
         "console": "ready",
         "notifier": "ready",
         "exporter": "ready",
+        "health": "ready",
         "bootstrap": "done",
         "flow-host": "ready",
         "worker-control": "ready",

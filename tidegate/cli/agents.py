@@ -4,8 +4,10 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,11 +23,13 @@ def agent(context: typer.Context) -> None:
 
 
 class _Announced(threading.Event):
-    """Says that the agent runs when its loop first asks whether to stop: then everything before has worked."""
+    """Says that the agent runs when its loop first asks whether to stop: then everything before has worked. Each time
+    that the loop of the main thread asks is a beat: a loop that asks no more stands still."""
 
-    def __init__(self, line: str):
+    def __init__(self, line: str, beat: Callable[[], None]):
         super().__init__()
         self._line: str | None = line
+        self._beat = beat
 
     def is_set(self) -> bool:
         self._announce()
@@ -36,16 +40,22 @@ class _Announced(threading.Event):
         return super().wait(timeout)
 
     def _announce(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._beat()
         line, self._line = self._line, None
         if line is not None:
             print(line, flush=True)
 
 
-def stop_event() -> threading.Event:
+def _no_beat() -> None:
+    """Of a process that has no loop to watch."""
+
+
+def stop_event(beat: Callable[[], None] = _no_beat) -> threading.Event:
     """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
     from tidegate.stack.embedded import RUNNING_LINE
 
-    stop = _Announced(RUNNING_LINE)
+    stop = _Announced(RUNNING_LINE, beat)
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -53,6 +63,17 @@ def stop_event() -> threading.Event:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     return stop
+
+
+@contextmanager
+def stopping_loop(settings: Any, process: str, *more: Any) -> Generator[threading.Event]:
+    """The event that ends the loop, while the process tells of its health on its socket."""
+    from tidegate.observability.health.endpoint import Pulse
+    from tidegate.watching.process import PULSE_LIMIT_S, ready
+
+    pulse = Pulse(PULSE_LIMIT_S)
+    with ready(settings, process, pulse, more):
+        yield stop_event(pulse.beat)
 
 
 def log_to_stdout() -> None:
@@ -71,10 +92,15 @@ def gateway(
 ) -> None:
     """The agent beside one Envoy."""
     from tidegate import wiring
+    from tidegate.observability.health.endpoint import Condition
     from tidegate.settings import load_settings
+    from tidegate.watching.process import gateway_condition
 
     log_to_stdout()
-    wiring.run_gateway_agent(load_settings(), stop_event(), name=name, port=port)
+    settings = load_settings()
+    reports = Condition("gateway", gateway_condition(settings.ledger_url, name))
+    with stopping_loop(settings, name, reports) as stop:
+        wiring.run_gateway_agent(settings, stop, name=name, port=port)
 
 
 @app.command()
@@ -84,7 +110,9 @@ def platform() -> None:
     from tidegate.settings import load_settings
 
     log_to_stdout()
-    wiring.run_platform_agent(load_settings(), stop_event())
+    settings = load_settings()
+    with stopping_loop(settings, "platform") as stop:
+        wiring.run_platform_agent(settings, stop)
 
 
 @app.command()
@@ -121,7 +149,18 @@ def notifier() -> None:
     from tidegate.settings import load_settings
 
     log_to_stdout()
-    run_notifier(load_settings(), stop_event())
+    settings = load_settings()
+    with stopping_loop(settings, "notifier") as stop:
+        run_notifier(settings, stop)
+
+
+@app.command()
+def health() -> None:
+    """Makes the health checks at their times; what they see is kept in the ledger."""
+    from tidegate.cli.health import run_checks
+
+    log_to_stdout()
+    run_checks()
 
 
 @app.command()

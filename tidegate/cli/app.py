@@ -10,6 +10,7 @@ from tidegate.cli import (
     agents,
     approving,
     auditing,
+    backups,
     banks,
     bench,
     captures,
@@ -20,6 +21,7 @@ from tidegate.cli import (
     errors,
     exporting,
     gateways,
+    health,
     inspecting,
     keys,
     logs,
@@ -118,6 +120,8 @@ app.add_typer(captures.app, name="captures")
 app.add_typer(quality.app, name="quality")
 app.add_typer(runpod_emulator.app, name="runpod-emulator")
 app.add_typer(notifying.app, name="notify")
+app.add_typer(health.app, name="health")
+app.add_typer(backups.app, name="backup")
 app.add_typer(tokens.app, name="token")
 app.add_typer(errors.app, name="errors")
 app.add_typer(auditing.app, name="audit")

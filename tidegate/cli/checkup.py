@@ -1,4 +1,5 @@
-"""The checks behind `tidegate doctor`. Each looks at one thing and answers with findings, never with an error."""
+"""The checks behind `tidegate doctor`: of the set-up, each looks at one thing and answers with findings, never with an
+error; then what the health checks of the running stack saw."""
 
 import os
 import shutil
@@ -8,11 +9,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from tidegate.access import PROBE_KEY, SecretStore, api_key_name, credential_name, load_organizations
 from tidegate.cli.connect import prefect_api
 from tidegate.domain import Place, SecretReference, TidegateError
+from tidegate.domain.health import Health
 from tidegate.settings import LOOPBACK, Settings, load_settings
 from tidegate.stack.embedded import PREFERRED_PORTS
 from tidegate.stack.launching import running_stack
@@ -26,6 +29,12 @@ COMFORTABLE_FREE_BYTES = 2 * GIBIBYTE
 BINARY_TIMEOUT_S = 20.0
 GATEWAY_SILENCE_S = 10.0
 POOLS = ("control", "gpu")
+HEALTH_LEVELS: dict[Health, "Level"] = {
+    Health.OK: "ok",
+    Health.WARNING: "warning",
+    Health.UNKNOWN: "warning",
+    Health.FAILED: "problem",
+}
 UP_REMEDY = "Run: tidegate up."
 
 Level = Literal["ok", "warning", "problem"]
@@ -60,6 +69,7 @@ def run_checkup() -> Iterator[Finding]:
         ("ports", _ports),
         ("prefect", _prefect),
         ("gateway", _gateway),
+        ("health", _health),
     )
     for name, check in checks:
         try:
@@ -232,3 +242,23 @@ def _gateway(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding("gateway", "ok", text)
+
+
+def _health(settings: Settings) -> Iterator[Finding]:
+    """What the checks of the stack saw last, as far as it is evidence now."""
+    from tidegate.cli.health import present
+    from tidegate.ledger import Ledger
+
+    now = datetime.now(UTC)
+    with Ledger.open(settings.ledger_url) as ledger:
+        states = present(ledger.health_states(), now)
+    if not states:
+        yield Finding("health", "warning", "no health check was ever made", UP_REMEDY)
+    well = [state.check for state in states if state.health is Health.OK]
+    if well:
+        yield Finding("health", "ok", f"{len(well)} of {len(states)} checks are well: {', '.join(well)}")
+    for state in states:
+        if state.health is Health.OK:
+            continue
+        text = f"{state.health.value}, seen {state.age_s(now):.0f} s ago: {state.text}"
+        yield Finding(f"health {state.check}", HEALTH_LEVELS[state.health], text, state.remedy)

@@ -32,12 +32,14 @@ def notifier() -> None:
 
       tidegate notifier
     """
-    from tidegate.cli.agents import log_to_stdout, stop_event
+    from tidegate.cli.agents import log_to_stdout, stopping_loop
     from tidegate.notifying import run_notifier
     from tidegate.settings import load_settings
 
     log_to_stdout()
-    run_notifier(load_settings(), stop_event())
+    settings = load_settings()
+    with stopping_loop(settings, "notifier") as stop:
+        run_notifier(settings, stop)
 
 
 @app.command("test")

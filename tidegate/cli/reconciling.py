@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from tidegate.cli.output import NEEDS_PERSON, OK, JsonFlag, escape, print_json, 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from tidegate.observability.health.endpoint import Pulse
     from tidegate.steps.reconcile import ReconcileReport
     from tidegate.steps.reconcile_watch import Sweep
 
@@ -49,7 +51,7 @@ def reconcile(
         raise typer.Exit(NEEDS_PERSON if report.problems else OK)
     from tidegate.steps.reconcile_watch import ReconcileWatch
 
-    stop = threading.Event()
+    stop = _Turning()
     _stop_on_signals(stop)
     loop = ReconcileWatch(ports, stop, interval_s=interval, tell=_as_line if as_json else _Told().tell)
     if not as_json:
@@ -57,9 +59,34 @@ def reconcile(
             f"Sweeping every {interval:g} s; a release whose owner dies is driven again at most "
             f"{loop.bound_s:g} s after its last word. Ctrl-C ends it."
         )
-    loop.run()
+    from tidegate.watching.process import ready
+
+    with ready(ports.settings, "reconciler", stop.pulse(interval)):
+        loop.run()
     if not as_json:
         say("Stopped. What was under way is taken up by the next reconciler.")
+
+
+class _Turning(threading.Event):
+    """Each time that the loop asks whether to stop is a beat of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._beat: Callable[[], None] | None = None
+
+    def pulse(self, interval_s: float) -> "Pulse":
+        """What says whether the loop still turns."""
+        from tidegate.observability.health.endpoint import Pulse
+        from tidegate.watching.process import PULSE_LIMIT_S
+
+        pulse = Pulse(PULSE_LIMIT_S + interval_s)
+        self._beat = pulse.beat
+        return pulse
+
+    def is_set(self) -> bool:
+        if self._beat is not None and threading.current_thread() is threading.main_thread():
+            self._beat()
+        return super().is_set()
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

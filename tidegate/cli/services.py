@@ -20,7 +20,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Again every second, until Ctrl-C.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what runs and what each service serves.
+    """Show what runs and what each service serves. With --watch also what health checks found, where they found something.
 
     Examples:
 
@@ -41,6 +41,8 @@ def status(
             if watch:
                 console().clear()
             _print(seen, settings)
+            if watch:
+                _print_problems(ports)
         if not watch:
             return
         time.sleep(WATCH_S)
@@ -219,6 +221,22 @@ def _print(seen: dict[str, Any], settings: "Settings") -> None:
     print_table(tuple(columns), rows)
     for item in seen["costs"]:
         say(cost_line(item))
+
+
+def _print_problems(ports: "Ports") -> None:
+    """What the health checks found, where they found something; a healthy installation shows no line of it."""
+    from datetime import UTC, datetime
+
+    from tidegate.cli.health import present, problem_lines
+    from tidegate.ledger import Ledger
+
+    ledger = ports.ledger
+    assert isinstance(ledger, Ledger), "load() opens it"
+    lines = problem_lines(present(ledger.health_states(), datetime.now(UTC)))
+    if lines:
+        say("")
+        for line in lines:
+            say(line)
 
 
 def cost_line(item: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from tidegate.domain import (
     ServiceRef,
     TidegateError,
 )
+from tidegate.observability.health.endpoint import Condition, reasons
 from tidegate.steps import RollbackManager, approve_release, question, request_release, stop_release
 from tidegate.steps.alert_events import record_alerts
 from tidegate.steps.alerts import AlertGroup, receive
@@ -28,7 +29,7 @@ from tidegate.steps.rollback_target import AFTER_THE_POINT_OF_RECORD, digest_of
 from tidegate.steps.rollback_times import phases_of
 
 log = logging.getLogger(__name__)
-OK, ACCEPTED = 200, 202
+OK, ACCEPTED, UNREADY = 200, 202, 503
 API, ALERTS, OPEN = "api", "alerts", "open"
 Starter = Callable[[Release], str]
 """Has a release driven elsewhere, and says where to watch it. Raises when it cannot: reconcile then drives it."""
@@ -101,6 +102,14 @@ class Desk:
 
 def health(desk: Desk, call: Call) -> Reply:
     return Reply(OK, {"status": "ok"})
+
+
+def readiness(desk: Desk, call: Call) -> Reply:
+    """Whether it may do its work: without the ledger it can neither tell nor begin anything."""
+    why = reasons(
+        [Condition("ledger", lambda: "" if desk.ports.ledger.generation() >= 0 else "no generation")]
+    )
+    return Reply(UNREADY if why else OK, {"status": "not ready" if why else "ok", "reasons": why})
 
 
 def service_status(desk: Desk, call: Call) -> Reply:
@@ -244,6 +253,7 @@ def alerts(desk: Desk, call: Call) -> Reply:
 
 OPERATIONS = (
     Operation("GET", "/healthz", "Says that the API answers.", health, access=OPEN),
+    Operation("GET", "/readyz", "Says whether the API may do its work, and why not.", readiness, access=OPEN),
     Operation("GET", "/v1/services/{org}/{service}", "How a service stands now.", service_status),
     Operation(
         "POST", "/v1/services/{org}/{service}/releases", "Start a release.", start_release, body=ReleaseBody

@@ -10,6 +10,7 @@ from tidegate.ledger.captured import CapturedPart
 from tidegate.ledger.deliveries import DeliveriesPart
 from tidegate.ledger.engine import Database
 from tidegate.ledger.errors import ErrorsPart
+from tidegate.ledger.health import HealthPart
 from tidegate.ledger.identity import new_release_id, utc_now
 from tidegate.ledger.journal import JournalPart
 from tidegate.ledger.live import LivePart
@@ -44,6 +45,7 @@ class Ledger(
     DeliveriesPart,
     TotalsPart,
     OverviewPart,
+    HealthPart,
 ):
     """Implements the ports `Registry`, `Journal` and `Router`; safe to share between threads.
 

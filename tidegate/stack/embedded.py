@@ -1,4 +1,4 @@
-"""What `tidegate up` runs, as data: Prefect on SQLite, two workers, gateways, the local platform's agent, exporter."""
+"""What `tidegate up` runs, as data: Prefect on SQLite, workers, gateways, agents, console, notifier, exporter, health."""
 
 import os
 import sys
@@ -71,6 +71,7 @@ def embedded_stack(
         _console(settings, shared, ports),
         _notifier(settings, shared),
         _exporter(settings, shared, ports),
+        _health(settings, shared, ports),
         _bootstrap(settings, client),
         _flow_host(settings, client),
         _worker(settings, client, "control"),
@@ -175,6 +176,12 @@ def _platform(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
 def _notifier(settings: Settings, env: Mapping[str, str]) -> ProcessSpec:
     """It finishes what it is sending, which a slow mail server may take its time for."""
     return replace(_agent(settings, env, "notifier"), ready=LogProbe(RUNNING_LINE), stop_timeout_s=30.0)
+
+
+def _health(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:
+    """Looks at everything else here, so that it is there before the rest and waits for none of it."""
+    agent = _agent(settings, {**env, "PREFECT_API_URL": prefect_api_url(ports)}, "health")
+    return replace(agent, ready=LogProbe(RUNNING_LINE))
 
 
 def _console(settings: Settings, env: Mapping[str, str], ports: Mapping[str, int]) -> ProcessSpec:

@@ -158,6 +158,7 @@ def test_schedules_make_runs(stack: Stack) -> None:
         "on-model-trained",
         "reconcile",
         "chaos-drill",
+        "backup",
         "gpu-work",
     }
     wait_until(scheduled, "a scheduled run")

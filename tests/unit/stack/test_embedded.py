@@ -97,6 +97,13 @@ def test_everything_carries_the_mark_of_its_home(stack: Blueprint, tmp_path: Pat
     assert {spec.env[MARK] for spec in (*stack.specs, *stack.teardown)} == {str(tmp_path)}
 
 
+def test_health_checks_look_from_the_start_and_know_the_prefect_server(stack: Blueprint):
+    health = process(stack, "health")
+    assert health.argv[-2:] == ("agent", "health")
+    assert health.after == ()
+    assert health.env["PREFECT_API_URL"].endswith("/api")
+
+
 def test_the_notifier_waits_for_nothing_and_may_finish_what_it_is_sending(stack: Blueprint):
     notifier = process(stack, "notifier")
 

@@ -107,6 +107,17 @@ def test_each_door_opens_to_its_own_token_alone(api: Api):
     assert api.call("GET", "/healthz", token=None)[0] == 200
 
 
+def test_the_console_is_ready_while_the_ledger_answers(api: Api, monkeypatch: pytest.MonkeyPatch):
+    def gone() -> int:
+        raise Transient("The ledger at postgresql://tidegate:hush-hush@db/x is gone.")
+
+    assert api.call("GET", "/readyz", token=None) == (200, {"status": "ok", "reasons": []})
+    monkeypatch.setattr(api.office.ledger, "generation", gone)
+    status, said = api.call("GET", "/readyz", token=None)
+    assert (status, said["status"]) == (503, "not ready")
+    assert "hush-hush" not in said["reasons"][0]
+
+
 def test_a_rollback_is_recorded_at_once_and_the_same_key_is_the_same_one(api: Api):
     key = {"Idempotency-Key": "k-1"}
     status, first = api.call("POST", ROLLBACK, {"reason": "wrong prices", "requested_by": "lin"}, **key)

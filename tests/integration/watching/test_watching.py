@@ -1,0 +1,195 @@
+"""Every check looks at a real home, what it sees is kept, and failed backups are told."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Never
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from tidegate import wiring
+from tidegate.backing_up import create_backup, verify_backup
+from tidegate.domain import Organization, Transient
+from tidegate.domain.events import Event, EventKind
+from tidegate.domain.health import Health, Judgement
+from tidegate.domain.provenance import Provenance, TrustedCertificate
+from tidegate.ledger import Ledger
+from tidegate.observability.health import CHECKS, Check, Thresholds
+from tidegate.observability.health.checks import Told
+from tidegate.observability.health.endpoint import ask, socket_of
+from tidegate.settings import SOURCE_ROOT, load_settings
+from tidegate.steps.ports import Ports
+from tidegate.watching import build_checks, look_once
+from tidegate.watching.expiring import expiring
+from tidegate.watching.looking import record
+
+START_TIMEOUT_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def ports(home: Path) -> Iterator[Ports]:
+    built = wiring.load(load_settings({"TIDEGATE_HOME": str(home)}, home))
+    wiring.provision_secrets(built)
+    yield built
+    ledger_of(built).close()
+
+
+def ledger_of(ports: Ports) -> Ledger:
+    assert isinstance(ports.ledger, Ledger)
+    return ports.ledger
+
+
+def no_server() -> Never:
+    raise Transient("No Prefect server is known.", remedy="Run: tidegate up.")
+
+
+def test_every_check_looks_and_what_it_sees_is_kept(ports: Ports):
+    ledger = ledger_of(ports)
+    checks = build_checks(ports, no_server, Thresholds())
+    look_once(checks, lambda told: record(ledger, told))
+    states = {state.check: state for state in ledger.health_states()}
+    assert set(states) == set(CHECKS)
+    # Whatever was not seen was not seen for a reason that we know, never for a defect of a look.
+    assert {name for name, state in states.items() if state.text.startswith("not seen")} == {
+        "prefect",
+        "workers",
+    }
+    well = (
+        "ledger",
+        "ledger-integrity",
+        "platforms",
+        "credentials",
+        "sets",
+        "store",
+        "notifications",
+        "audit",
+    )
+    assert {states[name].health for name in well} == {Health.OK}
+    assert states["gateways"].health is Health.UNKNOWN
+
+
+def test_a_dead_ledger_fails_and_is_not_merely_unseen(ports: Ports, tmp_path: Path):
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    broken = dataclasses.replace(ports, ledger=ledger)
+    (check,) = (one for one in build_checks(broken, no_server, Thresholds()) if one.name == "ledger")
+    ledger.close()
+    for path in tmp_path.glob("ledger.sqlite3*"):
+        path.unlink()
+    tmp_path.joinpath("ledger.sqlite3").mkdir()
+    assert check.look().health is Health.FAILED
+
+
+def test_what_is_kept_holds_no_secret(ports: Ports):
+    ledger = ledger_of(ports)
+    said = Judgement(Health.WARNING, "refused: Bearer abcdefgh12345678")
+    record(ledger, Told(Check("platforms", lambda: said), said, 0.1))
+    (state,) = (one for one in ledger.health_states() if one.check == "platforms")
+    assert "abcdefgh12345678" not in state.text
+
+
+def certificate(path: Path, ends: datetime) -> TrustedCertificate:
+    key, name = Ed25519PrivateKey.generate(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "training")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(ends - timedelta(days=30))
+        .not_valid_after(ends)
+        .sign(key, None)
+    )
+    path.write_bytes(made.public_bytes(Encoding.PEM))
+    return TrustedCertificate(name="training", path=str(path))
+
+
+def test_keys_and_certificates_that_end_are_seen(ports: Ports, tmp_path: Path):
+    ends = datetime(2031, 1, 2, tzinfo=UTC)
+    org: Organization = ports.organizations["swaggystacks"]
+    trusted = Provenance(trusted_certificates=(certificate(tmp_path / "root.pem", ends),))
+    own = dataclasses.replace(ports, organizations={org.name: org.model_copy(update={"provenance": trusted})})
+    ledger = ledger_of(ports)
+    made = ledger.create_api_key(org.name, "web", "d" * 64, created_by="noor", lifetime=timedelta(days=9))
+    found, looked_at = expiring(own, ledger)
+    assert {(one.kind, one.name, one.at) for one in found} == {
+        ("client_key", "web", made.expires_at),
+        ("certificate", "training", ends),
+    }
+    assert looked_at >= 3
+
+
+def test_a_failed_backup_is_told_until_one_succeeds(ports: Ports, tmp_path: Path):
+    ledger = ledger_of(ports)
+    (tmp_path / "taken").write_text("a file where the folder belongs")
+    bad = dataclasses.replace(
+        ports, settings=dataclasses.replace(ports.settings, backup_dir=tmp_path / "taken")
+    )
+    with pytest.raises(Transient):
+        create_backup(bad)
+    (finding,) = (one for one in ledger.findings() if one.kind == "backup.failed")
+    assert "cannot be written" in finding.summary
+    told: list[EventKind] = []
+
+    def note(event: Event) -> tuple[()]:
+        if event.data.get("finding") == "backup.failed":
+            told.append(event.kind)
+        return ()
+
+    ledger.route_events(note)
+    assert told == [EventKind.BACKUP_FAILED]
+
+    kept, _ = create_backup(ports)
+    assert verify_backup(ports).problems == ()
+    assert [one for one in ledger.findings() if one.kind.startswith("backup.")] == []
+    assert {step: mark.name for step, mark in ledger.backup_marks().items()} == {
+        "made": kept.name,
+        "verified": kept.name,
+    }
+
+
+def test_a_backup_that_is_not_whole_once_restored_is_told(ports: Ports):
+    kept, _ = create_backup(ports)
+    (kept.folder / "ledger").write_bytes(b"no database")
+    assert verify_backup(ports, kept.name).problems
+    (finding,) = (one for one in ledger_of(ports).findings() if one.kind == "backup.unverified")
+    assert kept.name in finding.summary
+    create_backup(ports)
+    assert verify_backup(ports).problems == ()
+
+
+def test_a_process_says_on_its_socket_that_it_may_work_and_takes_it_away(ports: Ports, home: Path):
+    settings = ports.settings
+    socket = socket_of(settings.runtime_dir, "notifier")
+    env = {**os.environ, "TIDEGATE_HOME": str(home), "PYTHONPATH": str(SOURCE_ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tidegate.cli", "agent", "notifier"], env=env, stdout=subprocess.PIPE
+    )
+    try:
+        deadline, said = time.monotonic() + START_TIMEOUT_S, ask(socket, "notifier")
+        while said.reasons and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+            said = ask(socket, "notifier")
+        assert said.is_alive, said
+        assert said.reasons == ()
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=START_TIMEOUT_S)
+        assert process.returncode == 0, output
+        assert not socket.exists()
+    finally:
+        process.kill()
+        process.wait()
