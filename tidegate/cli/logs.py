@@ -50,7 +50,7 @@ def logs(
 
 def _list(folder: Path) -> None:
     from tidegate.cli.output import ago
-    from tidegate.stack.log_files import log_files
+    from tidegate.log_files import log_files
 
     rows = [
         (path.stem, f"{path.stat().st_size / 1024:.0f} KiB", ago(path.stat().st_mtime))
@@ -61,7 +61,7 @@ def _list(folder: Path) -> None:
 
 def _process_log(folder: Path, name: str, lines: int, *, follow: bool) -> None:
     from tidegate.domain import NotFound
-    from tidegate.stack.log_files import log_files, read_new, tail
+    from tidegate.log_files import log_files, read_new, tail
 
     path = folder / f"{name}.log"
     known = [found.stem for found in log_files(folder)]

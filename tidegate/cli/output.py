@@ -139,7 +139,7 @@ def _log_traceback(error: Exception) -> str:
 
     from tidegate.access import mask
     from tidegate.settings import load_settings
-    from tidegate.stack.log_files import open_log
+    from tidegate.log_files import open_log
 
     path = load_settings().logs_dir / "cli.log"
     details = mask("".join(traceback.format_exception(error)))

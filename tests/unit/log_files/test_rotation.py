@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tidegate.stack.log_files import open_log, read_new, rotate, tail
+from tidegate.log_files import open_log, read_new, rotate, tail
 
 
 def test_a_log_that_grew_too_large_is_set_aside_and_its_writer_goes_on(tmp_path: Path):
@@ -11,10 +11,10 @@ def test_a_log_that_grew_too_large_is_set_aside_and_its_writer_goes_on(tmp_path:
         log.write(b"old\n" * 10)
         log.flush()
         assert rotate(path, max_bytes=20) is True
-        log.write(b"new\n")
+        log.write(b"late\n")
 
-    assert path.read_bytes() == b"new\n"
-    assert (tmp_path / "a.log.1").read_bytes() == b"old\n" * 10
+    assert path.read_bytes() == b""
+    assert (tmp_path / "a.log.1").read_bytes() == b"old\n" * 10 + b"late\n"
 
 
 def test_only_so_many_old_logs_are_kept(tmp_path: Path):

@@ -1,0 +1,108 @@
+"""Where the lines of a process go: its standard output or error, followed when its log file is renamed under it."""
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import IO, Any
+
+from tidegate.log_files import LOG_FILE_VARIABLE, OwnLog
+from tidegate.observability.log_lines import json_formatter, timestamp, use_structlog
+from tidegate.observability.redaction import secrets_of
+
+PROCESS_VARIABLE = "TIDEGATE_PROCESS"
+LEVEL_VARIABLE = "TIDEGATE_LOG_LEVEL"
+WATCH_VARIABLE = "TIDEGATE_LOG_WATCH"
+"""Set for a process that passes on the output of others as it is: then a thread looks whether its log was renamed."""
+_WATCH_S = 1.0
+# One line per request of ours would bury what matters.
+_NOISY = ("httpx", "httpcore", "aiohttp.access", "apprise")
+
+
+class LogOutput(logging.StreamHandler[IO[str]]):
+    """Writes to the standard output or error that there is now, one whole line at a time."""
+
+    def __init__(
+        self,
+        stream: str = "stdout",
+        own_log: OwnLog | None = None,
+        process: str = "",
+        known: tuple[str, ...] = (),
+    ):
+        super().__init__(sys.stdout if stream == "stdout" else sys.stderr)
+        self._own_log = own_log
+        self.setFormatter(json_formatter(process, known))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._own_log is not None:
+            self._own_log.follow()
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        """The standard library would print the record's values as they are, past every redaction."""
+        error = sys.exc_info()[0]
+        line = {
+            "ts": timestamp(record.created),
+            "level": "error",
+            "event": "a line could not be written",
+            "logger": record.name,
+            "error.type": error.__name__ if error else "",
+        }
+        try:
+            self.stream.write(json.dumps(line) + "\n")
+            self.flush()
+        except (OSError, ValueError):
+            # Nobody is left to be told: the output is closed or its disk is full.
+            self.setStream(sys.stdout if self.stream is not sys.stdout else sys.stderr)
+
+
+def log_as_json(process: str, environment: Mapping[str, str], *, stream: str = "stdout") -> LogOutput:
+    """Every logger of this process writes JSON lines from now on; what was set up before is replaced."""
+    output = _output(process, environment, stream)
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    root.addHandler(output)
+    root.setLevel(environment.get(LEVEL_VARIABLE, "INFO").upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    use_structlog()
+    sys.excepthook = _told_as_line
+    threading.excepthook = _told_of_thread
+    return output
+
+
+def prefect_output() -> LogOutput:
+    """The same for Prefect's processes, whose logging is set up by a file: deployments/logging/prefect.yaml."""
+    environment = os.environ
+    use_structlog()
+    process = environment.get(PROCESS_VARIABLE, "prefect")
+    return _output(process, environment, "stderr")
+
+
+def _output(process: str, environment: Mapping[str, str], stream: str) -> LogOutput:
+    path = environment.get(LOG_FILE_VARIABLE)
+    own_log = OwnLog.here(path) if path else None
+    if own_log is not None and environment.get(WATCH_VARIABLE):
+        threading.Thread(target=own_log.watch, args=(_WATCH_S,), name="log-watch", daemon=True).start()
+    return LogOutput(stream, own_log, process, tuple(secrets_of(environment)))
+
+
+def _told_as_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """What ends a process is a line like any other, and redacted like any other."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger("tidegate").critical("ended by an error", exc_info=(kind, error, trace))
+
+
+def _told_of_thread(told: threading.ExceptHookArgs) -> None:
+    if told.exc_value is not None and not isinstance(told.exc_value, SystemExit):
+        name = told.thread.name if told.thread else ""
+        logging.getLogger("tidegate").error(
+            "thread %s was ended by an error",
+            name,
+            exc_info=(told.exc_type, told.exc_value, told.exc_traceback),
+        )
