@@ -18,6 +18,10 @@ KEPT_S = 14 * 86_400.0
 TAIL_BLOCK_BYTES = 64 * 1024
 LOG_FILE_VARIABLE = "TIDEGATE_LOG_FILE"
 """Tells a process which file its standard output and error go to."""
+PROCESS_VARIABLE = "TIDEGATE_PROCESS"
+"""Tells a process its name in the stack."""
+WATCH_VARIABLE = "TIDEGATE_LOG_WATCH"
+"""Set for a process that passes on what others say: then a thread looks whether its log was renamed."""
 
 
 def open_log(path: Path) -> IO[bytes]:

@@ -1,15 +1,18 @@
 """`tidegate agent ...`: the processes of the embedded stack. Started by the supervisor, hidden from people."""
 
-import logging
+import os
 import signal
-import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidegate.cli.output import TRACEBACK_KEY
+
+if TYPE_CHECKING:
+    from tidegate.observability.log_output import LogOutput
 
 app = typer.Typer(help="Processes of the embedded stack; started by 'tidegate up'.", no_args_is_help=True)
 
@@ -23,9 +26,9 @@ def agent(context: typer.Context) -> None:
 class _Announced(threading.Event):
     """Says that the agent runs when its loop first asks whether to stop: then everything before has worked."""
 
-    def __init__(self, line: str):
+    def __init__(self, announce: Callable[[], None]):
         super().__init__()
-        self._line: str | None = line
+        self._waiting: list[Callable[[], None]] = [announce]
 
     def is_set(self) -> bool:
         self._announce()
@@ -36,16 +39,15 @@ class _Announced(threading.Event):
         return super().wait(timeout)
 
     def _announce(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            print(line, flush=True)
+        while self._waiting:
+            self._waiting.pop()()
 
 
-def _stop_event() -> threading.Event:
+def _stop_event(output: "LogOutput") -> threading.Event:
     """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
     from tidegate.stack.embedded import RUNNING_LINE
 
-    stop = _Announced(RUNNING_LINE)
+    stop = _Announced(lambda: output.say(RUNNING_LINE))
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -55,12 +57,18 @@ def _stop_event() -> threading.Event:
     return stop
 
 
-def _log_to_stdout() -> None:
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # One line per request of ours would bury what matters.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def log_to_stdout(process: str) -> "LogOutput":
+    """Everything that this process says from now on is a JSON line, spans included where somebody collects them."""
+    from tidegate.log_files import PROCESS_VARIABLE
+    from tidegate.observability.log_output import log_as_json
+
+    name = os.environ.get(PROCESS_VARIABLE, process)
+    output = log_as_json(name, os.environ)
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        from tidegate.observability.tracing import export_spans
+
+        export_spans(name)
+    return output
 
 
 @app.command()
@@ -72,8 +80,8 @@ def gateway(
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    _log_to_stdout()
-    wiring.run_gateway_agent(load_settings(), _stop_event(), name=name, port=port)
+    output = log_to_stdout(name)
+    wiring.run_gateway_agent(load_settings(), _stop_event(output), name=name, port=port)
 
 
 @app.command()
@@ -82,8 +90,8 @@ def platform() -> None:
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    _log_to_stdout()
-    wiring.run_platform_agent(load_settings(), _stop_event())
+    output = log_to_stdout("platform")
+    wiring.run_platform_agent(load_settings(), _stop_event(output))
 
 
 @app.command()
@@ -99,7 +107,7 @@ def console(
     from tidegate.console.operations import Desk
     from tidegate.domain import Release
 
-    _log_to_stdout()
+    output = log_to_stdout("console")
     ports = wiring.load()
     for name in (API_TOKEN, ALERT_TOKEN):
         ports.secrets.ensure(name)
@@ -108,19 +116,18 @@ def console(
         with prefect_api(ports.settings) as api:
             return start_run(api, release).url
 
-    serve(Console(Desk(ports, start), ports.secrets.get), host, port, _stop_event())
+    serve(Console(Desk(ports, start), ports.secrets.get), host, port, _stop_event(output))
 
 
 @app.command()
 def bootstrap() -> None:
     """Work pools and deployments of the embedded Prefect server."""
-    import os
-
     from tidegate.access import PREFECT_AUTH, SecretStore
     from tidegate.settings import SOURCE_ROOT, load_settings
     from tidegate.stack.bootstrap import bootstrap as bring_up_to_date
     from tidegate.stack.prefect_api import PrefectApi
 
+    output = log_to_stdout("bootstrap")
     settings = load_settings()
     auth = SecretStore(settings.secrets_dir, os.environ).get(PREFECT_AUTH)
     with PrefectApi(os.environ["PREFECT_API_URL"], auth) as api:
@@ -131,14 +138,15 @@ def bootstrap() -> None:
             organizations_dir=settings.organizations_dir,
             stamp_dir=settings.prefect_home,
             environ=os.environ,
-            report=lambda line: print(line, flush=True),
+            report=output.say,
         )
 
 
 @app.command("stop-sets")
 def stop_sets() -> None:
     """Suspend the sets of the local platform; they run again after the next 'tidegate up'."""
-    print(f"suspended the sets of: {', '.join(suspend_sets())}", flush=True)
+    output = log_to_stdout("stop-sets")
+    output.say(f"suspended the sets of: {', '.join(suspend_sets())}")
 
 
 def suspend_sets() -> list[str]:
@@ -160,19 +168,18 @@ def supervisor() -> None:
 
 def supervise() -> None:
     """Hold the home's lock, choose ports, make the secrets, and keep the stack until told to stop."""
-    import os
-
     from tidegate.access import PREFECT_AUTH, SecretStore
     from tidegate.settings import LOOPBACK, load_settings
     from tidegate.stack.embedded import embedded_stack, preferred_ports
     from tidegate.stack.launching import living_processes
     from tidegate.stack.port_choice import choose_ports
-    from tidegate.stack.supervisor import Supervisor, only_one, print_report
+    from tidegate.stack.supervisor import Supervisor, only_one
 
+    output = log_to_stdout("supervisor")
     settings = load_settings()
     with only_one(settings.home):
         settings.prefect_home.mkdir(mode=0o700, parents=True, exist_ok=True)
         auth = SecretStore(settings.secrets_dir, os.environ).ensure(PREFECT_AUTH)
         held = [process.name for process in living_processes(settings.home)]
         ports = choose_ports(settings.home, preferred_ports(settings.gateways), LOOPBACK, held)
-        Supervisor(embedded_stack(settings, os.environ, ports, auth), print_report).run()
+        Supervisor(embedded_stack(settings, os.environ, ports, auth), output.say).run()

@@ -25,7 +25,7 @@ _INNER = frozenset({"_record", "_from_structlog", "exc_info", "stack_info", "col
 """What bridges and libraries leave on a record for themselves."""
 
 
-def json_formatter(process: str, known: tuple[str, ...] = ()) -> logging.Formatter:
+def json_formatter(process: Callable[[], str], known: tuple[str, ...] = ()) -> logging.Formatter:
     """A formatter for any handler of the standard library. `known`: values that must never be written."""
     redactor = Redactor(known)
     return structlog.stdlib.ProcessorFormatter(
@@ -63,7 +63,7 @@ def timestamp(seconds: float) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{thousandths:03d}Z"
 
 
-def _named(process: str) -> Callable[[Any, str, Event], Event]:
+def _named(process: Callable[[], str]) -> Callable[[Any, str, Event], Event]:
     def name(logger: Any, method: str, event: Event) -> Event:
         record: logging.LogRecord = event["_record"]
         told, values = event.pop("event", ""), event.pop("positional_args", None)
@@ -72,7 +72,7 @@ def _named(process: str) -> Callable[[Any, str, Event], Event]:
             {
                 "ts": timestamp(record.created),
                 "level": record.levelname.lower(),
-                "process": process,
+                "process": process(),
                 "logger": record.name,
                 **texts,
             }

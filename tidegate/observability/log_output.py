@@ -5,17 +5,14 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from tidegate.log_files import LOG_FILE_VARIABLE, OwnLog
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE, OwnLog
 from tidegate.observability.log_lines import json_formatter, timestamp, use_structlog
-from tidegate.observability.redaction import secrets_of
+from tidegate.observability.redaction import Redactor, secrets_of
 
-PROCESS_VARIABLE = "TIDEGATE_PROCESS"
 LEVEL_VARIABLE = "TIDEGATE_LOG_LEVEL"
-WATCH_VARIABLE = "TIDEGATE_LOG_WATCH"
-"""Set for a process that passes on the output of others as it is: then a thread looks whether its log was renamed."""
 _WATCH_S = 1.0
 # One line per request of ours would bury what matters.
 _NOISY = ("httpx", "httpcore", "aiohttp.access", "apprise")
@@ -28,12 +25,16 @@ class LogOutput(logging.StreamHandler[IO[str]]):
         self,
         stream: str = "stdout",
         own_log: OwnLog | None = None,
-        process: str = "",
+        process: Callable[[], str] = str,
         known: tuple[str, ...] = (),
     ):
         super().__init__(sys.stdout if stream == "stdout" else sys.stderr)
         self._own_log = own_log
         self.setFormatter(json_formatter(process, known))
+
+    def say(self, event: str) -> None:
+        """A line that must be there whatever level is asked for: others wait for it."""
+        self.handle(logging.LogRecord("tidegate", logging.INFO, "", 0, event, (), None))
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._own_log is not None:
@@ -58,9 +59,30 @@ class LogOutput(logging.StreamHandler[IO[str]]):
             self.setStream(sys.stdout if self.stream is not sys.stdout else sys.stderr)
 
 
+class RedactedText(logging.Formatter):
+    """A record as text for people, without secrets: for the pages of runs at Prefect's server."""
+
+    def __init__(self) -> None:
+        super().__init__("%(message)s")
+        self._redactor = Redactor(secrets_of(os.environ))
+
+    def format(self, record: logging.LogRecord) -> str:
+        # A traceback that another formatter kept on the record is not taken: it was not cleaned by us.
+        text = super().format(logging.makeLogRecord({**record.__dict__, "exc_text": None}))
+        return self._redactor.text(text)
+
+
+def error_line(process: str, event: str, error: BaseException, environment: Mapping[str, str]) -> str:
+    """One line about an error, for a file that is no logger's."""
+    record = logging.LogRecord(
+        "tidegate", logging.ERROR, "", 0, event, (), (type(error), error, error.__traceback__)
+    )
+    return json_formatter(lambda: process, tuple(secrets_of(environment))).format(record)
+
+
 def log_as_json(process: str, environment: Mapping[str, str], *, stream: str = "stdout") -> LogOutput:
     """Every logger of this process writes JSON lines from now on; what was set up before is replaced."""
-    output = _output(process, environment, stream)
+    output = _output(lambda: process, environment, stream)
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -77,13 +99,12 @@ def log_as_json(process: str, environment: Mapping[str, str], *, stream: str = "
 
 def prefect_output() -> LogOutput:
     """The same for Prefect's processes, whose logging is set up by a file: deployments/logging/prefect.yaml."""
-    environment = os.environ
     use_structlog()
-    process = environment.get(PROCESS_VARIABLE, "prefect")
-    return _output(process, environment, "stderr")
+    # Asked at each line: a run is forked from a host that was set up under its own name.
+    return _output(lambda: os.environ.get(PROCESS_VARIABLE, "prefect"), os.environ, "stderr")
 
 
-def _output(process: str, environment: Mapping[str, str], stream: str) -> LogOutput:
+def _output(process: Callable[[], str], environment: Mapping[str, str], stream: str) -> LogOutput:
     path = environment.get(LOG_FILE_VARIABLE)
     own_log = OwnLog.here(path) if path else None
     if own_log is not None and environment.get(WATCH_VARIABLE):

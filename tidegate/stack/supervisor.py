@@ -221,4 +221,3 @@ def _wakeups(ask_stop: Callable[[], None]) -> Generator[Callable[[float], None]]
             signal.signal(number, handler)
         reader.close()
         writer.close()
-
