@@ -3,9 +3,12 @@
 import logging
 from functools import cache
 
+from prefect.context import FlowRunContext, TaskRunContext
+
 from tasks.gpu import PoolGpu
 from tasks.prefect_secret import read_block
 from tidegate import wiring
+from tidegate.correlation import add_source
 from tidegate.domain import Release
 from tidegate.release import Step
 from tidegate.release.step import Enter, PutWeights, RunGates, Wait
@@ -17,9 +20,23 @@ log = logging.getLogger("tidegate.release")
 @cache
 def ports() -> Ports:
     """Adapters of this process; every step that the controller takes is told to the run's log."""
+    add_source(run_ids)
     built = wiring.load(gpu=PoolGpu, prefect_secret=read_block)
     built.on_step = tell
     return built
+
+
+def run_ids() -> dict[str, str]:
+    """Which runs of Prefect this thread works for: they stand on its log lines, and on what it makes elsewhere."""
+    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    found: dict[str, str] = {}
+    if flow is not None and flow.flow_run is not None:
+        found["flow_run_id"] = str(flow.flow_run.id)
+    if task is not None:
+        found["task_run_id"] = str(task.task_run.id)
+        if task.task_run.flow_run_id is not None:
+            found["flow_run_id"] = str(task.task_run.flow_run_id)
+    return found
 
 
 def tell(release: Release, step: Step) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tidegate.console.forms import DecisionBody, ReleaseBody, RollbackBody
+from tidegate.correlation import carried
 from tidegate.domain import Refused, Release, ReleaseRequest, ReleaseState, ServiceRef, TidegateError
 from tidegate.steps import RollbackManager, approve_release, request_release, stop_release
 from tidegate.steps.alerts import AlertGroup, receive
@@ -78,7 +79,7 @@ class Desk:
             except TidegateError as error:
                 log.warning("rollback of %s: %s", ref, error)
 
-        self.carry(work)
+        self.carry(carried(work))
 
     def begin_driving(self, release: Release) -> str:
         try:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from tidegate import __version__
 from tidegate.access import mask
+from tidegate.console.correlating import correlated
 from tidegate.console.openapi import describe
 from tidegate.console.operations import ALERTS, OPEN, OPERATIONS, Call, Desk, Operation
 from tidegate.domain import (
@@ -56,7 +57,7 @@ class Console:
         self._tokens = tokens
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors])
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[correlated, _errors])
         for one in OPERATIONS:
             app.router.add_route(one.method, one.path, self._handler(one))
         document = describe(OPERATIONS, __version__)
