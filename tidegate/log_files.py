@@ -1,16 +1,17 @@
-"""Files of logs: opened for appending, renamed when they are large, forgotten when they are old, read from their end.
+"""Files of logs: opened for appending, renamed when they are large, forgotten when they are old, read, and told.
 
 Rotation is by renaming: whoever writes goes on into the renamed file, so nothing is lost, and moves to the new one as
 soon as it looks (`OwnLog`; Envoy when it is told). Nobody copies and cuts, which loses what is written in between.
 """
 
+import json
 import os
 import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self, cast
 
 MAX_LOG_BYTES = 8 * 1024**2
 KEPT_ROTATIONS = 4
@@ -200,6 +201,10 @@ class Following:
             lines += self._read()
         return lines
 
+    def is_at(self, path: Path) -> bool:
+        """Whether this is the very file that is being read."""
+        return self._file is not None and _identity(self._file.fileno()) == _identity(path)
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -221,3 +226,67 @@ class Following:
 def log_files(folder: Path) -> Iterator[Path]:
     """Current logs of a folder, by name."""
     yield from sorted(folder.glob("*.log"))
+
+
+_SHOWN_APART = frozenset({
+    "ts", "level", "event", "message", "process", "logger", "org", "service", "error.type", "error.code", "error.message",
+    "error.stack", "trace_id", "span_id",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of one log. `data` is None for what a library printed as it liked."""
+
+    text: str
+    data: dict[str, Any] | None
+
+    @property
+    def at(self) -> str:
+        """UTC as text: sorts by time."""
+        return str(self.data.get("ts", "")) if self.data else ""
+
+
+def read_line(text: str) -> Line:
+    if not text.startswith("{"):
+        return Line(text, None)
+    try:
+        data: object = json.loads(text)
+    except ValueError:
+        return Line(text, None)
+    return Line(text, cast("dict[str, Any]", data) if isinstance(data, dict) else None)
+
+
+def told(line: Line) -> str:
+    """A line for people: when, how bad, who, what; then what else it knows, and its error."""
+    data = line.data
+    if data is None:
+        return line.text
+    head = f"{line.at}  {data.get('level', 'info')!s:<7}  {data.get('process', ''):<16}  {_what(data)}"
+    more = " ".join(
+        f"{name}={_short(data[name])}"
+        for name in data
+        if name not in _SHOWN_APART and data[name] not in ("", None)
+    )
+    return "\n".join([f"{head}  {more}".rstrip(), *_error_lines(data)])
+
+
+def _what(data: dict[str, Any]) -> str:
+    where = "/".join(str(data[name]) for name in ("org", "service") if data.get(name))
+    said = str(data.get("message") or data.get("event", ""))
+    return f"[{where}] {said}" if where else said
+
+
+def _error_lines(data: dict[str, Any]) -> list[str]:
+    if not data.get("error.type"):
+        return []
+    code = f" [{data['error.code']}]" if data.get("error.code") else ""
+    stack = str(data.get("error.stack", "")).rstrip().splitlines()
+    return [
+        f"    {data['error.type']}{code}: {data.get('error.message', '')}",
+        *(f"    {one}" for one in stack),
+    ]
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -32,7 +32,9 @@ def test_a_client_s_own_id_and_trace_arrive_at_the_set_and_in_the_answer(ask):
     assert (seen["traceparent"], seen["tracestate"]) == (TRACE, "vendor=1")
 
 
-@pytest.mark.parametrize("bad", ["short", "a" * 65, "has space in it", 'quote"in-the-id', "-leading-dash", "semi;colon-id"])
+@pytest.mark.parametrize(
+    "bad", ["short", "a" * 65, "has space in it", 'quote"in-the-id', "-leading-dash", "semi;colon-id"]
+)
 def test_an_id_that_could_harm_a_log_is_replaced(ask, bad: str):
     assert not is_request_id(bad)
     seen, told = ask(x_request_id=bad)
@@ -41,7 +43,10 @@ def test_an_id_that_could_harm_a_log_is_replaced(ask, bad: str):
     assert re.fullmatch(UUID, told)
 
 
-@pytest.mark.parametrize("bad", ["", "nonsense", TRACE.replace("00-4b", "ff-4b"), f"00-{'0' * 32}-00f067aa0ba902b7-01", TRACE + "x"])
+@pytest.mark.parametrize(
+    "bad",
+    ["", "nonsense", TRACE.replace("00-4b", "ff-4b"), f"00-{'0' * 32}-00f067aa0ba902b7-01", TRACE + "x"],
+)
 def test_without_a_valid_trace_the_request_gets_its_own(ask, bad: str):
     seen, told = ask(traceparent=bad, tracestate="of-nobody=1")
     made = parse_traceparent(seen["traceparent"])
@@ -60,7 +65,9 @@ def test_a_client_cannot_say_what_it_asked_for_by_our_own_header(ask):
 
 def test_a_refused_request_has_its_id_too(service, client, old_and_new):
     service.switch({old_and_new[0]: 100})
-    reply = client.post(service.url, headers={"x-request-id": "refused-12345", "authorization": "Bearer nobody"})
+    reply = client.post(
+        service.url, headers={"x-request-id": "refused-12345", "authorization": "Bearer nobody"}
+    )
 
     assert (reply.status_code, reply.headers["x-request-id"]) == (401, "refused-12345")
 
@@ -70,11 +77,23 @@ def test_the_line_of_a_request_has_the_keys_of_every_log_and_names_request_relea
 ):
     ask(x_request_id="found-in-the-log", traceparent=TRACE)
     text = eventually(
-        service.gateway.config.access_log.read_text, lambda text: "found-in-the-log" in text, "the line in the log"
+        service.gateway.config.access_log.read_text,
+        lambda text: "found-in-the-log" in text,
+        "the line in the log",
     )
     line = next(one for one in map(json.loads, text.splitlines()) if one["request_id"] == "found-in-the-log")
 
-    assert {"ts", "level", "event", "process", "org", "service", "release_id", "set", "trace_id"} <= line.keys() & set(NAMES)
+    assert {
+        "ts",
+        "level",
+        "event",
+        "process",
+        "org",
+        "service",
+        "release_id",
+        "set",
+        "trace_id",
+    } <= line.keys() & set(NAMES)
     assert line["level"] in LEVELS
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"])
     assert (line["org"], line["service"], line["event"]) == (service.org, "chat", "request")
