@@ -4,7 +4,9 @@ import json
 import re
 
 import pytest
+from typer.testing import CliRunner
 
+from tidegate.cli.app import app
 from tidegate.correlation import is_request_id, parse_traceparent
 from tidegate.observability.log_keys import LEVELS, NAMES
 
@@ -100,3 +102,24 @@ def test_the_line_of_a_request_has_the_keys_of_every_log_and_names_request_relea
     assert (line["set"], line["release_id"]) == (old_and_new[0].name, old_and_new[0].upstream.release_id)
     assert (line["trace_id"], line["span_id"]) == tuple(TRACE.split("-")[1:3])
     assert line["duration_ms"] >= 0
+
+
+def test_tidegate_logs_finds_a_client_s_request_and_tells_where_it_went(
+    service, ask, old_and_new, eventually, tmp_path, monkeypatch
+):
+    (tmp_path / "gateway").symlink_to(service.gateway.config.root.parent)
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path))
+    seen, _ = ask(x_request_id="asked-by-a-client", traceparent=TRACE)
+
+    def run():
+        return CliRunner().invoke(app, ["logs", "--request", "asked-by-a-client"])
+
+    told = eventually(run, lambda result: result.exit_code == 0, "the request in the logs").output
+    (found,) = (
+        CliRunner().invoke(app, ["logs", "--request", "asked-by-a-client", "--json"]).output.splitlines()
+    )
+
+    assert seen["x-request-id"] == "asked-by-a-client"
+    assert f"[{service.org}/chat] request" in told
+    assert f"set={old_and_new[0].name}" in told
+    assert json.loads(found)["release_id"] == old_and_new[0].upstream.release_id
