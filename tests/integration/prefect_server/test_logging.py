@@ -11,15 +11,14 @@ from tidegate.settings import SOURCE_ROOT
 
 PROGRAM = """
 import json, logging, sys
-import prefect
-from prefect.logging import get_logger
+from prefect.logging.configuration import setup_logging
 from prefect.logging.handlers import APILogHandler
+setup_logging()
 planted = json.loads(sys.argv[1])
 handler = next(one for one in logging.getLogger("prefect.flow_runs").handlers if isinstance(one, APILogHandler))
 shown = []
 for text in planted:
     run = {"flow_run_id": "run-1", "flow_run_name": "r", "flow_name": "f"}
-    logging.getLogger("prefect.flow_runs").propagate = True
     for name in ("prefect.worker", "uvicorn.error", "tidegate.release", "prefect.task_runs", "httpx"):
         logging.getLogger(name).warning("told %s", text, extra=run)
     try:
@@ -40,7 +39,8 @@ def test_lines_of_prefect_uvicorn_and_our_flows_have_one_shape_and_hold_no_secre
         "PREFECT_HOME": str(tmp_path),
         "PREFECT_LOGGING_SETTINGS_PATH": str(SOURCE_ROOT / "deployments" / "logging" / "prefect.yaml"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "tidegate",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # No server is asked here; what would be sent is looked at instead.
+        "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_API_AUTH_STRING": "tidegate:swordfish-of-any-shape",
         "TIDEGATE_PROCESS": "worker-control",
         "DO_NOT_TRACK": "1",
