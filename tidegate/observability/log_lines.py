@@ -84,7 +84,7 @@ def _named(process: Callable[[], str]) -> Callable[[Any, str, Event], Event]:
 
 def _texts_of(record: logging.LogRecord, values: Any) -> dict[str, str]:
     """The fixed text of a record, and what it says with its values where it has some."""
-    template = str(record.msg)
+    template = str(record.msg).rstrip()
     if not values:
         return {"event": template}
     try:

@@ -1,21 +1,24 @@
 """Where the lines of a process go: its standard output or error, followed when its log file is renamed under it."""
 
+import io
 import json
 import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import IO, Any
 
-from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE, OwnLog
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE, OwnLog, read_line
 from tidegate.observability.log_lines import json_formatter, timestamp, use_structlog
 from tidegate.observability.redaction import Redactor, secrets_of
 
 LEVEL_VARIABLE = "TIDEGATE_LOG_LEVEL"
 _WATCH_S = 1.0
+_LONGEST_PRINTED = 65_536
 # One line per request of ours would bury what matters.
-_NOISY = ("httpx", "httpcore", "aiohttp.access", "apprise")
+_NOISY = ("httpx", "httpcore", "aiohttp.access", "alembic", "apprise")
 
 
 class LogOutput(logging.StreamHandler[IO[str]]):
@@ -28,18 +31,33 @@ class LogOutput(logging.StreamHandler[IO[str]]):
         process: Callable[[], str] = str,
         known: tuple[str, ...] = (),
     ):
-        super().__init__(sys.stdout if stream == "stdout" else sys.stderr)
+        super().__init__((sys.__stdout__ if stream == "stdout" else sys.__stderr__) or sys.stderr)
         self._own_log = own_log
+        self._redactor = Redactor(known)
         self.setFormatter(json_formatter(process, known))
 
-    def say(self, event: str) -> None:
+    def say(self, event: str, logger: str = "tidegate") -> None:
         """A line that must be there whatever level is asked for: others wait for it."""
-        self.handle(logging.LogRecord("tidegate", logging.INFO, "", 0, event, (), None))
+        self.handle(logging.LogRecord(logger, logging.INFO, "", 0, event, (), None))
+
+    def pass_on(self, line: str) -> None:
+        """A line that somebody printed. One in our shape keeps it; it is cleaned all the same."""
+        data = read_line(line).data if line.startswith('{"ts":') else None
+        if data is None:
+            self.say(line.rstrip(), "printed")
+            return
+        with self.lock or nullcontext():
+            self._follow()
+            self.stream.write(json.dumps(self._redactor.value(data)) + self.terminator)
+            self.flush()
 
     def emit(self, record: logging.LogRecord) -> None:
+        self._follow()
+        super().emit(record)
+
+    def _follow(self) -> None:
         if self._own_log is not None:
             self._own_log.follow()
-        super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         """The standard library would print the record's values as they are, past every redaction."""
@@ -56,7 +74,43 @@ class LogOutput(logging.StreamHandler[IO[str]]):
             self.flush()
         except (OSError, ValueError):
             # Nobody is left to be told: the output is closed or its disk is full.
-            self.setStream(sys.stdout if self.stream is not sys.stdout else sys.stderr)
+            return
+
+
+class PrintedLines(io.TextIOBase):
+    """Stands where standard output was: what somebody prints becomes lines of the log, in its shape and cleaned.
+
+    A worker passes on what its runs wrote; those lines have the shape already, and stay as they are.
+    """
+
+    def __init__(self, output: LogOutput, descriptor: int):
+        self._output = output
+        self._descriptor = descriptor
+        self._lock = threading.RLock()
+        self._rest = ""
+
+    @property
+    def encoding(self) -> str:
+        return "utf-8"
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            *whole, self._rest = (self._rest + text).split("\n")
+            if len(self._rest) > _LONGEST_PRINTED:
+                whole, self._rest = [*whole, self._rest], ""
+            for line in whole:
+                if line.strip():
+                    self._output.pass_on(line)
+        return len(text)
+
+    def flush(self) -> None:
+        self._output.flush()
 
 
 class RedactedText(logging.Formatter):
@@ -109,7 +163,11 @@ def _output(process: Callable[[], str], environment: Mapping[str, str], stream: 
     own_log = OwnLog.here(path) if path else None
     if own_log is not None and environment.get(WATCH_VARIABLE):
         threading.Thread(target=own_log.watch, args=(_WATCH_S,), name="log-watch", daemon=True).start()
-    return LogOutput(stream, own_log, process, tuple(secrets_of(environment)))
+    output = LogOutput(stream, own_log, process, tuple(secrets_of(environment)))
+    if own_log is not None:
+        # In the stack, where nobody but a program reads it. A terminal keeps what people print to it.
+        sys.stdout, sys.stderr = PrintedLines(output, 1), PrintedLines(output, 2)
+    return output
 
 
 def _told_as_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
