@@ -1,6 +1,7 @@
 """What the tasks of one flow process share: the ports, built once, with GPU work sent to its pool."""
 
 import logging
+import os
 from functools import cache
 
 from prefect.context import FlowRunContext, TaskRunContext
@@ -10,6 +11,7 @@ from tasks.prefect_secret import read_block
 from tidegate import wiring
 from tidegate.correlation import add_source
 from tidegate.domain import Release
+from tidegate.observability.log_output import export_spans_when_asked
 from tidegate.release import Step
 from tidegate.release.step import Enter, PutWeights, RunGates, Wait
 from tidegate.steps.ports import Ports
@@ -21,6 +23,7 @@ log = logging.getLogger("tidegate.release")
 def ports() -> Ports:
     """Adapters of this process; every step that the controller takes is told to the run's log."""
     add_source(run_ids)
+    export_spans_when_asked("flow", os.environ)
     built = wiring.load(gpu=PoolGpu, prefect_secret=read_block)
     built.on_step = tell
     return built

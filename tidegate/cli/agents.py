@@ -60,14 +60,11 @@ def _stop_event(output: "LogOutput") -> threading.Event:
 def log_to_stdout(process: str) -> "LogOutput":
     """Everything that this process says from now on is a JSON line, spans included where somebody collects them."""
     from tidegate.log_files import PROCESS_VARIABLE
-    from tidegate.observability.log_output import log_as_json
+    from tidegate.observability.log_output import export_spans_when_asked, log_as_json
 
     name = os.environ.get(PROCESS_VARIABLE, process)
     output = log_as_json(name, os.environ)
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        from tidegate.observability.tracing import export_spans
-
-        export_spans(name)
+    export_spans_when_asked(name, os.environ)
     return output
 
 

@@ -15,6 +15,7 @@ from tidegate.observability.log_lines import json_formatter, timestamp, use_stru
 from tidegate.observability.redaction import Redactor, secrets_of
 
 LEVEL_VARIABLE = "TIDEGATE_LOG_LEVEL"
+OTLP_ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _WATCH_S = 1.0
 _LONGEST_PRINTED = 65_536
 # One line per request of ours would bury what matters.
@@ -83,15 +84,13 @@ class PrintedLines(io.TextIOBase):
     A worker passes on what its runs wrote; those lines have the shape already, and stay as they are.
     """
 
+    encoding = "utf-8"
+
     def __init__(self, output: LogOutput, descriptor: int):
         self._output = output
         self._descriptor = descriptor
         self._lock = threading.RLock()
         self._rest = ""
-
-    @property
-    def encoding(self) -> str:
-        return "utf-8"
 
     def writable(self) -> bool:
         return True
@@ -149,6 +148,16 @@ def log_as_json(process: str, environment: Mapping[str, str], *, stream: str = "
     sys.excepthook = _told_as_line
     threading.excepthook = _told_of_thread
     return output
+
+
+def export_spans_when_asked(process: str, environment: Mapping[str, str]) -> bool:
+    """Whether somebody collects spans. Without an endpoint nothing of OpenTelemetry is loaded."""
+    if not environment.get(OTLP_ENDPOINT_VARIABLE):
+        return False
+    from tidegate.observability.tracing import export_spans
+
+    export_spans(process)
+    return True
 
 
 def prefect_output() -> LogOutput:
