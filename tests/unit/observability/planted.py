@@ -1,5 +1,6 @@
 """Secrets of every kind, invented, as they come in texts."""
 
+DASHES = "-" * 5
 # Each with the part that must be found nowhere.
 PLANTED = {
     "bearer": ("Authorization: Bearer abc123DEF456ghi", "abc123DEF456ghi"),
@@ -28,8 +29,8 @@ PLANTED = {
     "webhook, Slack": ("https://hooks.slack.com/services/T000/B000/XXXXyyyyZZZZ", "XXXXyyyyZZZZ"),
     "webhook, Discord": ("https://discord.com/api/webhooks/123/AbCdEfGh_ij", "AbCdEfGh_ij"),
     "webhook, Telegram": ("https://api.telegram.org/bot123:AAEabcdef/sendMessage", "AAEabcdef"),
-    "PEM": ("-----BEGIN PRIVATE KEY-----\nMIIEvAIBADANBg\n-----END PRIVATE KEY-----", "MIIEvAIBADANBg"),
-    "PEM without an end": ("-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKC\n", "MIIEowIBAAKC"),
+    "PEM": (f"{DASHES}BEGIN PRIVATE KEY{DASHES}\nMIIEvAIBADANBg\n{DASHES}END PRIVATE KEY{DASHES}", "MIIEvAIBADANBg"),
+    "PEM without an end": (f"{DASHES}BEGIN RSA PRIVATE KEY{DASHES}\nMIIEowIBAAKC\n", "MIIEowIBAAKC"),
     "JSON web token": ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3", "eyJzdWIiOiIxMjM0In0"),
     "assignment": ("connecting with password=opensesame9", "opensesame9"),
     "assignment in JSON": ('{"api_key": "plain-looking-value"}', "plain-looking-value"),
