@@ -68,6 +68,13 @@ def forget_old(
     return removed
 
 
+def bound_logs(folder: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
+    """Rename what is large and forget what is old, for every log of a folder. Its writers follow by themselves."""
+    for path in log_files(folder):
+        rotate(path, max_bytes)
+        forget_old(path)
+
+
 def older_parts(path: Path) -> list[tuple[int, Path]]:
     """Renamed parts of a log, the youngest (number 1) first."""
     found = [

@@ -5,14 +5,11 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tidegate.cli.output import TRACEBACK_KEY
-
-if TYPE_CHECKING:
-    from tidegate.observability.log_output import LogOutput
 
 app = typer.Typer(help="Processes of the embedded stack; started by 'tidegate up'.", no_args_is_help=True)
 
@@ -43,11 +40,11 @@ class _Announced(threading.Event):
             self._waiting.pop()()
 
 
-def _stop_event(output: "LogOutput") -> threading.Event:
+def stop_event() -> threading.Event:
     """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
     from tidegate.stack.embedded import RUNNING_LINE
 
-    stop = _Announced(lambda: output.say(RUNNING_LINE))
+    stop = _Announced(lambda: say(RUNNING_LINE))
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -57,15 +54,21 @@ def _stop_event(output: "LogOutput") -> threading.Event:
     return stop
 
 
-def log_to_stdout(process: str) -> "LogOutput":
+def log_to_stdout() -> None:
     """Everything that this process says from now on is a JSON line, spans included where somebody collects them."""
     from tidegate.log_files import PROCESS_VARIABLE
     from tidegate.observability.log_output import export_spans_when_asked, log_as_json
 
-    name = os.environ.get(PROCESS_VARIABLE, process)
-    output = log_as_json(name, os.environ)
+    name = os.environ.get(PROCESS_VARIABLE, "agent")
+    log_as_json(name, os.environ)
     export_spans_when_asked(name, os.environ)
-    return output
+
+
+def say(line: str) -> None:
+    """A line that must be in the log whatever level is asked for: others wait for it."""
+    from tidegate.observability.log_output import say_always
+
+    say_always(line)
 
 
 @app.command()
@@ -77,8 +80,8 @@ def gateway(
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    output = log_to_stdout(name)
-    wiring.run_gateway_agent(load_settings(), _stop_event(output), name=name, port=port)
+    log_to_stdout()
+    wiring.run_gateway_agent(load_settings(), stop_event(), name=name, port=port)
 
 
 @app.command()
@@ -87,8 +90,8 @@ def platform() -> None:
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    output = log_to_stdout("platform")
-    wiring.run_platform_agent(load_settings(), _stop_event(output))
+    log_to_stdout()
+    wiring.run_platform_agent(load_settings(), stop_event())
 
 
 @app.command()
@@ -104,7 +107,7 @@ def console(
     from tidegate.console.operations import Desk
     from tidegate.domain import Release
 
-    output = log_to_stdout("console")
+    log_to_stdout()
     ports = wiring.load()
     for name in (API_TOKEN, ALERT_TOKEN):
         ports.secrets.ensure(name)
@@ -113,7 +116,7 @@ def console(
         with prefect_api(ports.settings) as api:
             return start_run(api, release).url
 
-    serve(Console(Desk(ports, start), ports.secrets.get), host, port, _stop_event(output))
+    serve(Console(Desk(ports, start), ports.secrets.get), host, port, stop_event())
 
 
 @app.command()
@@ -124,7 +127,7 @@ def bootstrap() -> None:
     from tidegate.stack.bootstrap import bootstrap as bring_up_to_date
     from tidegate.stack.prefect_api import PrefectApi
 
-    output = log_to_stdout("bootstrap")
+    log_to_stdout()
     settings = load_settings()
     auth = SecretStore(settings.secrets_dir, os.environ).get(PREFECT_AUTH)
     with PrefectApi(os.environ["PREFECT_API_URL"], auth) as api:
@@ -135,15 +138,15 @@ def bootstrap() -> None:
             organizations_dir=settings.organizations_dir,
             stamp_dir=settings.prefect_home,
             environ=os.environ,
-            report=output.say,
+            report=say,
         )
 
 
 @app.command("stop-sets")
 def stop_sets() -> None:
     """Suspend the sets of the local platform; they run again after the next 'tidegate up'."""
-    output = log_to_stdout("stop-sets")
-    output.say(f"suspended the sets of: {', '.join(suspend_sets())}")
+    log_to_stdout()
+    say(f"suspended the sets of: {', '.join(suspend_sets())}")
 
 
 def suspend_sets() -> list[str]:
@@ -172,11 +175,11 @@ def supervise() -> None:
     from tidegate.stack.port_choice import choose_ports
     from tidegate.stack.supervisor import Supervisor, only_one
 
-    output = log_to_stdout("supervisor")
+    log_to_stdout()
     settings = load_settings()
     with only_one(settings.home):
         settings.prefect_home.mkdir(mode=0o700, parents=True, exist_ok=True)
         auth = SecretStore(settings.secrets_dir, os.environ).ensure(PREFECT_AUTH)
         held = [process.name for process in living_processes(settings.home)]
         ports = choose_ports(settings.home, preferred_ports(settings.gateways), LOOPBACK, held)
-        Supervisor(embedded_stack(settings, os.environ, ports, auth), output.say).run()
+        Supervisor(embedded_stack(settings, os.environ, ports, auth), say).run()

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import IO, Any
 
+from tidegate.domain import InvalidInput
 from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE, OwnLog, read_line
+from tidegate.observability.log_keys import LEVELS
 from tidegate.observability.log_lines import json_formatter, timestamp, use_structlog
 from tidegate.observability.redaction import Redactor, secrets_of
 
@@ -140,7 +142,7 @@ def log_as_json(process: str, environment: Mapping[str, str], *, stream: str = "
     for handler in list(root.handlers):
         root.removeHandler(handler)
     root.addHandler(output)
-    root.setLevel(environment.get(LEVEL_VARIABLE, "INFO").upper())
+    root.setLevel(_level(environment))
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
@@ -148,6 +150,27 @@ def log_as_json(process: str, environment: Mapping[str, str], *, stream: str = "
     sys.excepthook = _told_as_line
     threading.excepthook = _told_of_thread
     return output
+
+
+def _level(environment: Mapping[str, str]) -> int:
+    """Raises: InvalidInput."""
+    name = environment.get(LEVEL_VARIABLE) or "info"
+    if name.lower() not in LEVELS:
+        raise InvalidInput(
+            f"{LEVEL_VARIABLE} is {name!r}.",
+            remedy=f"Give one of: {', '.join(LEVELS)}.",
+            field=LEVEL_VARIABLE,
+        )
+    return logging.getLevelNamesMapping()[name.upper()]
+
+
+def say_always(line: str) -> None:
+    """A line in this process's log whatever its level; on standard output where no log was set up."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogOutput):
+            handler.say(line)
+            return
+    print(line, flush=True)
 
 
 def export_spans_when_asked(process: str, environment: Mapping[str, str]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tidegate.domain import Secret
-from tidegate.log_files import WATCH_VARIABLE
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE
 from tidegate.settings import LOOPBACK, SOURCE_ROOT, Settings
 from tidegate.stack.processes import MARK
 from tidegate.stack.specification import HttpProbe, LogProbe, ProcessSpec, RestartPolicy, TcpProbe
@@ -95,7 +95,13 @@ def _shared_environment(
     settings: Settings, environ: Mapping[str, str], ports: Mapping[str, int]
 ) -> dict[str, str]:
     """The caller's environment without its own Prefect settings, which belong to another installation."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("PREFECT_")}
+    kept = {
+        name: value
+        for name, value in environ.items()
+        # What the supervisor was told about its own log is not theirs.
+        if not name.startswith("PREFECT_")
+        and name not in (LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE)
+    }
     # Not resolved: the `python` of a virtual environment is a link, and its folder is what must come first.
     scripts = str(Path(sys.executable).parent)
     return kept | {

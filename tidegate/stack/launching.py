@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tidegate.domain import NeedsOperator
-from tidegate.log_files import LOG_FILE_VARIABLE, open_log, read_line, tail, told
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, open_log, read_line, tail, told
 from tidegate.stack.processes import MARK, is_alive
 from tidegate.stack.record import LOCK_FILE, ProcessRecord, StackRecord, read_record
 from tidegate.stack.specification import SATISFIED, ProcessStatus
@@ -37,7 +37,7 @@ def start_detached(
 ) -> subprocess.Popen[bytes]:
     """Start the supervisor in a session of its own, so that closing the terminal does not end it."""
     env = {name: value for name, value in environ.items() if name != MARK}
-    env[LOG_FILE_VARIABLE] = str(log_path)
+    env |= {LOG_FILE_VARIABLE: str(log_path), PROCESS_VARIABLE: "supervisor"}
     with open_log(log_path) as log:
         return subprocess.Popen(
             argv,

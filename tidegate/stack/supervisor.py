@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from tidegate.domain import NeedsOperator
-from tidegate.log_files import forget_old, log_files, rotate
+from tidegate.log_files import bound_logs
 from tidegate.stack.member import Member, is_satisfied
 from tidegate.stack.processes import end_processes, group_members, identify, is_alive, marked_processes
 from tidegate.stack.record import LOCK_FILE, Identity, ProcessRecord, StackRecord, read_record, write_record
@@ -96,15 +96,9 @@ class Supervisor:
             member.advance(now, satisfied)
         if now - self._rotated_at > ROTATE_EVERY_S:
             self._rotated_at = now
-            self._bound_logs()
+            for folder in {spec.log_path.parent for spec in self._blueprint.specs}:
+                bound_logs(folder)
         self._write(self._state())
-
-    def _bound_logs(self) -> None:
-        """Every log beside those of our processes, our own among them: writers follow by themselves."""
-        for folder in {spec.log_path.parent for spec in self._blueprint.specs}:
-            for path in log_files(folder):
-                rotate(path)
-                forget_old(path)
 
     def _state(self) -> str:
         statuses = {member.status for member in self._members.values()}
