@@ -241,6 +241,10 @@ _SHOWN_APART = frozenset({
 })  # fmt: skip
 
 
+_SHOWN_OF_OTHERS = frozenset({"release_id", "set", "platform", "flow_run_id", "task_run_id", "request_id"})
+"""Prefect puts a dozen names of its own on each of its lines."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of one log. `data` is None for what a library printed as it liked."""
@@ -270,10 +274,11 @@ def told(line: Line) -> str:
     if data is None:
         return line.text
     head = f"{line.at}  {data.get('level', 'info')!s:<7}  {data.get('process', ''):<16}  {_what(data)}"
+    is_ours = str(data.get("logger", "tidegate")).startswith("tidegate")
     more = " ".join(
-        f"{name}={_short(data[name])}"
-        for name in data
-        if name not in _SHOWN_APART and data[name] not in ("", None)
+        f"{name}={_short(value)}"
+        for name, value in data.items()
+        if name not in _SHOWN_APART and value not in ("", None) and (is_ours or name in _SHOWN_OF_OTHERS)
     )
     return "\n".join([f"{head}  {more}".rstrip(), *_error_lines(data)])
 

@@ -30,6 +30,7 @@ from tidegate.gateway.fence import Fence
 from tidegate.gateway.metrics import Members, Totals, read_counts, read_members
 from tidegate.gateway.presence import DRAINED, Presence, renewal
 from tidegate.gateway.publish import Published, Publisher
+from tidegate.gateway.route_news import RouteNews
 from tidegate.gateway.timer import Timer
 from tidegate.log_files import forget_old, rotate
 
@@ -97,6 +98,7 @@ class Agent:
         self._sample_timer = Timer(config.sample_s)
         self._rotate_timer = Timer(_ROTATE_S)
         self._must_reopen = False
+        self._news = RouteNews(config.name)
 
     @property
     def is_drained(self) -> bool:
@@ -301,6 +303,7 @@ class Agent:
         self._is_complete = True
         self._observed = generation
         self._presence.done()
+        self._news.tell(self._publisher.live.routes)
         self._report_timer.make_due()
 
     def _look_at_members(self) -> bool:

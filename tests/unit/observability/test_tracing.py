@@ -1,7 +1,10 @@
 """Spans for others carry the ids of our logs; without an endpoint nothing of it is loaded."""
 
+import gzip
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -74,3 +77,37 @@ def test_nothing_of_it_is_loaded_without_an_endpoint():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_spans_reach_the_endpoint_of_the_environment_by_http(monkeypatch: pytest.MonkeyPatch):
+    taken: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            taken.append((self.path, gzip.decompress(body) if self.headers.get("content-encoding") else body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        provider = export_spans("flow")
+        try:
+            with bind(release_id="r-1"), span("drive a release"):
+                pass
+            provider.force_flush()
+        finally:
+            end_tracing()
+            provider.shutdown()
+            server.shutdown()
+            thread.join()
+
+    ((path, body),) = taken
+    assert path == "/v1/traces"
+    assert bytes.fromhex(trace_of_release("r-1")) in body
+    assert b"drive a release" in body
