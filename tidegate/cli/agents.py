@@ -54,12 +54,12 @@ def stop_event() -> threading.Event:
     return stop
 
 
-def log_to_stdout() -> None:
+def log_to_stdout(process: str = "agent") -> None:
     """Everything that this process says from now on is a JSON line, spans included where somebody collects them."""
     from tidegate.log_files import PROCESS_VARIABLE
     from tidegate.observability.log_output import export_spans_when_asked, log_as_json
 
-    name = os.environ.get(PROCESS_VARIABLE, "agent")
+    name = os.environ.get(PROCESS_VARIABLE, process)
     log_as_json(name, os.environ)
     export_spans_when_asked(name, os.environ)
 
@@ -80,7 +80,7 @@ def gateway(
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    log_to_stdout()
+    log_to_stdout(name)
     wiring.run_gateway_agent(load_settings(), stop_event(), name=name, port=port)
 
 
@@ -90,7 +90,7 @@ def platform() -> None:
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    log_to_stdout()
+    log_to_stdout("platform")
     wiring.run_platform_agent(load_settings(), stop_event())
 
 
@@ -107,7 +107,7 @@ def console(
     from tidegate.console.operations import Desk
     from tidegate.domain import Release
 
-    log_to_stdout()
+    log_to_stdout("console")
     ports = wiring.load()
     for name in (API_TOKEN, ALERT_TOKEN):
         ports.secrets.ensure(name)
