@@ -15,7 +15,7 @@ MOST_DEPTH = 12
 MOST_ITEMS = 200
 MOST_CHARS = 16_384
 """A longer text is cut after its secrets were taken out, so that no cut can make one unrecognizable."""
-_MOST_SCANNED = 262_144
+_MOST_SCANNED = 65_536
 SHORTEST_KNOWN = 6
 _NESTED = "[nested too deep]"
 
