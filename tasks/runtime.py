@@ -1,15 +1,18 @@
 """What the tasks of one flow process share: the ports, built once, with GPU work sent to its pool."""
 
 import logging
+import os
 from functools import cache
 
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 
 from tasks.gpu import PoolGpu
 from tasks.prefect_secret import read_block
 from tidegate import wiring
+from tidegate.correlation import add_source
 from tidegate.domain import Release
 from tidegate.domain.audit import Interface
+from tidegate.observability.log_output import export_spans_when_asked
 from tidegate.release import Step
 from tidegate.release.step import Enter, PutWeights, RunGates, Wait
 from tidegate.steps.ports import Ports
@@ -20,6 +23,8 @@ log = logging.getLogger("tidegate.release")
 @cache
 def ports() -> Ports:
     """Adapters of this process; every step that the controller takes is told to the run's log."""
+    add_source(run_ids)
+    export_spans_when_asked("flow", os.environ)
     built = wiring.load(gpu=PoolGpu, prefect_secret=read_block, interface=interface())
     built.on_step = tell
     return built
@@ -33,6 +38,19 @@ def interface() -> Interface:
         run.auto_scheduled or (run.created_by is not None and run.created_by.type == "AUTOMATION")
     )
     return Interface.SCHEDULE if is_automatic else Interface.FLOW
+
+
+def run_ids() -> dict[str, str]:
+    """Which runs of Prefect this thread works for: they stand on its log lines, and on what it makes elsewhere."""
+    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    found: dict[str, str] = {}
+    if flow is not None and flow.flow_run is not None:
+        found["flow_run_id"] = str(flow.flow_run.id)
+    if task is not None:
+        found["task_run_id"] = str(task.task_run.id)
+        if task.task_run.flow_run_id is not None:
+            found["flow_run_id"] = str(task.task_run.flow_run_id)
+    return found
 
 
 def tell(release: Release, step: Step) -> None:

@@ -5,6 +5,7 @@ A worker that dies leaves its pod running, so the pod itself knows when to end: 
 that RunPod gives to every pod. Standard library only, until the flow is loaded.
 """
 
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -34,15 +36,22 @@ def main() -> int:
     environment = dict(os.environ)
     missing = fill_in_secrets(environment)
     if missing:
-        print(f"RunPod has not filled in these secrets: {', '.join(missing)}", flush=True)
+        _say("error", f"RunPod has not filled in these secrets: {', '.join(missing)}")
         code = NO_SECRET
     else:
         code = _run(environment, float(environment.get(TIMEOUT) or 3600))
+    # Not as JSON: the worker looks for this very line.
     print(f"{END_MARK} {code}", flush=True)
     if not _asked_to_end:
         _wait_for_deletion()
         _delete_this_pod()
     return code
+
+
+def _say(level: str, event: str) -> None:
+    """One line with the keys of every log of ours (docs/logging.md). None of these texts holds a value of others."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    print(json.dumps({"ts": now, "level": level, "event": event, "process": "pod"}), flush=True)
 
 
 def fill_in_secrets(environment: dict[str, str]) -> list[str]:
@@ -86,7 +95,7 @@ def _run(environment: Mapping[str, str], timeout_s: float) -> int:
     try:
         return child.wait(timeout_s)
     except subprocess.TimeoutExpired:
-        print(f"The run took longer than {timeout_s:.0f} s and is ended.", flush=True)
+        _say("error", f"The run took longer than {timeout_s:.0f} s and is ended.")
         _end(child)
         return TIMED_OUT
 
@@ -121,10 +130,10 @@ def _delete_this_pod() -> None:
     )
     try:
         with urllib.request.urlopen(request, timeout=30):
-            print("No worker came for this pod; it deletes itself.", flush=True)
+            _say("warning", "No worker came for this pod; it deletes itself.")
     except (urllib.error.URLError, OSError) as trouble:
         # Without the request: its headers hold the key.
-        print(f"This pod could not delete itself: {type(trouble).__name__}.", flush=True)
+        _say("error", f"This pod could not delete itself: {type(trouble).__name__}.")
 
 
 if __name__ == "__main__":

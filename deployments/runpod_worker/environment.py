@@ -21,6 +21,8 @@ NEVER_COPIED = frozenset(
         "PREFECT_API_KEY",
         "PREFECT_CLIENT_CUSTOM_HEADERS",
         "PREFECT_HOME",
+        # The image names its own.
+        "PREFECT_LOGGING_SETTINGS_PATH",
         "PREFECT_PROFILES_PATH",
         "PREFECT_PROFILE",
     }

@@ -10,6 +10,7 @@ Without a host `run.py` starts the engine itself, so this process is never neede
 import contextlib
 import importlib
 import json
+import logging
 import os
 import random
 import runpy
@@ -105,7 +106,7 @@ class Host:
             connection.settimeout(5.0)
             run = _receive(connection)
         except (OSError, ValueError) as error:
-            print(f"a request could not be read: {error}", file=sys.stderr, flush=True)
+            logging.getLogger("tidegate.flow_host").warning("a request could not be read: %s", error)
             connection.close()
             return None
         pid = os.fork()

@@ -1,8 +1,7 @@
 """`tidegate agent ...`: the processes of the embedded stack. Started by the supervisor, hidden from people."""
 
-import logging
+import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -26,9 +25,9 @@ class _Announced(threading.Event):
     """Says that the agent runs when its loop first asks whether to stop: then everything before has worked. Each time
     that the loop of the main thread asks is a beat: a loop that asks no more stands still."""
 
-    def __init__(self, line: str, beat: Callable[[], None]):
+    def __init__(self, announce: Callable[[], None], beat: Callable[[], None]):
         super().__init__()
-        self._line: str | None = line
+        self._waiting: list[Callable[[], None]] = [announce]
         self._beat = beat
 
     def is_set(self) -> bool:
@@ -42,9 +41,8 @@ class _Announced(threading.Event):
     def _announce(self) -> None:
         if threading.current_thread() is threading.main_thread():
             self._beat()
-        line, self._line = self._line, None
-        if line is not None:
-            print(line, flush=True)
+        while self._waiting:
+            self._waiting.pop()()
 
 
 def _no_beat() -> None:
@@ -55,7 +53,7 @@ def stop_event(beat: Callable[[], None] = _no_beat) -> threading.Event:
     """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
     from tidegate.stack.embedded import RUNNING_LINE
 
-    stop = _Announced(RUNNING_LINE, beat)
+    stop = _Announced(lambda: say(RUNNING_LINE), beat)
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -76,13 +74,21 @@ def stopping_loop(settings: Any, process: str, *more: Any) -> Generator[threadin
         yield stop_event(pulse.beat)
 
 
-def log_to_stdout() -> None:
-    """What a process says goes to its log file, or to the terminal that it was started in."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # One line per request of ours would bury what matters.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def log_to_stdout(process: str = "agent") -> None:
+    """Everything that this process says from now on is a JSON line, spans included where somebody collects them."""
+    from tidegate.log_files import PROCESS_VARIABLE
+    from tidegate.observability.log_output import export_spans_when_asked, log_as_json
+
+    name = os.environ.get(PROCESS_VARIABLE, process)
+    log_as_json(name, os.environ)
+    export_spans_when_asked(name, os.environ)
+
+
+def say(line: str) -> None:
+    """A line that must be in the log whatever level is asked for: others wait for it."""
+    from tidegate.observability.log_output import say_always
+
+    say_always(line)
 
 
 @app.command()
@@ -96,7 +102,7 @@ def gateway(
     from tidegate.settings import load_settings
     from tidegate.watching.process import gateway_condition
 
-    log_to_stdout()
+    log_to_stdout(name)
     settings = load_settings()
     reports = Condition("gateway", gateway_condition(settings.ledger_url, name))
     with stopping_loop(settings, name, reports) as stop:
@@ -109,7 +115,7 @@ def platform() -> None:
     from tidegate import wiring
     from tidegate.settings import load_settings
 
-    log_to_stdout()
+    log_to_stdout("platform")
     settings = load_settings()
     with stopping_loop(settings, "platform") as stop:
         wiring.run_platform_agent(settings, stop)
@@ -129,7 +135,7 @@ def console(
     from tidegate.domain import Release
     from tidegate.domain.audit import Interface
 
-    log_to_stdout()
+    log_to_stdout("console")
     ports = wiring.load(interface=Interface.API)
     for name in (API_TOKEN, ALERT_TOKEN):
         ports.secrets.ensure(name)
@@ -148,7 +154,7 @@ def notifier() -> None:
     from tidegate.notifying import run_notifier
     from tidegate.settings import load_settings
 
-    log_to_stdout()
+    log_to_stdout("notifier")
     settings = load_settings()
     with stopping_loop(settings, "notifier") as stop:
         run_notifier(settings, stop)
@@ -159,20 +165,19 @@ def health() -> None:
     """Makes the health checks at their times; what they see is kept in the ledger."""
     from tidegate.cli.health import run_checks
 
-    log_to_stdout()
+    log_to_stdout("health")
     run_checks()
 
 
 @app.command()
 def bootstrap() -> None:
     """Work pools and deployments of the embedded Prefect server."""
-    import os
-
     from tidegate.access import PREFECT_AUTH, SecretStore
     from tidegate.settings import SOURCE_ROOT, load_settings
     from tidegate.stack.bootstrap import bootstrap as bring_up_to_date
     from tidegate.stack.prefect_api import PrefectApi
 
+    log_to_stdout()
     settings = load_settings()
     auth = SecretStore(settings.secrets_dir, os.environ).get(PREFECT_AUTH)
     with PrefectApi(os.environ["PREFECT_API_URL"], auth) as api:
@@ -183,14 +188,15 @@ def bootstrap() -> None:
             organizations_dir=settings.organizations_dir,
             stamp_dir=settings.prefect_home,
             environ=os.environ,
-            report=lambda line: print(line, flush=True),
+            report=say,
         )
 
 
 @app.command("stop-sets")
 def stop_sets() -> None:
     """Suspend the sets of the local platform; they run again after the next 'tidegate up'."""
-    print(f"suspended the sets of: {', '.join(suspend_sets())}", flush=True)
+    log_to_stdout()
+    say(f"suspended the sets of: {', '.join(suspend_sets())}")
 
 
 def suspend_sets() -> list[str]:
@@ -212,19 +218,18 @@ def supervisor() -> None:
 
 def supervise() -> None:
     """Hold the home's lock, choose ports, make the secrets, and keep the stack until told to stop."""
-    import os
-
     from tidegate.access import PREFECT_AUTH, SecretStore
     from tidegate.settings import LOOPBACK, load_settings
     from tidegate.stack.embedded import embedded_stack, preferred_ports
     from tidegate.stack.launching import living_processes
     from tidegate.stack.port_choice import choose_ports
-    from tidegate.stack.supervisor import Supervisor, only_one, print_report
+    from tidegate.stack.supervisor import Supervisor, only_one
 
+    log_to_stdout()
     settings = load_settings()
     with only_one(settings.home):
         settings.prefect_home.mkdir(mode=0o700, parents=True, exist_ok=True)
         auth = SecretStore(settings.secrets_dir, os.environ).ensure(PREFECT_AUTH)
         held = [process.name for process in living_processes(settings.home)]
         ports = choose_ports(settings.home, preferred_ports(settings.gateways), LOOPBACK, held)
-        Supervisor(embedded_stack(settings, os.environ, ports, auth), print_report).run()
+        Supervisor(embedded_stack(settings, os.environ, ports, auth), say).run()

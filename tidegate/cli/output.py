@@ -1,6 +1,7 @@
 """How commands speak: tables and lines for people, JSON for programs, errors as a message and a remedy."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -121,10 +122,10 @@ def render_error(error: Exception, *, as_json: bool) -> int:
 def _render_unexpected(error: Exception, *, as_json: bool) -> int:
     """A defect of ours: one line for the person, the traceback for the log."""
     where = _log_traceback(error)
-    from tidegate.access import mask
+    from tidegate.observability.redaction import Redactor
 
     # The error of somebody else's code may quote what it was given.
-    text = mask(f"Unexpected error: {type(error).__name__}: {error}".splitlines()[0])
+    text = Redactor().text(f"Unexpected error: {type(error).__name__}: {error}".splitlines()[0])
     if as_json:
         print_json(
             {"error": {"code": "TG-0000", "message": text, "remedy": f"Details: {where}", "context": {}}}
@@ -135,17 +136,16 @@ def _render_unexpected(error: Exception, *, as_json: bool) -> int:
 
 
 def _log_traceback(error: Exception) -> str:
-    import traceback
-
-    from tidegate.access import mask
+    from tidegate.log_files import open_log, rotate
+    from tidegate.observability.log_output import error_line
     from tidegate.settings import load_settings
-    from tidegate.stack.log_files import open_log
 
     path = load_settings().logs_dir / "cli.log"
-    details = mask("".join(traceback.format_exception(error)))
+    line = error_line("cli", f"unexpected error in: {' '.join(sys.argv[:3])}", error, os.environ)
     try:
+        rotate(path)
         with open_log(path) as log:
-            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {' '.join(sys.argv[:3])}\n{details}".encode())
+            log.write(f"{line}\n".encode())
     except OSError as problem:
         return f"not logged ({path}: {problem.strerror})"
     return str(path)

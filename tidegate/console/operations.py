@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tidegate.console.forms import ApprovalBody, DecisionBody, ReleaseBody, RollbackBody
+from tidegate.correlation import carried
 from tidegate.domain import (
     NotFound,
     Refused,
@@ -89,7 +90,7 @@ class Desk:
                 self.ports.note_error(error, "rollback of the console", ref=ref)
                 log.warning("rollback of %s: %s", ref, error)
 
-        self.carry(work)
+        self.carry(carried(work))
 
     def begin_driving(self, release: Release) -> str:
         try:

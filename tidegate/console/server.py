@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from tidegate import __version__
 from tidegate.access import ALERT_TOKEN, API_TOKEN, mask
+from tidegate.console.correlating import correlated
 from tidegate.console.openapi import describe
 from tidegate.console.operations import ALERTS, OPEN, OPERATIONS, Call, Desk, Operation
 from tidegate.domain import (
@@ -57,7 +58,7 @@ class Console:
 
     def application(self) -> web.Application:
         app = web.Application(
-            client_max_size=MAX_BODY_BYTES, middlewares=[_errors(self._desk.ports.note_error)]
+            client_max_size=MAX_BODY_BYTES, middlewares=[correlated, _errors(self._desk.ports.note_error)]
         )
         for one in OPERATIONS:
             app.router.add_route(one.method, one.path, self._handler(one))

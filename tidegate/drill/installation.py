@@ -21,6 +21,7 @@ from tidegate.drill.relay import Relay
 from tidegate.drill.scenario import Place, Subject
 from tidegate.drill.source import BASE, CLOUD_SERVICE, RUNPOD_KEY, write_source
 from tidegate.ledger import Ledger
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE
 from tidegate.platforms.runpod.emulator import MockRunPodEnvironment
 from tidegate.quality import find_bank, read_bank
 from tidegate.settings import LOOPBACK, SOURCE_ROOT, Settings, load_settings
@@ -107,10 +108,12 @@ class Installation:
         folder.mkdir(exist_ok=True)
         port = choose_ports(folder, {SECOND_GATEWAY: 8180}, LOOPBACK)[SECOND_GATEWAY]
         command = [sys.executable, "-m", "tidegate.cli", "agent", "gateway"]
-        with (self.settings.logs_dir / f"{SECOND_GATEWAY}.log").open("ab") as log:
+        path = self.settings.logs_dir / f"{SECOND_GATEWAY}.log"
+        own = {LOG_FILE_VARIABLE: str(path), PROCESS_VARIABLE: SECOND_GATEWAY}
+        with path.open("ab") as log:
             process = subprocess.Popen(
                 [*command, f"--name={SECOND_GATEWAY}", f"--port={port}"],
-                env=self._environ | {MARK: str(self.home), "PYTHONPATH": str(SOURCE_ROOT)},
+                env=self._environ | own | {MARK: str(self.home), "PYTHONPATH": str(SOURCE_ROOT)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -30,7 +30,9 @@ from tidegate.gateway.fence import Fence
 from tidegate.gateway.metrics import Members, Totals, read_counts, read_members
 from tidegate.gateway.presence import DRAINED, Presence, renewal
 from tidegate.gateway.publish import Published, Publisher
+from tidegate.gateway.route_news import RouteNews
 from tidegate.gateway.timer import Timer
+from tidegate.log_files import forget_old, rotate
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 0.25
@@ -97,6 +99,8 @@ class Agent:
         self._member_timer = Timer(min(config.report_s, config.sample_s) / 2)
         self._sample_timer = Timer(config.sample_s)
         self._rotate_timer = Timer(_ROTATE_S)
+        self._must_reopen = False
+        self._news = RouteNews(config.name)
 
     @property
     def is_drained(self) -> bool:
@@ -311,6 +315,7 @@ class Agent:
         self._is_complete = True
         self._observed = generation
         self._presence.done()
+        self._news.tell(self._publisher.live.routes)
         self._report_timer.make_due()
 
     def _look_at_members(self) -> bool:
@@ -378,11 +383,16 @@ class Agent:
         self._presence.told(status.routed_sets)
 
     def _rotate_log(self) -> bool:
-        """Keep one former access log; Envoy goes on writing to the old file until it is told."""
+        """Rename a long access log. Envoy goes on writing to the renamed part until it is told, so nothing is lost;
+        while it was not told, nothing more is renamed."""
         if not self._rotate_timer.is_due():
             return False
         log = self._config.access_log
-        if log.exists() and log.stat().st_size > self._config.max_access_log_bytes:
-            log.replace(log.with_name(f"{log.name}.1"))
+        forget_old(log, self._config.kept_access_logs, self._config.kept_logs_s)
+        forget_old(self._config.envoy_log, kept_s=self._config.kept_logs_s)
+        if not self._must_reopen:
+            self._must_reopen = rotate(log, self._config.max_access_log_bytes, self._config.kept_access_logs)
+        if self._must_reopen:
             self._admin.post("/reopen_logs")
+            self._must_reopen = False
         return True

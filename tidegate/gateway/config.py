@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tidegate.domain import Secret, key_digest
+from tidegate.log_files import KEPT_S
 
 PROBE_CLIENT = "tidegate-probe"
 """Our own probes: they may call every service and pin a set. A name of ours, not of an organization."""
@@ -78,6 +79,10 @@ class GatewayConfig:
     captures: Mapping[str, float] = field(default_factory=dict[str, float])
     """`org/service` -> percent of its requests that are copied to the sampler."""
     max_access_log_bytes: int = 64 * 1024**2
+    kept_access_logs: int = 4
+    """How many renamed parts stay."""
+    kept_logs_s: float = KEPT_S
+    """And for how long."""
     live_poll_s: float = 0.2
     """How often the log of what was measured is read."""
     live_window_s: float = 1.0

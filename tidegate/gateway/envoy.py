@@ -25,6 +25,7 @@ from tidegate.gateway.admin import SUBSCRIPTIONS, Admin
 from tidegate.gateway.boots import new_boot
 from tidegate.gateway.config import BOOTSTRAP, GatewayConfig
 from tidegate.gateway.files import OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, read_json, write_whole
+from tidegate.log_files import rotate
 
 _LOG = logging.getLogger(__name__)
 MAX_SOCKET_PATH_BYTES = 100
@@ -225,6 +226,7 @@ class Envoy:
         boot, alive = new_boot(self._config)
         # Admin's /server_info repeats it: which of two Envoys answers.
         command += ["--service-zone", boot.name]
+        rotate(self._config.envoy_log)
         log = os.open(self._config.envoy_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ONLY_FILE)
         with os.fdopen(log, "ab") as output:
             try:

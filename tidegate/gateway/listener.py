@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 from tidegate.gateway.config import AUTH, CLUSTERS, DOORS, LISTENERS, ROUTES, GatewayConfig
+from tidegate.gateway.early_headers import early_headers
 
 Json = dict[str, Any]
 
@@ -25,12 +26,12 @@ STATS_SCOPE = "gw"
 LIVE_LOG = "live.log"
 """What was measured, beside `access.log`. Relative: each Envoy has a working folder of its own."""
 METADATA = "gw"
-"""Endpoint metadata of ours: `set` and `release`."""
+"""Metadata of ours: `set` and `release` of an endpoint, `org` and `service` of a route."""
+IDS = "tidegate.ids"
+"""Where `request_ids.lua` notes the trace of a request."""
 
 OWNER_READ_WRITE = 0o600
 
-# Every x-tidegate-* header but x-tidegate-pin: the routes look at it, then remove it. RE2 has no look-ahead.
-_FOREIGN_TIDEGATE_HEADERS = "x-tidegate-(|[^p].*|p|p[^i].*|pi|pi[^n].*|pin.+)"
 
 _ERRORS: tuple[tuple[int, str, str, str], ...] = (
     (401, "authentication_error", "invalid_api_key", "A valid API key is needed: Authorization: Bearer KEY."),
@@ -131,10 +132,11 @@ def _connection_manager(config: GatewayConfig) -> Json:
             "idle_timeout": "300s",
             "headers_with_underscores_action": "DROP_HEADER",
         },
-        "early_header_mutation_extensions": [_strip_foreign_headers()],
+        "early_header_mutation_extensions": [early_headers()],
         "local_reply_config": {"mappers": [_error(*error) for error in _ERRORS] + [_other_error()]},
         "access_log": [_json_log(config), live_log("request"), _request_stats(), _latency_stats()],
         "http_filters": [
+            _lua("request_ids"),
             {
                 "name": AUTH_FILTER,
                 "config_discovery": {"config_source": _source(config, AUTH), "type_urls": [LUA_TYPE]},
@@ -160,13 +162,17 @@ def router(*attempt_logs: Json) -> Json:
 
 def measure() -> Json:
     """The filter that watches answers pass."""
-    source: Json = {"@type": LUA_TYPE, "default_source_code": {"inline_string": _measure_program()}}
-    return {"name": "measure", "typed_config": source}
+    return _lua("measure")
+
+
+def _lua(name: str) -> Json:
+    source: Json = {"@type": LUA_TYPE, "default_source_code": {"inline_string": _program(name)}}
+    return {"name": name, "typed_config": source}
 
 
 @cache
-def _measure_program() -> str:
-    return resources.files("tidegate.gateway").joinpath("measure.lua").read_text(encoding="utf-8")
+def _program(name: str) -> str:
+    return resources.files("tidegate.gateway").joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
 def _guard() -> Json:
@@ -186,22 +192,6 @@ def _guard() -> Json:
 
 def _source(config: GatewayConfig, file: str) -> Json:
     return {"path_config_source": {"path": str(config.path(file))}, "resource_api_version": "V3"}
-
-
-def _strip_foreign_headers() -> Json:
-    """Clients on loopback count as internal, so their x-envoy-* would steer retries and timeouts."""
-    matchers: list[Json] = [
-        {"prefix": "x-envoy-"},
-        {"exact": "x-forwarded-for"},
-        {"safe_regex": {"regex": _FOREIGN_TIDEGATE_HEADERS}},
-    ]
-    return {
-        "name": "envoy.http.early_header_mutation.header_mutation",
-        "typed_config": {
-            "@type": f"{TYPE}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": [{"remove_on_match": {"key_matcher": matcher}} for matcher in matchers],
-        },
-    }
 
 
 def _error(status: int, kind: str, code: str, message: str) -> Json:
@@ -237,28 +227,41 @@ def _status_filter(operator: str, status: int) -> Json:
 
 
 def _json_log(config: GatewayConfig) -> Json:
-    """One line a request. Never a header that may hold a key, and no query string."""
+    """One line a request, in the shape of every log of ours. Never a header that may hold a key, no query string."""
     return _file_log(
         str(config.access_log),
         {
-            "time": "%START_TIME%",
+            **_log_head(config, "request"),
+            "org": f"%METADATA(ROUTE:{METADATA}:org)%",
+            "service": f"%METADATA(ROUTE:{METADATA}:service)%",
+            "release_id": f"%UPSTREAM_METADATA({METADATA}:release)%",
+            "set": f"%UPSTREAM_METADATA({METADATA}:set)%",
             "request_id": "%REQ(X-REQUEST-ID)%",
+            "trace_id": f"%DYNAMIC_METADATA({IDS}:trace_id)%",
+            "span_id": f"%DYNAMIC_METADATA({IDS}:span_id)%",
+            "duration_ms": "%DURATION%",
             "client": f"%REQ({CLIENT_HEADER})%",
-            "service": "%ROUTE_NAME%",
             "method": "%REQ(:METHOD)%",
-            "path": "%PATH(NQ:PATH)%",
+            "path": "%PATH(NQ:PATH):256%",
             "status": "%RESPONSE_CODE%",
             "flags": "%RESPONSE_FLAGS%",
             "details": "%RESPONSE_CODE_DETAILS%",
-            "set": f"%UPSTREAM_METADATA({METADATA}:set)%",
-            "release": f"%UPSTREAM_METADATA({METADATA}:release)%",
             "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
             "first_byte_ms": "%RESPONSE_DURATION%",
-            "total_ms": "%DURATION%",
             "request_bytes": "%BYTES_RECEIVED%",
             "reply_bytes": "%BYTES_SENT%",
         },
     )
+
+
+def _log_head(config: GatewayConfig, event: str) -> dict[str, str]:
+    """What stands first in a line of any process of ours."""
+    return {
+        "ts": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+        "level": "info",
+        "event": event,
+        "process": f"{config.name}/envoy",
+    }
 
 
 def live_log(kind: str, service: str = "%ROUTE_NAME%") -> Json:
@@ -303,9 +306,11 @@ def _file_log(path: str, fields: dict[str, str]) -> Json:
 def _door_log(config: GatewayConfig) -> Json:
     """Why a set elsewhere could not be reached; the rest of a request stands in the line of the gateway itself."""
     fields = {
-        "time": "%START_TIME%",
+        **_log_head(config, "set elsewhere failed"),
+        "level": "warning",
         "request_id": "%REQ(X-REQUEST-ID)%",
         "set": "%ROUTE_NAME%",
+        "duration_ms": "%DURATION%",
         "address": "%UPSTREAM_HOST%",
         "status": "%RESPONSE_CODE%",
         "flags": "%RESPONSE_FLAGS%",

@@ -94,7 +94,11 @@ def fold(rendered: Mapping[str, Json]) -> Json:
             manager.pop("rds")
             manager["route_config"] = _without_type(rendered[table]["resources"][0])
         if table == ROUTES:
-            manager["http_filters"][0] = _without_type(rendered[AUTH]["resources"][0])
+            keys = _without_type(rendered[AUTH]["resources"][0])
+            filters = manager["http_filters"]
+            manager["http_filters"] = [
+                keys if one["name"] == listener.AUTH_FILTER else one for one in filters
+            ]
         upstream_logs = manager["http_filters"][-1]["typed_config"].get("upstream_log", [])
         for logger in (*manager["access_log"], *upstream_logs):
             if "path" in logger["typed_config"]:

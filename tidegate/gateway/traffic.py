@@ -71,6 +71,7 @@ def _entry(route: Route, pin: Json | None, answer: Json) -> Json:
     return {
         "name": f"{route.org}/{route.service}",
         "match": match,
+        "metadata": {"filter_metadata": {METADATA: {"org": route.org, "service": route.service}}},
         **answer,
         "typed_per_filter_config": admit(route, probe_only=pin is not None),
     }

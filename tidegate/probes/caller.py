@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import httpx
 
+from tidegate.correlation import headers
 from tidegate.domain import Secret
 from tidegate.probes.target import ProbeTarget
 
@@ -64,9 +65,9 @@ class Caller:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None, key: Secret) -> Reply:
         url = f"{self._target.base_url.rstrip('/')}/{path}"
-        headers = {**self._target.headers, "authorization": f"Bearer {key.reveal()}"}
+        sent = {**headers(), **self._target.headers, "authorization": f"Bearer {key.reveal()}"}
         deadline = time.monotonic() + self._timeout_s
-        with self._client.stream(method, url, json=body, headers=headers) as response:
+        with self._client.stream(method, url, json=body, headers=sent) as response:
             payload = bytearray()
             for piece in response.iter_bytes():
                 payload += piece

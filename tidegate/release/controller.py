@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tidegate.correlation import bind, carried, span
 from tidegate.domain import Fenced, Gate, Policy, Release, ReleaseState, ServiceConfig, Transient
 from tidegate.release import step as do
 from tidegate.release.effects import Effects
@@ -69,7 +70,12 @@ class Controller:
             Fenced: another owner took the service over; stop at once.
             Transient: something could not be reached; the same call may be repeated.
         """
-        with self._heartbeat(release_id):
+        ref = self.ledger.get_release(release_id).ref
+        with (
+            bind(org=ref.org, service=ref.service, release_id=release_id),
+            span("drive a release"),
+            self._heartbeat(release_id),
+        ):
             while True:
                 release = self.ledger.get_release(release_id)
                 if release.is_over or release.state not in owned:
@@ -93,10 +99,11 @@ class Controller:
             case do.Stop():
                 return
             case _:
-                view = fold_view(release, self.ledger.entries(release.id))
-                service = self.service.model_copy(update={"policy": self.policy_of(view)})
-                effects = Effects(self.ledger, self.platform, self.checks, service, self.clock)
-                effects.make(release, self.epoch_of(release.id), step)
+                with bind(release_id=release.id), span(f"step: {type(step).__name__}"):
+                    view = fold_view(release, self.ledger.entries(release.id))
+                    service = self.service.model_copy(update={"policy": self.policy_of(view)})
+                    effects = Effects(self.ledger, self.platform, self.checks, service, self.clock)
+                    effects.make(release, self.epoch_of(release.id), step)
 
     def next_step(self, release: Release) -> Step:
         view = fold_view(release, self.ledger.entries(release.id))
@@ -142,7 +149,7 @@ class Controller:
                     log.warning("heartbeat of %s: %s", release_id, error.message)
 
         self.ledger.heartbeat(release_id, self.owner, self.epoch_of(release_id))
-        thread = threading.Thread(target=beat, name=f"heartbeat-{release_id}", daemon=True)
+        thread = threading.Thread(target=carried(beat), name=f"heartbeat-{release_id}", daemon=True)
         thread.start()
         try:
             yield

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tidegate.domain import Secret
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE
 from tidegate.settings import LOOPBACK, SOURCE_ROOT, Settings
 from tidegate.stack.processes import MARK
 from tidegate.stack.specification import HttpProbe, LogProbe, ProcessSpec, RestartPolicy, TcpProbe
@@ -36,6 +37,8 @@ QUIET_PREFECT = {
 CLIENT_PREFECT = {
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "tidegate",
+    # A thread that knows no run, and a worker, log to their file alone.
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "0.5",
 }
@@ -96,7 +99,13 @@ def _shared_environment(
     settings: Settings, environ: Mapping[str, str], ports: Mapping[str, int]
 ) -> dict[str, str]:
     """The caller's environment without its own Prefect settings, which belong to another installation."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("PREFECT_")}
+    kept = {
+        name: value
+        for name, value in environ.items()
+        # What the supervisor was told about its own log is not theirs.
+        if not name.startswith("PREFECT_")
+        and name not in (LOG_FILE_VARIABLE, PROCESS_VARIABLE, WATCH_VARIABLE)
+    }
     # Not resolved: the `python` of a virtual environment is a link, and its folder is what must come first.
     scripts = str(Path(sys.executable).parent)
     return kept | {
@@ -109,6 +118,8 @@ def _shared_environment(
         "PYTHONPATH": os.pathsep.join(filter(None, [str(SOURCE_ROOT), environ.get("PYTHONPATH", "")])),
         "PYTHONUNBUFFERED": "1",
         "PREFECT_HOME": str(settings.prefect_home),
+        # Ours, wherever the deployments of a user lie.
+        "PREFECT_LOGGING_SETTINGS_PATH": str(SOURCE_ROOT / "deployments" / "logging" / "prefect.yaml"),
         **QUIET_PREFECT,
     }
 
@@ -246,7 +257,8 @@ def _worker(settings: Settings, env: Mapping[str, str], pool: str, *more: str) -
     return ProcessSpec(
         name=f"worker-{pool}",
         argv=(*argv, *locked, *more),
-        env=env,
+        # It passes on what runs print, past its own loggers.
+        env={**env, WATCH_VARIABLE: "1"},
         cwd=SOURCE_ROOT,
         log_path=settings.logs_dir / f"worker-{pool}.log",
         ready=LogProbe(f"Worker '{name}' started!"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tidegate.domain import NeedsOperator
-from tidegate.stack.log_files import open_log, tail
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, open_log, read_line, tail, told
 from tidegate.stack.processes import MARK, is_alive
 from tidegate.stack.record import LOCK_FILE, ProcessRecord, StackRecord, read_record
 from tidegate.stack.specification import SATISFIED, ProcessStatus
@@ -37,6 +37,7 @@ def start_detached(
 ) -> subprocess.Popen[bytes]:
     """Start the supervisor in a session of its own, so that closing the terminal does not end it."""
     env = {name: value for name, value in environ.items() if name != MARK}
+    env |= {LOG_FILE_VARIABLE: str(log_path), PROCESS_VARIABLE: "supervisor"}
     with open_log(log_path) as log:
         return subprocess.Popen(
             argv,
@@ -136,14 +137,19 @@ def _gave_up(record: StackRecord) -> NeedsOperator:
 
 
 def _last_words(process: ProcessRecord) -> str:
-    lines = tail(Path(process.log), SHOWN_LOG_LINES)
+    lines = _end_of(Path(process.log))
     return "\n".join(
         [f"{process.name} {process.last_exit}; the end of {process.log}:", *(f"  {line}" for line in lines)]
     )
 
 
+def _end_of(log: Path) -> list[str]:
+    """The last lines for a person, of a file that is written for programs."""
+    return [part for line in tail(log, SHOWN_LOG_LINES) for part in told(read_line(line)).splitlines()]
+
+
 def _supervisor_ended(code: int | None, log: Path) -> NeedsOperator:
-    lines = "\n".join(f"  {line}" for line in tail(log, SHOWN_LOG_LINES))
+    lines = "\n".join(f"  {line}" for line in _end_of(log))
     how = "ended" if code is None else f"ended with exit code {code}"
     return NeedsOperator(
         f"The supervisor {how}; the end of {log}:\n{lines}",

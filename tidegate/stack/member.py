@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from tidegate.stack.log_files import open_log
+from tidegate.log_files import LOG_FILE_VARIABLE, PROCESS_VARIABLE, open_log
 from tidegate.stack.probing import is_ready
 from tidegate.stack.processes import group_members, identify, is_alive, signal_group
 from tidegate.stack.record import Identity, ProcessRecord
@@ -116,7 +116,7 @@ class Member:
                 # A session of its own: its group is ended as a whole, and a terminal's Ctrl-C does not reach it.
                 self._child = subprocess.Popen(
                     self.spec.argv,
-                    env=dict(self.spec.env),
+                    env={**self.spec.env, **_about_itself(self.spec)},
                     cwd=self.spec.cwd,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -217,6 +217,11 @@ class Member:
 def is_satisfied(member: Member) -> bool:
     """True when those that depend on it may start."""
     return member.status in SATISFIED
+
+
+def _about_itself(spec: ProcessSpec) -> dict[str, str]:
+    """Which log it writes, so that it follows when we rename it, and the name that its lines carry."""
+    return {LOG_FILE_VARIABLE: str(spec.log_path), PROCESS_VARIABLE: spec.name}
 
 
 def _fingerprint(spec: ProcessSpec) -> str:

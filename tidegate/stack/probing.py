@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from tidegate.stack.log_files import read_new
+from tidegate.log_files import read_new
 from tidegate.stack.specification import HttpProbe, LogProbe, Probe, TcpProbe
 
 PROBE_TIMEOUT_S = 1.0

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from tidegate.domain import NeedsOperator
-from tidegate.stack.log_files import rotate
+from tidegate.log_files import bound_logs
 from tidegate.stack.member import Member, is_satisfied
 from tidegate.stack.processes import end_processes, group_members, identify, is_alive, marked_processes
 from tidegate.stack.record import LOCK_FILE, Identity, ProcessRecord, StackRecord, read_record, write_record
@@ -97,8 +96,8 @@ class Supervisor:
             member.advance(now, satisfied)
         if now - self._rotated_at > ROTATE_EVERY_S:
             self._rotated_at = now
-            for path in {spec.log_path for spec in self._blueprint.specs}:
-                rotate(path)
+            for folder in {spec.log_path.parent for spec in self._blueprint.specs}:
+                bound_logs(folder)
         self._write(self._state())
 
     def _state(self) -> str:
@@ -216,9 +215,3 @@ def _wakeups(ask_stop: Callable[[], None]) -> Generator[Callable[[float], None]]
             signal.signal(number, handler)
         reader.close()
         writer.close()
-
-
-def print_report(line: str) -> None:
-    """The supervisor's own log: one line, with the time."""
-    sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {line}\n")
-    sys.stdout.flush()

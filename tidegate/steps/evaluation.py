@@ -1,8 +1,12 @@
 """Work that loads a model or asks it many questions: the bodies of the GPU flow. Results are plain data."""
 
 import hashlib
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
+from tidegate.correlation import bind, span
 from tidegate.domain import (
     Evidence,
     Gate,
@@ -26,6 +30,7 @@ from tidegate.steps.ports import GpuWork, Ports
 from tidegate.steps.targets import PIN_HEADER, probe_key, service_url
 from tidegate.steps.versions import compare_files
 
+log = logging.getLogger("tidegate.gpu")
 JOB_RESULTS = "gpu-job"
 QUALITY_RUNS = "quality-run"
 """Answers of a release's models, by its id: what they show can be judged again under another policy."""
@@ -55,19 +60,36 @@ def evaluate(ports: Ports, work: GpuWork, subject: str, token: str) -> dict[str,
     done = ports.ledger.result(JOB_RESULTS, token)
     if done is not None:
         return done
+    with _named(ports, work, subject):
+        log.info("%s of %s begins here", work, subject)
+        result = _worked(ports, work, subject)
+        log.info("%s of %s has its result", work, subject)
+    ports.ledger.record_result(JOB_RESULTS, token, result)
+    return result
+
+
+@contextmanager
+def _named(ports: Ports, work: GpuWork, subject: str) -> Generator[None]:
+    """The work is logged in the name of what it is for."""
+    if work == "quality":
+        release = ports.ledger.get_release(subject)
+        ref, release_id = release.ref, release.id
+    else:
+        ref, release_id = ServiceRef.parse(subject.partition("@")[0]), None
+    with bind(org=ref.org, service=ref.service, release_id=release_id), span(f"gpu work: {work}"):
+        yield
+
+
+def _worked(ports: Ports, work: GpuWork, subject: str) -> dict[str, Any]:
     if work == "inference":
         ref, digest = parse_file_subject(subject)
         part = check_file_inference(ports, ref, digest)
-        result = {"evidence": _as_data(part.evidence(digest)), "part": part.model_dump(mode="json")}
-    elif work == "quality":
-        result = {"evidence": _as_data(_quality(ports, subject))}
-    elif work == "compare":
-        result = compare_files(ports, subject)
-    else:
-        ref = ServiceRef.parse(subject)
-        result = {"bank": _ask_live(ports, ref).model_dump(mode="json")}
-    ports.ledger.record_result(JOB_RESULTS, token, result)
-    return result
+        return {"evidence": _as_data(part.evidence(digest)), "part": part.model_dump(mode="json")}
+    if work == "quality":
+        return {"evidence": _as_data(_quality(ports, subject))}
+    if work == "compare":
+        return compare_files(ports, subject)
+    return {"bank": _ask_live(ports, ServiceRef.parse(subject)).model_dump(mode="json")}
 
 
 def _as_data(rows: list[Evidence]) -> list[dict[str, Any]]:

@@ -4,10 +4,12 @@ Each drives the release through the states that the step owns and returns where 
 for a release that is further along, a step does nothing.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.correlation import bind
 from tidegate.domain import (
     TERMINAL,
     Action,
@@ -29,6 +31,7 @@ from tidegate.steps.ports import Ports
 from tidegate.steps.proof import Wish, identify, release_parameters
 from tidegate.steps.provenance import keep_signatures, read_signatures
 
+log = logging.getLogger("tidegate.release")
 State = ReleaseState
 BEFORE_PROVISIONING = frozenset({State.PLANNED, State.VALIDATING})
 WAITING = frozenset({State.REQUESTED, State.PARKED, State.HOLD, State.AWAIT_APPROVAL})
@@ -143,6 +146,9 @@ def request_release(ports: Ports, request: ReleaseRequest, token: Secret | None 
     asker = identify(ports, wish, request.requested_by, token, active)
     request = name_override(ports, request.model_copy(update={"requested_by": asker.identity}))
     release = ports.ledger.request_release(request, version.digest, key=key, proof=asker.proof)
+    with bind(org=release.ref.org, service=release.ref.service, release_id=release.id):
+        # The one line that has both the id of a caller's request and that of the release which came of it.
+        log.info("release %s of %s was asked for", release.id, release.ref)
     tell_override(ports, release)
     return release
 

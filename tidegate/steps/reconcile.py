@@ -4,10 +4,12 @@ One sweep looks at everything anew and remembers nothing but its findings, so th
 after the other, come to the same.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from tidegate.correlation import bind
 from tidegate.domain import (
     Fenced,
     Release,
@@ -27,6 +29,7 @@ from tidegate.steps.rollback import is_abandoned
 __all__ = ["ReconcileReport", "assert_addresses", "reconcile", "report_markdown"]
 
 MOST_AT_ONCE = 64
+log = logging.getLogger("tidegate.reconcile")
 OWN_KINDS = ("gateway.", "set.", "weights.", "alias.", "spend.")
 
 
@@ -152,17 +155,19 @@ def _services(ports: Ports) -> list[ServiceRef]:
 def _tend(
     ports: Ports, ref: ServiceRef, report: ReconcileReport, seen: dict[tuple[str, str], Difference]
 ) -> None:
-    intended = read_intended(ports, ref)
-    observed = read_observed(ports, intended)
-    for found in compare(intended, ports.ledger.gateways(), observed):
-        noted = _note(ports, ref, found, report, seen)
-        try:
-            _put_right(ports, intended, found, noted, report)
-        except Fenced:
-            raise
-        except TidegateError as error:
-            ports.note_error(error, "reconcile", ref=ref)
-            report.problems.append(f"{found.subject}: {error}")
+    with bind(org=ref.org, service=ref.service):
+        intended = read_intended(ports, ref)
+        observed = read_observed(ports, intended)
+        for found in compare(intended, ports.ledger.gateways(), observed):
+            noted = _note(ports, ref, found, report, seen)
+            try:
+                _put_right(ports, intended, found, noted, report)
+            except Fenced:
+                raise
+            except TidegateError as error:
+                log.warning("reconcile: %s: %s", found.subject, error.message, exc_info=error)
+                ports.note_error(error, "reconcile", ref=ref)
+                report.problems.append(f"{found.subject}: {error}")
 
 
 def _put_right(
@@ -175,6 +180,7 @@ def _put_right(
         if stood_s > patience_s:
             done = go_back(ports, intended.ref, f"{found.summary}, for {stood_s:.0f} s", "set_lost")
     if done:
+        log.info("reconcile: %s: %s", found.subject, done)
         (report.readdressed if found.repair is Repair.READDRESS else report.repaired).append(done)
 
 

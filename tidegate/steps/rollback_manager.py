@@ -5,11 +5,13 @@ epoch, and go on wherever their process dies.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tidegate.correlation import bind
 from tidegate.domain import (
     Fenced,
     Release,
@@ -30,6 +32,7 @@ from tidegate.steps.rollback_times import TIMES, Phases, phases_of
 from tidegate.steps.snapshot import Snapshot, take_snapshot
 from tidegate.steps.traffic_watch import TrafficWatch
 
+log = logging.getLogger("tidegate.release")
 MANUAL = "manual"
 TOKENS = "rollback by token"
 OWNER_GRACE_S = 1.0
@@ -240,7 +243,10 @@ class RollbackManager:
             reason=reason,
         )
         key = idempotency_key(ref, target.digest, request.trigger)
-        return self._ports.ledger.request_release(request, target.digest, key=key, proof=asker.proof)
+        release = self._ports.ledger.request_release(request, target.digest, key=key, proof=asker.proof)
+        with bind(org=ref.org, service=ref.service, release_id=release.id):
+            log.warning("rollback %s of %s was asked for", release.id, ref)
+        return release
 
     def _drive(self, ref: ServiceRef, release: Release, timeout_s: float) -> Release:
         deadline = time.monotonic() + timeout_s

@@ -23,7 +23,7 @@ import json, sys
 from pathlib import Path
 from tidegate.domain import NeedsOperator
 from tidegate.stack import specification as s
-from tidegate.stack.supervisor import Blueprint, Supervisor, only_one, print_report
+from tidegate.stack.supervisor import Blueprint, Supervisor, only_one
 
 plan = json.loads(Path(sys.argv[1]).read_text())
 home = Path(plan["home"])
@@ -45,7 +45,7 @@ blueprint = Blueprint(
 )
 try:
     with only_one(home):
-        Supervisor(blueprint, print_report).run()
+        Supervisor(blueprint, lambda line: print(line, flush=True)).run()
 except NeedsOperator as error:
     print(error)
     sys.exit(3)

@@ -17,6 +17,7 @@ from tidegate.access import conceal
 from tidegate.console import ALERT_TOKEN, API_TOKEN, Console, serve
 from tidegate.console.openapi import describe
 from tidegate.console.operations import OPERATIONS, Desk
+from tidegate.correlation import is_request_id
 from tidegate.domain import Evidence, Gate, ReleaseState, ServiceRef, Transient, Verdict
 from tidegate.observability.error_recorder import ErrorRecorder
 from tidegate.stack.port_choice import is_free
@@ -300,3 +301,22 @@ def test_what_ends_a_request_is_kept_but_not_who_proves_nothing_or_asks_for_noth
 
     assert (found.code, found.count) == ("TG-2002", 2)
     assert found.place.startswith("console GET /v1/releases/{")
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_kept"), [("order-2231.1", True), ("no", False), ("with space in it", False)]
+)
+def test_a_call_is_answered_with_its_id_and_logged_under_it(
+    api: Api, caplog: pytest.LogCaptureFixture, sent: str, is_kept: bool
+):
+    known = api.office.ports.secrets.get(API_TOKEN)
+    headers = {"Authorization": f"Bearer {known.reveal()}", "X-Request-Id": sent}
+    request = urllib.request.Request(f"{api.url}/v1/releases?service=acme/chat", headers=headers)
+    with caplog.at_level("INFO", "tidegate.console.correlating"), urllib.request.urlopen(request) as reply:
+        answered = reply.headers["X-Request-Id"]
+
+    assert is_request_id(answered)
+    assert (answered == sent) is is_kept
+    told = [record.getMessage() for record in caplog.records if "correlating" in record.name]
+    assert told == ["GET /v1/releases: 200"]
+    assert known.reveal() not in caplog.text

@@ -1,10 +1,15 @@
 """Makes each set what it was ordered to be: starts what died, ends what was left half stopped or half deleted."""
 
+import logging
+
+from tidegate.correlation import bind
 from tidegate.platforms.local import processes
 from tidegate.platforms.local.healing import Remedy, count_crash, remedy
 from tidegate.platforms.local.lifecycle import Yard, end, launch, lost_its_port
 from tidegate.platforms.local.observation import observe
 from tidegate.platforms.local.state import ProcessRecord, SetFolder, SetRecord, Wanted
+
+log = logging.getLogger(__name__)
 
 
 def heal_set(yard: Yard, folder: SetFolder, set_lock: int) -> None:
@@ -35,11 +40,14 @@ def go_on_starting(yard: Yard, folder: SetFolder, set_lock: int) -> bool:
 
 
 def _heal_wanted(yard: Yard, folder: SetFolder, record: SetRecord, set_lock: int) -> None:
-    process = folder.process()
-    if process is not None and processes.is_alive(process, record.spec.digest):
-        _watch(yard, folder, record, process)
-    elif not go_on_starting(yard, folder, set_lock) and process is not None:
-        _restart(yard, folder, record, set_lock)
+    process, spec = folder.process(), record.spec
+    with bind(
+        org=spec.org, service=spec.service, release_id=spec.release_id, set=spec.name, platform="local"
+    ):
+        if process is not None and processes.is_alive(process, spec.digest):
+            _watch(yard, folder, record, process)
+        elif not go_on_starting(yard, folder, set_lock) and process is not None:
+            _restart(yard, folder, record, set_lock)
 
 
 def _restart(yard: Yard, folder: SetFolder, record: SetRecord, set_lock: int) -> None:
@@ -47,6 +55,9 @@ def _restart(yard: Yard, folder: SetFolder, record: SetRecord, set_lock: int) ->
     counted = count_crash(record, yard.healing, now)
     if counted != record:
         folder.save(counted.model_copy(update={"changed_at": yard.now()}))
+        log.warning(
+            "the engine of set %s died: %s", record.spec.name, counted.gave_up or "it is started again"
+        )
     if remedy(counted, now) is Remedy.RESTART:
         # Members of its group may have outlived the leader.
         end(yard, folder)
@@ -61,6 +72,7 @@ def _watch(yard: Yard, folder: SetFolder, record: SetRecord, process: ProcessRec
         note = (
             f"Ended: it used {memory_bytes:.0f} bytes of memory, {record.spec.max_memory_bytes} are allowed."
         )
+        log.warning("set %s: %s", record.spec.name, note)
         folder.save(record.model_copy(update={"note": note}))
         end(yard, folder, process)
         return
@@ -69,6 +81,7 @@ def _watch(yard: Yard, folder: SetFolder, record: SetRecord, process: ProcessRec
     if ready is None or ready.identity != process.identity:
         if not observe(yard, folder).is_ready and now - process.started_at > yard.healing.start_timeout_s:
             note = f"Ended: it was not ready after {yard.healing.start_timeout_s:g} s."
+            log.warning("set %s: %s", record.spec.name, note)
             folder.save(record.model_copy(update={"note": note}))
             end(yard, folder, process)
     elif record.crashes and now - ready.ready_at > yard.healing.stable_after_s:

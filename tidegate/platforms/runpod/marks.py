@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from tidegate.correlation import current
 from tidegate.domain import Refused, RunPodServiceConfig, SetSpec
 from tidegate.platforms.runpod.wire import secret_placeholder
 
@@ -18,6 +19,8 @@ WANTED, PROBLEM = "TIDEGATE_WANTED", "TIDEGATE_PROBLEM"
 WORKERS, STARTED_AT = "TIDEGATE_WANTED_WORKERS", "TIDEGATE_STARTED_AT"
 RESTARTS, KEY_ID, NEED_BYTES = "TIDEGATE_RESTARTS", "TIDEGATE_ENGINE_KEY_ID", "TIDEGATE_NEED_BYTES"
 ENGINE_KEY = "TIDEGATE_ENGINE_API_KEY"
+FLOW_RUN_ID = "TIDEGATE_FLOW_RUN_ID"
+"""Which run made it: an orphan is traced to its maker. The worker repeats it in its log."""
 PRICE = "TIDEGATE_PRICE_PER_HOUR_USD"
 MAX_PROBLEM_CHARS = 2000
 MODES = {"load_balancer": "LB", "queue": "QUEUE", "pod": "POD"}
@@ -116,4 +119,6 @@ def worker_environment(spec: SetSpec, config: RunPodServiceConfig) -> dict[str, 
     # All three must be set and the port listed: otherwise workers run and none is ever ready.
     balancer = {"PORT": str(PORT), "PORT_HEALTH": str(HEALTH_PORT), "HEALTH_CHECK_PATH": HEALTH_PATH}
     secrets = {name: secret_placeholder(secret) for name, secret in config.secret_env.items()}
-    return {**config.env, **secrets, **contract, **({} if is_queue else balancer)}
+    run = current().get("flow_run_id")
+    maker = {FLOW_RUN_ID: run} if run else {}
+    return {**config.env, **secrets, **contract, **maker, **({} if is_queue else balancer)}

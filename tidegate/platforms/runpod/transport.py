@@ -18,6 +18,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from tidegate import __version__
+from tidegate.correlation import bind, current, headers, new_request_id, span
 from tidegate.domain import InvalidInput, Refused, Secret, TidegateError
 from tidegate.platforms.runpod.errors import (
     BadReply,
@@ -34,6 +35,7 @@ from tidegate.platforms.runpod.pace import Pace
 from tidegate.platforms.runpod.rate_limits import RateLimits, parse_rate_limits, parse_retry_after
 
 log = logging.getLogger(__name__)
+LOOKING = frozenset({"GET", "HEAD"})
 
 UNAUTHORIZED = 401
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -128,6 +130,10 @@ class Transport:
         Raises: the errors of `errors`; `RateLimited` also without asking, when RunPod said to wait longer
         than we are willing to.
         """
+        with bind(platform="runpod", request_id=current().get("request_id") or new_request_id()):
+            return self._send(call)
+
+    def _send(self, call: Call) -> httpx.Response:
         for attempt in range(self._retries.attempts):
             self._wait_for_quota(call)
             try:
@@ -165,18 +171,23 @@ class Transport:
     def _send_once(self, call: Call) -> httpx.Response:
         began, status = time.monotonic(), None
         try:
-            with translated(call):
+            with span(f"runpod: {call.method}"), translated(call):
                 response = self._http.send(self._request(call, call.timeout_s))
             status = response.status_code
         finally:
             if self._on_call is not None:
                 self._on_call(call.method, status, time.monotonic() - began)
         self._note_limits(response)
-        log.debug(
-            "runpod: %s: %d, request id %s",
+        log.log(
+            # Looking is done all the time; what changes something at the vendor is always told.
+            logging.DEBUG if call.method in LOOKING else logging.INFO,
+            "runpod: %s: %d",
             call.what,
             response.status_code,
-            response.headers.get("x-request-id"),
+            extra={
+                "duration_ms": round((time.monotonic() - began) * 1000, 1),
+                "vendor_request_id": response.headers.get("x-request-id", ""),
+            },
         )
         if not response.is_success:
             raise self._error(response, call)
@@ -188,7 +199,7 @@ class Transport:
             self._own(call.url),
             params=dict(call.query) if call.query else None,
             json=call.body,
-            headers=dict(call.headers or {}),
+            headers={**headers(), **(call.headers or {})},
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
         )
 

@@ -21,7 +21,8 @@ def main() -> int:
             {
                 "worker": os.environ.get("RUNPOD_POD_ID") or socket.gethostname(),
                 "set": wanted.set_name,
-                "release": wanted.release_id,
+                "release_id": wanted.release_id,
+                "flow_run_id": os.environ.get("TIDEGATE_FLOW_RUN_ID", ""),
                 "digest": wanted.digest[:12],
             }
         )

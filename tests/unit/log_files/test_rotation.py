@@ -1,8 +1,9 @@
 """Logs: rotated under a living writer, read from the end, followed across a rotation."""
 
+import os
 from pathlib import Path
 
-from tidegate.stack.log_files import open_log, read_new, rotate, tail
+from tidegate.log_files import bound_logs, open_log, read_new, rotate, tail
 
 
 def test_a_log_that_grew_too_large_is_set_aside_and_its_writer_goes_on(tmp_path: Path):
@@ -11,10 +12,10 @@ def test_a_log_that_grew_too_large_is_set_aside_and_its_writer_goes_on(tmp_path:
         log.write(b"old\n" * 10)
         log.flush()
         assert rotate(path, max_bytes=20) is True
-        log.write(b"new\n")
+        log.write(b"late\n")
 
-    assert path.read_bytes() == b"new\n"
-    assert (tmp_path / "a.log.1").read_bytes() == b"old\n" * 10
+    assert path.read_bytes() == b""
+    assert (tmp_path / "a.log.1").read_bytes() == b"old\n" * 10 + b"late\n"
 
 
 def test_only_so_many_old_logs_are_kept(tmp_path: Path):
@@ -63,3 +64,21 @@ def test_a_new_log_can_be_read_by_its_owner_only(tmp_path: Path):
     open_log(tmp_path / "logs" / "a.log").close()
 
     assert (tmp_path / "logs" / "a.log").stat().st_mode & 0o077 == 0
+
+
+def test_every_log_of_a_folder_is_bounded_and_other_files_are_left_alone(tmp_path: Path):
+    for name in ("a.log", "supervisor.log", "stack.json"):
+        (tmp_path / name).write_text("x" * 20)
+    old = tmp_path / "a.log.2"
+    old.touch()
+    os.utime(old, (0, 0))
+
+    bound_logs(tmp_path, max_bytes=10)
+
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        "a.log",
+        "a.log.1",
+        "stack.json",
+        "supervisor.log",
+        "supervisor.log.1",
+    ]
