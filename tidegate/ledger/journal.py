@@ -23,8 +23,8 @@ from tidegate.domain import (
 )
 from tidegate.domain.release import ROLLBACK, EntryKind
 from tidegate.domain.standing import held
-from tidegate.ledger.deeds import latest_evidence, of_entry, of_request
 from tidegate.ledger.counting import count_entry, count_evidence
+from tidegate.ledger.deeds import latest_evidence, of_entry, of_request
 from tidegate.ledger.engine import to_json
 from tidegate.ledger.part import (
     Part,

@@ -17,8 +17,8 @@ from tidegate.domain import (
     Transient,
     fold,
 )
-from tidegate.domain.live import ALL
 from tidegate.domain.evidence import evidence_digest
+from tidegate.domain.live import ALL
 from tidegate.domain.policy import LivePolicy
 from tidegate.release.confirmation import alive, is_confirmed, silent_sets
 from tidegate.release.live import LiveJudgement, judge_live
