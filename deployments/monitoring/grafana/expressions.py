@@ -17,6 +17,8 @@ NOT_SHADOW = f'{OF_SERVICE}, slot!="shadow"'
 """Answers of shadow sets reach no client."""
 FAILED = 'code_class=~"5xx|timeout"'
 FIRING = 'alertstate="firing"'
+ABOUT_SERVICE = f'{OF_SERVICE}, service!=""'
+"""Of alerts: one about the whole organization has no service, and `.*` would let it in."""
 TO_A_PERSON = 'severity=~"page|ticket"'
 
 SERVICE_NAME = "{{org}}/{{service}}"

@@ -14,6 +14,7 @@ from deployments.monitoring.grafana.boards.releases_shown import (
     TOWARDS_COLUMN,
 )
 from deployments.monitoring.grafana.expressions import (
+    ABOUT_SERVICE,
     BY_SERVICE,
     FIRING,
     NOT_SHADOW,
@@ -37,9 +38,7 @@ WENT_BACK = 'outcome="rolled_back"'
 
 
 def _firing(severity: str) -> str:
-    return (
-        f'sum by ({BY_SERVICE}) (ALERTS{{{FIRING}, severity="{severity}", {OF_SERVICE}}})\nor {NOBODY_HURT}'
-    )
+    return f'sum by ({BY_SERVICE}) (ALERTS{{{FIRING}, severity="{severity}", {ABOUT_SERVICE}}})\nor {NOBODY_HURT}'
 
 
 def _active_since(by: str, where: str) -> str:
@@ -81,7 +80,7 @@ GLANCE = (
     _number(
         "Services hurt",
         "Services of the chosen organizations that at least one page is about.",
-        count_or_zero(f'count by ({BY_SERVICE}) (ALERTS{{{FIRING}, severity="page", {OF_SERVICE}}})'),
+        count_or_zero(f'count by ({BY_SERVICE}) (ALERTS{{{FIRING}, severity="page", {ABOUT_SERVICE}}})'),
         RED,
     ),
     _number(
@@ -118,7 +117,7 @@ SERVICES = Panel(
     (
         Query(_firing("page"), "Pages"),
         Query(_firing("ticket"), "Tickets"),
-        Query(_active_since(BY_SERVICE, OF_SERVICE), "Hurt since"),
+        Query(_active_since(BY_SERVICE, ABOUT_SERVICE), "Hurt since"),
         Query(highest("service:errors:ratio_rate5m"), "Failed, 5 min"),
         Query(
             quantile(0.95, "tidegate_time_to_first_token_seconds", BY_SERVICE, NOT_SHADOW, "5m"),
