@@ -165,7 +165,12 @@ def _present(metric: Metric, labels: Labels, ref: tuple[str, str]) -> str:
     return "degraded" if ref == HURT and labels["slot"] == "candidate" else "ready"
 
 
+FAULTS = ("tidegate_gpu_faults_total", "tidegate_engine_oom_total", "tidegate_set_restarts_total")
+
+
 def _counted(metric: Metric, labels: Labels, ref: tuple[str, str], since: float) -> float:
+    if metric.name in FAULTS and ref != HURT:
+        return 0
     if ref == IDLE and metric.source in ("gateway", "later"):
         return 0
     rate = 2.0

@@ -145,7 +145,7 @@ def test_the_overview_tells_the_hurt_service_from_the_others(prometheus: Prometh
     wait_for(lambda: pages().get(HURT, 0) >= 1, lambda: str(pages()))
     fed(prometheus, next(file for file in FILES if file.stem == "tidegate-overview"))
     assert set(pages()) == set(SERVICES), "every service has a row"
-    assert pages()[FLAWLESS] == pages()[IDLE] == 0
+    assert pages()[FLAWLESS] == pages()[IDLE] == 0, prometheus.series('ALERTS{severity="page"}')
     assert set(answers_of(prometheus, "tidegate-overview", title, "Release")) == set(OPEN_RELEASES)
     failed = answers_of(prometheus, "tidegate-overview", title, "Failed, 5 min")
     assert failed[HURT] > 0.01
