@@ -106,7 +106,7 @@ GPUS = (
     ),
     Panel(
         "GPU power",
-        "Energy over time: watts.",
+        "Watts. A card far below its limit under load waits for something else than itself.",
         (Query(speed("tidegate_gpu_energy_joules_total", BY_GPU), GPU_NAME),),
         "watt",
         least=0,
@@ -320,7 +320,7 @@ HOST = (
     ),
     Panel(
         "Power of GPUs of this host",
-        "Energy over time: watts.",
+        "Watts. A card far below its limit under load waits for something else than itself.",
         (
             Query(
                 "sum by (instance, gpu) (rate(tidegate_host_gpu_energy_joules_total[$__rate_interval]))",
