@@ -255,8 +255,9 @@ def _target(wanted: Panel, expr: str, legend: str, ref: str) -> Any:
 def _with_columns(made: Any, wanted: Panel) -> Any:
     made = made.transformations(transformations(wanted)).cell_height(common.TableCellHeight.SM)
     shown = {column.title for column in wanted.columns}
+    order = [(title, True) for title in wanted.sort] + [(title, False) for title in wanted.sort_up]
     made = made.sort_by(
-        [looks.TableSortByFieldState().display_name(title).desc(True) for title in wanted.sort]
+        [looks.TableSortByFieldState().display_name(title).desc(is_down) for title, is_down in order]
     )
     for column in wanted.columns:
         made = made.override_by_name(column.title, _column(column))

@@ -17,8 +17,8 @@ GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE, GREY = "green", "yellow", "orange", "r
 
 Steps = tuple[tuple[float, str], ...]
 """From which value on which colour; below the first it is green."""
-Texts = Mapping[int, tuple[str, str]]
-"""What a number is shown as, and in which colour."""
+Texts = Mapping[int | str, tuple[str, str]]
+"""What a value is shown as, and in which colour."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Column:
     title: str
     unit: str = "string"
     steps: Steps = ()
-    texts: Texts = field(default_factory=dict[int, tuple[str, str]])
+    texts: Texts = field(default_factory=dict[int | str, tuple[str, str]])
     leads: tuple[Leads, ...] = ()
     width: int = 0
 
@@ -60,8 +60,10 @@ class Panel:
     """Of a table, in their order. What is not named is not shown."""
     sort: tuple[str, ...] = ()
     """Columns by which a table is sorted, largest first."""
+    sort_up: tuple[str, ...] = ()
+    """Further ones, smallest first."""
     steps: Steps = ()
-    texts: Texts = field(default_factory=dict[int, tuple[str, str]])
+    texts: Texts = field(default_factory=dict[int | str, tuple[str, str]])
     leads: tuple[Leads, ...] = ()
     least: float | None = None
     most: float | None = None

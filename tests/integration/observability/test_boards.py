@@ -153,6 +153,13 @@ def test_the_overview_tells_the_hurt_service_from_the_others(prometheus: Prometh
     assert IDLE not in failed, "without requests there is no share"
 
 
+def test_only_what_costs_and_is_asked_nothing_is_called_idle(prometheus: Prometheus) -> None:
+    def idle() -> set[tuple[str, str]]:
+        return set(answers_of(prometheus, "tidegate-cost", "Costs and is asked nothing"))
+
+    wait_for(lambda: idle() == {IDLE}, lambda: str(idle()))
+
+
 def test_a_release_is_shown_in_the_step_that_it_is_in(prometheus: Prometheus) -> None:
     from deployments.monitoring.grafana.boards.releases_shown import TEXTS
 

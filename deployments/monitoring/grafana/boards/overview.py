@@ -1,5 +1,7 @@
 """The board for three in the morning: who is hurt, by which release, since when, and what the system did about it."""
 
+from dataclasses import replace
+
 from deployments.monitoring.grafana.boards.releases_shown import (
     ANNOTATIONS,
     BEGAN,
@@ -112,12 +114,12 @@ GLANCE = (
 
 SERVICES = Panel(
     "Services, the hurt ones first",
-    "One row for each service. Hurt since, by which release, and what the system is doing about it. Click a service for "
+    "One row for each service: what fires and since when, by which release, and what the system does about it. Click a service for "
     "its release board, the release for its runs in Prefect.",
     (
         Query(_firing("page"), "Pages"),
         Query(_firing("ticket"), "Tickets"),
-        Query(_active_since(BY_SERVICE, ABOUT_SERVICE), "Hurt since"),
+        Query(_active_since(BY_SERVICE, ABOUT_SERVICE), "Alerts since"),
         Query(highest("service:errors:ratio_rate5m"), "Failed, 5 min"),
         Query(
             quantile(0.95, "tidegate_time_to_first_token_seconds", BY_SERVICE, NOT_SHADOW, "5m"),
@@ -142,7 +144,7 @@ SERVICES = Panel(
         Column("service", leads=("release", "prefect")),
         Column("Pages", unit="none", steps=((1, RED),), width=70),
         Column("Tickets", unit="none", steps=((1, ORANGE),), width=80),
-        Column("Hurt since", unit="dateTimeFromNow"),
+        Column("Alerts since", unit="dateTimeFromNow"),
         Column("Failed, 5 min", unit="percentunit", steps=((0.005, YELLOW), (0.05, RED))),
         Column("First token, 95 %", unit="s", steps=((2, RED),)),
         Column("live"),
@@ -165,12 +167,13 @@ FIRING_NOW = Panel(
     width=10,
     height=9,
     columns=(
-        Column("severity", width=90),
+        Column("severity", texts={"page": ("page", RED), "ticket": ("ticket", ORANGE)}, width=90),
         Column("alertname", leads=("runbook",)),
         Column("org"),
         Column("service"),
         Column("Since", unit="dateTimeFromNow"),
     ),
+    sort_up=("severity", "alertname"),
     when_empty="Nothing fires.",
 )
 
@@ -183,8 +186,7 @@ CLIENTS = (
         "percentunit",
         steps=((0.05, RED),),
         least=0,
-        height=9,
-        width=7,
+        width=12,
         leads=("release", "prefect"),
         alerts=("AvailabilityBurn",),
     ),
@@ -200,8 +202,7 @@ CLIENTS = (
         "s",
         steps=((2, RED),),
         least=0,
-        height=9,
-        width=7,
+        width=12,
         leads=("release", "prefect"),
         alerts=("FirstTokenBurn",),
     ),
@@ -218,7 +219,7 @@ MACHINERY = (
         leads=("release",),
     ),
     Panel(
-        "Probes and ready sets, by service",
+        "Probes through the gateway, by service",
         "1: a probe of one token came back through the gateway. 0 for two minutes is a page.",
         (
             Query(
@@ -302,7 +303,7 @@ OVERVIEW = Board(
     "Tidegate · Overview",
     "Who is hurt, by which release, since when, and what the system did. Read from the top; each number leads on.",
     (
-        Row("", (*GLANCE, SERVICES, TIMELINE, FIRING_NOW, *CLIENTS)),
+        Row("", (*GLANCE, SERVICES, FIRING_NOW, replace(TIMELINE, width=14, height=9), *CLIENTS)),
         Row("What keeps it going", MACHINERY),
         Row("What happened", (CHANGES, ORGANIZATIONS, CHECKS)),
     ),

@@ -39,7 +39,7 @@ OPEN = Panel(
         Query(STEP, "Release"),
         Query(f"max by ({BY_SERVICE}, state) ({NOW})"),
         Query(TOWARDS),
-        Query(LIVE),
+        Query(f"{LIVE}\nand on ({BY_SERVICE}) tidegate_release_info"),
         Query(BEGAN, "Began"),
         Query(SINCE, "In this state since"),
         Query(CANDIDATE_SHARE, "Candidate gets"),
