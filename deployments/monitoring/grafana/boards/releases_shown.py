@@ -13,6 +13,7 @@ from deployments.monitoring.grafana.panel import (
     Column,
     Panel,
     Query,
+    Texts,
 )
 from tidegate.domain import ReleaseState as State
 
@@ -25,7 +26,7 @@ STEPS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
     ("goes back", RED, (State.ROLLING_BACK,)),
     ("ends", GREEN, (State.COMMITTING, State.RETIRING)),
 )
-TEXTS = {number: (name, color) for number, (name, color, _) in enumerate(STEPS, start=1)}
+TEXTS: Texts = {number: (name, color) for number, (name, color, _) in enumerate(STEPS, start=1)}
 
 STEP = "\n+ ".join(
     f'{number} * max by ({BY_SERVICE}) (tidegate_release_state{{{OF_SERVICE}, state=~"{"|".join(states)}"}})'
