@@ -70,6 +70,7 @@ lint: setup-dev ## Check style, types, the direction of imports, the images and 
 	@.venv/bin/lint-imports
 	@.venv/bin/hadolint deployments/images/*/Dockerfile
 	@.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	@.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec deployments/monitoring/compose.yaml
 	@if command -v actionlint >/dev/null; then actionlint; fi
 
 format: setup-dev ## Format the code and apply the safe fixes

@@ -1,26 +1,22 @@
 """From a metric to a notice, with the real Prometheus and Alertmanager: the right alert, at the right organization only."""
 
 import json
-import re
-import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployments.setup.monitoring import MonitoringTools
+from tests.integration.observability.processes import get, hurry, process, wait_for
 from tests.integration.observability.sinks import Outside, outside
 from tidegate.observability.monitoring_files import render_monitoring
 from tidegate.observability.monitoring_settings import Mail, MonitoringSettings, OnCall
 from tidegate.stack.port_choice import choose_ports
 
 STANDING = Path(__file__).resolve().parents[3] / "deployments" / "monitoring"
-DEADLINE_S = 120
 ORGANIZATIONS = ("swaggystacks", "scientiacapital")
 TOKEN = "what the console wants to hear"
 
@@ -90,8 +86,8 @@ def alertmanager(world: Outside, tools: MonitoringTools, tmp_path: Path) -> Iter
             ),
         ):
             log = tmp_path / f"{folder}.log"
-            running.enter_context(_process(words, log))
-            _wait_for(lambda at=addresses[folder]: _get(f"http://{at}/-/ready") is not None, log.read_text)
+            running.enter_context(process(words, log))
+            wait_for(lambda at=addresses[folder]: get(f"http://{at}/-/ready") is not None, log.read_text)
         yield addresses["alertmanager"]
 
 
@@ -100,10 +96,10 @@ def test_an_alert_reaches_its_organization_alone_and_what_follows_from_it_reache
 ) -> None:
     world.metrics = metrics(swaggystacks_ready=0)
 
-    _wait_for(lambda: world.arrived("swaggystacks/page"), lambda: f"{world.notices} {_alerts(alertmanager)}")
-    _wait_for(lambda: world.arrived("scientiacapital/page"), lambda: str(world.notices))
-    _wait_for(lambda: _suppressed(alertmanager), lambda: str(_alerts(alertmanager)))
-    _wait_for(lambda: world.mails, lambda: str(world.notices))
+    wait_for(lambda: world.arrived("swaggystacks/page"), lambda: f"{world.notices} {_alerts(alertmanager)}")
+    wait_for(lambda: world.arrived("scientiacapital/page"), lambda: str(world.notices))
+    wait_for(lambda: _suppressed(alertmanager), lambda: str(_alerts(alertmanager)))
+    wait_for(lambda: world.mails, lambda: str(world.notices))
 
     assert {name for name, _ in world.arrived("swaggystacks/page")} == {"NoSetReady"}
     assert {name for name, _ in world.arrived("scientiacapital/page")} == {"ServiceUnreachable"}
@@ -122,7 +118,7 @@ def test_an_alert_reaches_its_organization_alone_and_what_follows_from_it_reache
 
     world.metrics = metrics(swaggystacks_ready=1)
 
-    _wait_for(
+    wait_for(
         lambda: ("NoSetReady", "resolved") in world.arrived("swaggystacks/page"),
         lambda: str(world.notices),
     )
@@ -130,40 +126,18 @@ def test_an_alert_reaches_its_organization_alone_and_what_follows_from_it_reache
 
 def _hurry(folder: Path) -> None:
     """Scrape every two seconds, judge every second; group for a moment only; alerts on services wait for nothing."""
-    for file, pattern, instead in (
+    hurry(
+        folder,
         ("prometheus/prometheus.yml", r"evaluation_interval: \d+s", "evaluation_interval: 1s"),
         # A scrape that comes too late on a busy machine is a gap: twice a second would be quicker, and less sure.
         ("prometheus/prometheus.yml", r"scrape_(interval|timeout): \d+s", r"scrape_\1: 2s"),
         ("prometheus/rules/services.yml", r"for: \d+m", "for: 0s"),
         ("alertmanager/alertmanager.yml", r"group_(wait|interval): \w+", r"group_\1: 1s"),
-    ):
-        path = folder / file
-        text, count = re.subn(pattern, instead, path.read_text())
-        assert count, f"{file} has no {pattern}"
-        path.write_text(text)
-
-
-@contextmanager
-def _process(words: list[Any], log: Path) -> Iterator[None]:
-    with log.open("w") as sink:
-        process = subprocess.Popen([str(word) for word in words], stdout=sink, stderr=subprocess.STDOUT)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
-
-
-def _get(url: str) -> bytes | None:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as reply:
-            return reply.read()
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return None
+    )
 
 
 def _alerts(alertmanager: str) -> list[dict[str, Any]]:
-    return json.loads(_get(f"http://{alertmanager}/api/v2/alerts") or b"[]")
+    return json.loads(get(f"http://{alertmanager}/api/v2/alerts") or b"[]")
 
 
 def _suppressed(alertmanager: str) -> set[tuple[str, str]]:
@@ -172,10 +146,3 @@ def _suppressed(alertmanager: str) -> set[tuple[str, str]]:
         for alert in _alerts(alertmanager)
         if alert["status"]["inhibitedBy"]
     }
-
-
-def _wait_for(holds: Callable[[], object], seen: Callable[[], str]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, seen()
-        time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""What watches an installation: rules and configuration of Prometheus and Alertmanager, dashboards of Grafana."""
