@@ -5,12 +5,12 @@ from tidegate.domain.policy import Rung, ShiftPolicy
 from tidegate.release.observation import Observation, View
 from tidegate.release.step import Enter, ProveIdentity, SendProbes, Step, Wait
 
-PROBE_PAUSE_S = 2.0
+PROBE_PAUSE_S = 1.0
 MAX_IDENTITY_ROUNDS = 3
 LOOK_PAUSE_S = 0.25
 """Between two looks: gateways report by the second, and every look reads all of them."""
 MAX_PROBES = 200
-"""Of one round: clients share the machine."""
+"""Of one round, which also ends by its time: clients share the machine, and nobody looks at them meanwhile."""
 
 
 def limits_of(policy: Policy, index: int) -> ShiftPolicy:

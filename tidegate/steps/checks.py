@@ -1,13 +1,11 @@
 """Runs the checks of the gates for a release. Quality and inference go to the GPU runner, the rest runs here."""
 
-import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tidegate.benchmark import PERFORMANCE_CHECKS, LoadPlan, measure
+from tidegate.benchmark import PERFORMANCE_CHECKS
 from tidegate.domain import Evidence, Gate, Release, Transient
 from tidegate.probes import IDENTITY_CHECKS, PROBE_CHECKS, probe_endpoint
 from tidegate.quality import QUALITY_CHECKS
@@ -17,12 +15,13 @@ from tidegate.steps.artifacts import check_structure, file_subject, prompts_of, 
 from tidegate.steps.authorization import AUTHORIZATION_CHECKS, check_authorization
 from tidegate.steps.costs import release_cost
 from tidegate.steps.identity import WORKERS_CHECK, IdentityRound, workers_row
+from tidegate.steps.live_probes import LiveProbes
 from tidegate.steps.performance import PerformanceCheck, is_stopped
 from tidegate.steps.ports import GpuJob, GpuRunner, GpuWork, Ports
 from tidegate.steps.rehearsal import REHEARSAL_CHECKS, Rehearsal, rehearsal_rows
 from tidegate.steps.replay_gate import ReplayGate
 from tidegate.steps.shadow import ShadowCheck
-from tidegate.steps.targets import arm, probe_target
+from tidegate.steps.targets import probe_target
 from tidegate.validation import INFERENCE_CHECKS, STRUCTURE_CHECKS
 
 REQUIRED: Mapping[Gate, frozenset[str]] = {
@@ -38,7 +37,6 @@ REQUIRED: Mapping[Gate, frozenset[str]] = {
     Gate.REHEARSAL: REHEARSAL_CHECKS,
 }
 log = logging.getLogger(__name__)
-PROBES_IN_TURN = 10
 ON_REQUEST = frozenset({Gate.REPLAY, Gate.SHADOW, Gate.REHEARSAL})
 """Gates of releases whose policy wants them. The others are of every release."""
 SPENT_KNOWN_S = 30.0
@@ -55,6 +53,7 @@ class ReleaseChecks:
         self._ports = ports
         self._gpu = gpu
         self._spent: dict[str, tuple[float, float]] = {}
+        self._probes = LiveProbes(ports)
 
     def run(self, gates: Sequence[Gate], release: Release) -> list[Evidence]:
         """Rows of these gates. One after the other: a bank that is asked meanwhile would slow one arm of the
@@ -76,17 +75,7 @@ class ReleaseChecks:
         return self._gpu.start(GPU_GATES[gate], subject, f"{release.id}-{attempt}")
 
     def send_probes(self, release: Release, sets: Sequence[str], count: int) -> int:
-        """The same short streamed requests to each set, a few in turn; gateways measure them apart from clients'."""
-        arms = [arm(self._ports, release.ref, name, release.digest, name) for name in sets]
-        plan = LoadPlan(
-            prompts=self._prompts(release),
-            requests=count,
-            blocks=math.ceil(count / PROBES_IN_TURN),
-            max_tokens=8,
-            warmup_requests=0,
-        )
-        result = asyncio.run(measure(arms, plan))[sets[0]]
-        return sum(request.is_ok for request in result.measured())
+        return self._probes.send(release, sets, self._prompts(release), count)
 
     def prove_identity(self, release: Release, sets: Sequence[str]) -> dict[str, Any]:
         return IdentityRound(self._ports, release).prove(sets)
