@@ -9,8 +9,9 @@ PROBE_PAUSE_S = 1.0
 MAX_IDENTITY_ROUNDS = 3
 LOOK_PAUSE_S = 0.25
 """Between two looks: gateways report by the second, and every look reads all of them."""
-MAX_PROBES = 200
-"""Of one round, which also ends by its time: clients share the machine, and nobody looks at them meanwhile."""
+MAX_PROBES = 30
+"""Of one round to each set, and so of a second: clients share the machine. A block of evidence is a second, so that more
+of them would not decide sooner."""
 
 
 def limits_of(policy: Policy, index: int) -> ShiftPolicy:

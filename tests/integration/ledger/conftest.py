@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,21 @@ from sqlalchemy import create_engine, text
 
 import tidegate
 from tidegate.ledger import Ledger
+
+
+class Clock:
+    """Noon, until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 def _load(name: str) -> ModuleType:

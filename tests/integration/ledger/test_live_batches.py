@@ -11,19 +11,6 @@ from tidegate.ledger.live import KEEP_LIVE
 from tidegate.ledger.tables import LiveBatchRow
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 26, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def ledger(open_ledger, clock):
     return open_ledger(clock=clock)

@@ -1,49 +1,45 @@
 """Our own requests beside clients': short turns, so that nobody waits for their end who must act on harm or a stop."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
+from tests.unit.benchmark.fake_wire import Asked, FakeWire, Reply, stream
 from tests.unit.steps.conftest import Office
-from tests.unit.steps.measured_runs import request
 from tidegate import steps
-from tidegate.benchmark import Arm, LoadPlan
 from tidegate.domain import Release, ReleaseState
 from tidegate.steps.live_probes import IN_TURN, PATIENCE_S, LiveProbes
+from tidegate.steps.targets import PIN_HEADER
 
 SETS = ("green", "blue")
-
-
-class Turn:
-    """What one set answered in one turn."""
-
-    def __init__(self, plan: LoadPlan, failed: int):
-        self._answers = [
-            request(place, 0, 0.0, 5.0, 1.0, failed=place < failed) for place in range(plan.requests or 0)
-        ]
-
-    def measured(self) -> list[Any]:
-        return self._answers
+PROMPTS = ["a", "b", "c", "d", "e"]
 
 
 class Sets:
-    """Both sets: each turn takes `turn_s`; afterwards something may happen."""
+    """Both sets behind their gateway: each request takes `takes_s` of the clock; then something may happen."""
 
-    def __init__(self, turn_s: float, *, failed: int = 0, then: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        takes_s: float = 0.0,
+        *,
+        reply: Callable[[Asked], Reply] = lambda _: stream(),
+        then: Callable[[], None] = lambda: None,
+    ):
         self.now = 0.0
-        self.plans: list[LoadPlan] = []
-        self._turn_s, self._failed, self._then = turn_s, failed, then
+        self.wire = FakeWire(reply, before=self._answer)
+        self._takes_s, self._then = takes_s, then
 
-    def ask(self, arms: Sequence[Arm], plan: LoadPlan) -> Mapping[str, Any]:
-        assert [one.name for one in arms] == list(SETS)
-        self.plans.append(plan)
-        self.now += self._turn_s
+    async def _answer(self, asked: Asked) -> None:
+        # A turn is asked at once and takes as long as one request.
+        self.now += self._takes_s / IN_TURN
         self._then()
-        return {"green": Turn(plan, self._failed), "blue": Turn(plan, 0)}
 
     def probes(self, office: Office) -> LiveProbes:
-        return LiveProbes(office.ports, ask=self.ask, clock=lambda: self.now)
+        return LiveProbes(office.ports, open_to=lambda: self.wire, clock=lambda: self.now)
+
+    @property
+    def order(self) -> list[str]:
+        return [asked.headers[PIN_HEADER] for asked in self.wire.asked]
 
 
 @pytest.fixture
@@ -52,38 +48,48 @@ def climbing(office: Office) -> Release:
     return office.enter(office.release("acme"), ReleaseState.SHIFTING, step=0, weight=10)
 
 
-def test_a_round_sends_what_is_wanted_in_turns_and_tells_what_the_new_set_answered(
-    office: Office, climbing: Release
-):
-    sets = Sets(0.01, failed=1)
-    assert sets.probes(office).send(climbing, SETS, ["a", "b"], 8) == 8 - 3
-    assert [plan.requests for plan in sets.plans] == [IN_TURN, IN_TURN, 2]
+def test_both_sets_are_asked_the_same_in_turn_and_a_turn_at_once(office: Office, climbing: Release):
+    sets = Sets()
+    sets.probes(office).send(climbing, SETS, PROMPTS, IN_TURN + 1)
+    assert sets.order == ["green"] * IN_TURN + ["blue"] * IN_TURN + ["green", "blue"]
+    assert sets.wire.most_in_flight == IN_TURN
+    by_set = {
+        name: [one.body["messages"] for one in sets.wire.asked if one.headers[PIN_HEADER] == name]
+        for name in SETS
+    }
+    assert by_set["green"] == by_set["blue"]
 
 
-def test_no_two_turns_ask_the_same(office: Office, climbing: Release):
-    sets = Sets(0.01)
+def test_what_the_new_set_answered_whole_is_told(office: Office, climbing: Release):
+    whole, (status, content) = stream(), stream()
+    cut = (status, content.replace(b"data: [DONE]\n\n", b""))
+    replies = iter([whole, (503, b"{}"), cut, *[whole] * 9])
+    sets = Sets(reply=lambda asked: next(replies) if asked.headers[PIN_HEADER] == "green" else (500, b"{}"))
+    assert sets.probes(office).send(climbing, SETS, PROMPTS, 6) == 4
+
+
+def test_rounds_do_not_ask_the_same(office: Office, climbing: Release):
+    sets = Sets()
     probes = sets.probes(office)
     for _ in range(2):
-        probes.send(climbing, SETS, ["a"], 2 * IN_TURN)
-    assert len({plan.first_block for plan in sets.plans}) == 4
+        probes.send(climbing, ["green"], PROMPTS, IN_TURN)
+    asked = [(one.body["messages"][0]["content"], one.body["seed"]) for one in sets.wire.asked]
+    assert asked[:IN_TURN] != asked[IN_TURN:]
 
 
-@pytest.mark.parametrize(("turn_s", "turns"), [(0.4, 3), (PATIENCE_S, 1)])
+@pytest.mark.parametrize(("takes_s", "turns"), [(0.2, 3), (PATIENCE_S, 1)])
 def test_a_slow_or_hanging_set_holds_nobody_up_for_longer_than_one_turn(
-    office: Office, climbing: Release, turn_s: float, turns: int
+    office: Office, climbing: Release, takes_s: float, turns: int
 ):
-    sets = Sets(turn_s)
-    sets.probes(office).send(climbing, SETS, ["a"], 200)
-    assert len(sets.plans) == turns
-    assert all(
-        plan.request_timeout_s == PATIENCE_S and plan.concurrency == plan.requests for plan in sets.plans
-    )
+    sets = Sets(takes_s)
+    sets.probes(office).send(climbing, SETS, PROMPTS, 200)
+    assert len(sets.order) == turns * IN_TURN * len(SETS)
 
 
 def test_a_stop_ends_the_round(office: Office, climbing: Release):
     def stop() -> None:
         steps.stop_release(office.ports, climbing.id, actor="noor", reason="wrong prices")
 
-    sets = Sets(0.01, then=stop)
-    sets.probes(office).send(climbing, SETS, ["a"], 200)
-    assert len(sets.plans) == 1
+    sets = Sets(then=stop)
+    sets.probes(office).send(climbing, ["green"], PROMPTS, 200)
+    assert len(sets.order) == IN_TURN
