@@ -1,7 +1,12 @@
-"""A stand-in of the module `pynvml` that replays answers: for each card a table from question to answer or error code."""
+"""A stand-in of the module `pynvml` that replays answers: for each card a table from question to answer or error code.
 
+The H100's answers were recorded on one (`tests/data/nvml_h100.json`); those of a GeForce are written by NVIDIA's manual.
+"""
+
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +21,7 @@ class NVMLError(Exception):
 
 @dataclass
 class Nvml:
-    """Two cards by default: an H100, which tells everything, and a GeForce, which knows no ECC."""
+    """Cards that answer what their tables say."""
 
     cards: list[dict[str, Any]]
     init_error: int = 0
@@ -60,14 +65,12 @@ class Nvml:
         return answer
 
 
-H100: dict[str, Any] = {
-    "MemoryInfo": {"total": 85520809984, "free": 12345678848, "used": 73175131136},
-    "UtilizationRates": {"gpu": 97, "memory": 61},
-    "Temperature": 54,
-    "TotalEnergyConsumption": 987654321,
-    "TotalEccErrors": 2,
-    "RemappedRows": (3, 1, 0, 0),
-}
+RECORDED: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "data" / "nvml_h100.json").read_text(encoding="utf-8")
+)
+H100: dict[str, Any] = RECORDED["busy"]
+# The recorded card had no fault.
+FAULTY_H100: dict[str, Any] = {**H100, "TotalEccErrors": 2, "RemappedRows": (3, 1, 0, 0)}
 GEFORCE: dict[str, Any] = {
     "MemoryInfo": {"total": 25757220864, "free": 25000000000, "used": 757220864},
     "UtilizationRates": {"gpu": 0, "memory": 0},

@@ -34,15 +34,24 @@ def look(nvml: object) -> dict[str, Family]:
     return shown
 
 
-def test_every_card_tells_memory_utilization_temperature_energy_and_faults() -> None:
+def test_a_busy_h100_tells_memory_utilization_temperature_energy_and_that_nothing_failed() -> None:
     shown = look(replay.Nvml([replay.H100]))
 
-    assert shown["tidegate_host_gpu_memory_used_bytes"] == {("0",): 73175131136.0}
+    assert shown["tidegate_host_gpu_memory_used_bytes"] == {("0",): 1563230208.0}
     assert shown["tidegate_host_gpu_memory_total_bytes"] == {("0",): 85520809984.0}
-    assert shown["tidegate_host_gpu_utilization_ratio"] == {("0",): pytest.approx(0.97)}
-    assert shown["tidegate_host_gpu_temperature_celsius"] == {("0",): 54.0}
-    assert shown["tidegate_host_gpu_energy_joules_total"] == {("0",): pytest.approx(987654.321)}
-    assert shown["tidegate_host_gpu_faults_total"] == {("ecc",): 2.0, ("row_remap",): 1.0}
+    assert shown["tidegate_host_gpu_utilization_ratio"] == {("0",): pytest.approx(0.99)}
+    assert shown["tidegate_host_gpu_temperature_celsius"] == {("0",): 55.0}
+    assert shown["tidegate_host_gpu_energy_joules_total"] == {("0",): pytest.approx(7285.12)}
+    assert shown["tidegate_host_gpu_faults_total"] == {("ecc",): 0.0, ("row_remap",): 0.0}
+
+
+def test_energy_only_grows_from_idle_over_work_to_rest() -> None:
+    told = [
+        look(replay.Nvml([replay.RECORDED[state]]))["tidegate_host_gpu_energy_joules_total"][("0",)]
+        for state in ("idle", "busy", "after")
+    ]
+
+    assert told == sorted(told)
 
 
 def test_what_a_card_does_not_know_is_absent_and_the_rest_is_told() -> None:
@@ -54,7 +63,7 @@ def test_what_a_card_does_not_know_is_absent_and_the_rest_is_told() -> None:
 
 
 def test_faults_of_all_cards_are_added() -> None:
-    shown = look(replay.Nvml([replay.H100, replay.GEFORCE, replay.H100]))
+    shown = look(replay.Nvml([replay.FAULTY_H100, replay.GEFORCE, replay.FAULTY_H100]))
 
     assert shown["tidegate_host_gpu_faults_total"] == {("ecc",): 4.0, ("row_remap",): 2.0}
     assert set(shown["tidegate_host_gpu_temperature_celsius"]) == {("0",), ("1",), ("2",)}
