@@ -14,7 +14,6 @@ from tidegate.access import (
     SecretStore,
     api_key_name,
     capture_key_name,
-    conceal,
     credential_name,
     engine_keys_name,
     load_organizations,
@@ -59,6 +58,7 @@ def load(
     """Build every adapter. `gpu` says where GPU work is done, by default in this process; `prefect_secret` reads
     secrets that are kept in Prefect, which only flows can; `interface` says for the audit log from where is asked."""
     from tidegate.ledger import Ledger
+    from tidegate.observability.concealing import conceal
     from tidegate.observability.error_recorder import ErrorRecorder
     from tidegate.store import ArtifactStore
 

@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from tidegate.access import conceal
 from tidegate.domain import TidegateError
 from tidegate.domain.health import Health, Judgement, Part
 from tidegate.ledger import Ledger
+from tidegate.observability.concealing import conceal
 from tidegate.observability.health import Check, Turn
 from tidegate.observability.health.checks import Told
 
