@@ -265,9 +265,9 @@ SERVING: tuple[Metric, ...] = (
     ),
     counter(
         "engine_oom_total",
-        "Times an engine died for want of memory.",
+        "Times an engine died for want of memory, where its platform knows why it died.",
         (by.ORG, by.SERVICE, by.SET),
-        source="later",
+        source="platform",
     ),
     counter(
         "set_restarts_total",
