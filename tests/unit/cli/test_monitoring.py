@@ -57,6 +57,6 @@ def test_without_a_stack_there_is_nothing_to_run_them_on(
 
     result = CliRunner().invoke(app, ["monitoring", "up"])
 
-    assert result.exit_code == 3
+    assert result.exit_code == 1
     assert "tidegate up" in result.output
     assert not (tmp_path / "home" / "monitoring").exists()
