@@ -78,20 +78,9 @@ def check(
 
       tidegate health check ledger backups --json
     """
-    from tidegate import wiring
     from tidegate.domain.health import Health
-    from tidegate.ledger import Ledger
-    from tidegate.watching import look_once
-    from tidegate.watching.looking import record
 
-    ports = wiring.load()
-    ledger = ports.ledger
-    assert isinstance(ledger, Ledger), "load() opens it"
-    wanted = _chosen(checks_of(ports), kinds or [])
-    looked = look_once(wanted, lambda told: record(ledger, told))
-    names = [told.check.name for told in looked]
-    by_name = {state.check: state for state in ledger.health_states()}
-    states = [by_name[name] for name in names if name in by_name]
+    states = look_again(kinds or [])
     if as_json:
         print_json({"health": _worst(states).value, "checks": [as_row(state, _now()) for state in states]})
     else:
@@ -99,6 +88,22 @@ def check(
     if _worst(states) is Health.FAILED:
         sys.stdout.flush()
         raise typer.Exit(FAILED)
+
+
+def look_again(kinds: "Sequence[str]") -> "list[HealthState]":
+    """Make these checks now (none named: all), keep what they saw, and give it. Raises: InvalidInput for a wrong name."""
+    from tidegate import wiring
+    from tidegate.ledger import Ledger
+    from tidegate.watching import look_once
+    from tidegate.watching.looking import record
+
+    ports = wiring.load()
+    ledger = ports.ledger
+    assert isinstance(ledger, Ledger), "load() opens it"
+    looked = look_once(_chosen(checks_of(ports), kinds), lambda told: record(ledger, told))
+    names = [told.check.name for told in looked]
+    by_name = {state.check: state for state in ledger.health_states()}
+    return [by_name[name] for name in names if name in by_name]
 
 
 def run_checks() -> None:
@@ -148,7 +153,7 @@ def problem_lines(states: "Sequence[HealthState]") -> "list[str]":
     return [*lines, f"[yellow]unknown [/] {', '.join(unseen)}"] if unseen else lines
 
 
-def _chosen(checks: "list[Check]", kinds: list[str]) -> "list[Check]":
+def _chosen(checks: "list[Check]", kinds: "Sequence[str]") -> "list[Check]":
     """Raises: NotFound for a kind that there is not."""
     from tidegate.domain import NotFound
 

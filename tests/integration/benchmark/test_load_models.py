@@ -126,6 +126,8 @@ def test_the_highest_load_under_a_service_level_is_below_what_the_server_can_do(
     search = SearchPlan(start=1, most=8, is_whole=True, wanted=0.5, most_probes=6)
     target = Arm("a", truth.url_of("slow-one"), Secret("k"))
     # On a busy machine even one at once may take longer; two at once always do.
-    found = asyncio.run(find_highest(target, plan, search, good_under(Slo(ttft_ms=150.0)), trusts_client=True))
+    found = asyncio.run(
+        find_highest(target, plan, search, good_under(Slo(ttft_ms=150.0)), trusts_client=True)
+    )
     assert found.misses is not None
     assert found.misses <= 2
