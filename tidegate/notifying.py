@@ -16,7 +16,10 @@ from typing import Self
 from tidegate.access import SecretStore, load_organizations
 from tidegate.domain import Organization, TidegateError
 from tidegate.domain.channel import ChannelKind
+from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.ledger import Ledger
+from tidegate.observability.concealing import conceal
+from tidegate.observability.error_recorder import ErrorRecorder
 from tidegate.observability.notifications import Courier, Notifier, Sender
 from tidegate.settings import Settings, load_settings
 
@@ -31,6 +34,7 @@ class Notifications:
     organizations: Callable[[], Mapping[str, Organization]]
     courier: Courier
     notifier: Notifier
+    note_error: NoteError
 
     def __enter__(self) -> Self:
         return self
@@ -38,6 +42,7 @@ class Notifications:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.note_error.flush()
         self.ledger.close()
 
 
@@ -45,12 +50,18 @@ def load(settings: Settings | None = None) -> Notifications:
     """Raises: what reading the organizations and opening the ledger raise."""
     settings = settings or load_settings()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    organizations = FreshOrganizations(settings.organizations_dir, settings.policies_dir)
     ledger = Ledger.open(settings.ledger_url)
+    note = ErrorRecorder(ledger, conceal)
+    try:
+        organizations = FreshOrganizations(settings.organizations_dir, settings.policies_dir, note)
+    except TidegateError:
+        ledger.close()
+        raise
     courier = Courier(
         ledger, organizations, SecretStore(settings.secrets_dir, os.environ), senders(), utc_now
     )
-    return Notifications(ledger, organizations, courier, Notifier(ledger, courier, organizations, utc_now))
+    notifier = Notifier(ledger, courier, organizations, utc_now, note=note)
+    return Notifications(ledger, organizations, courier, notifier, note)
 
 
 def run_notifier(settings: Settings, stop: threading.Event) -> None:
@@ -79,8 +90,9 @@ def utc_now() -> datetime:
 class FreshOrganizations:
     """The organizations as their files say now. While a file is wrong, those before it count."""
 
-    def __init__(self, organizations_dir: Path, policies_dir: Path):
+    def __init__(self, organizations_dir: Path, policies_dir: Path, note: NoteError = FORGET):
         """Raises: what `load_organizations` raises."""
+        self._note = note
         self._folders = (organizations_dir, policies_dir)
         self._lock = threading.Lock()
         self._seen = self._stamps()
@@ -99,6 +111,7 @@ class FreshOrganizations:
             self._known = load_organizations(*self._folders)
         except TidegateError as error:
             log.warning("the organizations stay as they were: %s", error.message)
+            self._note(error, "organizations")
 
     def _stamps(self) -> tuple[tuple[str, int, int], ...]:
         files = (path for folder in self._folders for path in sorted(folder.glob("*.yaml")))

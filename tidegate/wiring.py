@@ -1,6 +1,7 @@
 """The composition root: builds adapters from settings and hands them to steps. Reads the environment."""
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from tidegate.access import (
     SecretStore,
     api_key_name,
     capture_key_name,
-    conceal,
     credential_name,
     engine_keys_name,
     load_organizations,
@@ -46,7 +46,6 @@ from tidegate.steps.ports import GpuRunner, Ports
 GPU_SLOT_VARIABLE = "TIDEGATE_GPU_SLOT"
 STACK_MARK_VARIABLE = "TIDEGATE_STACK"
 GATEWAY_URL_VARIABLE = "TIDEGATE_GATEWAY_URL"
-ADDRESS_INTERVAL_S = 0.5
 RUNPOD_SWEEP_INTERVAL_S = 120.0
 
 
@@ -59,6 +58,7 @@ def load(
     """Build every adapter. `gpu` says where GPU work is done, by default in this process; `prefect_secret` reads
     secrets that are kept in Prefect, which only flows can; `interface` says for the audit log from where is asked."""
     from tidegate.ledger import Ledger
+    from tidegate.observability.concealing import conceal
     from tidegate.observability.error_recorder import ErrorRecorder
     from tidegate.store import ArtifactStore
 
@@ -339,26 +339,13 @@ def run_gateway_agent(
 
 def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
     """Keeps local sets running and their addresses published, until `stop` is set."""
-    import logging
-
-    from tidegate.domain import ServiceRef
     from tidegate.platforms.local import LocalPlatform, run_agent
-    from tidegate.steps.reconcile import assert_addresses
+    from tidegate.steps.address_watch import publish_addresses
 
     ports = load(settings, interface=Interface.AGENT)
     provision_secrets(ports)
 
-    def publish_addresses() -> None:
-        while not stop.wait(ADDRESS_INTERVAL_S):
-            for route in ports.ledger.list_routes():
-                ref = ServiceRef(route.org, route.service)
-                try:
-                    assert_addresses(ports, ref)
-                except TidegateError as error:
-                    ports.note_error(error, "addresses", ref=ref)
-                    logging.getLogger(__name__).warning("addresses of %s: %s", ref, error)
-
-    threads = [threading.Thread(target=publish_addresses, name="addresses", daemon=True)]
+    threads = [threading.Thread(target=publish_addresses, args=(ports, stop), name="addresses", daemon=True)]
     if "runpod" in ports.platforms:
         threads.append(
             threading.Thread(target=_sweep_runpod, args=(ports, stop), name="runpod-sweep", daemon=True)
@@ -375,8 +362,6 @@ def run_platform_agent(settings: Settings, stop: threading.Event) -> None:
 
 def _sweep_runpod(ports: Ports, stop: threading.Event) -> None:
     """What costs money at RunPod and is known to nobody is removed, again and again, until `stop` is set."""
-    import logging
-
     from tidegate.platforms.runpod import RunPodPlatform
 
     platform = ports.platforms["runpod"]
@@ -384,7 +369,7 @@ def _sweep_runpod(ports: Ports, stop: threading.Event) -> None:
     while not stop.wait(RUNPOD_SWEEP_INTERVAL_S):
         try:
             platform.sweep(known_sets(ports))
-        except TidegateError as error:
+        except Exception as error:  # noqa: BLE001 - an orphan costs money until the next sweep
             ports.note_error(error, "sweep of RunPod")
             logging.getLogger(__name__).warning("orphans at RunPod: %s", error)
 

@@ -1,9 +1,7 @@
 """Organizations, secrets and request tokens: who may do what, how that is proven, and where credentials are kept."""
 
-from tidegate.access.concealing import conceal
 from tidegate.access.organizations import load_organizations, read_policy
 from tidegate.access.policy_files import Value, is_flat, policy_problems, policy_under, policy_values
-from tidegate.access.request_token import mask
 from tidegate.access.secret_store import (
     ALERT_TOKEN,
     API_TOKEN,
@@ -30,12 +28,10 @@ __all__ = [
     "Value",
     "api_key_name",
     "capture_key_name",
-    "conceal",
     "credential_name",
     "engine_keys_name",
     "is_flat",
     "load_organizations",
-    "mask",
     "new_api_key",
     "policy_problems",
     "policy_under",

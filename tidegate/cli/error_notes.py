@@ -39,8 +39,8 @@ def existing_ledger() -> "Generator[Ledger | None]":
 
 
 def _note(error: Exception, place: str) -> None:
-    from tidegate.access import conceal
     from tidegate.domain import TidegateError
+    from tidegate.observability.concealing import conceal
     from tidegate.observability.error_recorder import LEDGER_TROUBLE, ErrorRecorder
 
     if isinstance(error, TidegateError) and error.code in LEDGER_TROUBLE:

@@ -117,7 +117,8 @@ def run_checks() -> None:
     ledger = ports.ledger
     assert isinstance(ledger, Ledger), "load() opens it"
     with stopping_loop(ports.settings, "health") as stop:
-        watch(checks_of(ports), ledger, stop)
+        watch(checks_of(ports), ledger, stop, ports.note_error)
+    ports.note_error.flush()
 
 
 def checks_of(ports: "Ports") -> "list[Check]":

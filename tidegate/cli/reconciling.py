@@ -44,6 +44,7 @@ def reconcile(
     ports = wiring.load()
     if not watch:
         report = sweep_once(ports)
+        ports.note_error.flush()
         if as_json:
             print_json(asdict(report))
         else:
@@ -63,6 +64,7 @@ def reconcile(
 
     with ready(ports.settings, "reconciler", stop.pulse(interval)):
         loop.run()
+    ports.note_error.flush()
     if not as_json:
         say("Stopped. What was under way is taken up by the next reconciler.")
 

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from tidegate import __version__
-from tidegate.access import ALERT_TOKEN, API_TOKEN, mask
+from tidegate.access import ALERT_TOKEN, API_TOKEN
 from tidegate.console.correlating import correlated
 from tidegate.console.openapi import describe
 from tidegate.console.operations import ALERTS, OPEN, OPERATIONS, Call, Desk, Operation
@@ -28,6 +28,7 @@ from tidegate.domain import (
     Transient,
 )
 from tidegate.domain.error_tracking import NoteError
+from tidegate.observability.concealing import conceal
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 1024**2
@@ -149,7 +150,7 @@ def _errors(note: NoteError) -> Middleware:
             return _told(known, error.status)
         except Exception as error:
             # A defect of ours: its text may quote what the caller sent.
-            log.exception("%s %s", request.method, mask(request.path))
+            log.exception("%s %s", request.method, conceal(request.path))
             await asyncio.to_thread(note, error, _place(request))
             return _told(
                 TidegateError(f"Unexpected {type(error).__name__}.", remedy="See: tidegate logs console.")

@@ -71,5 +71,3 @@ class Overview:
     """Organization -> digests that must not be released."""
     drifting: frozenset[ServiceRef] = frozenset()
     """Services of which the reconciler found that something is not as it should be."""
-    key_expiries: dict[str, datetime] = field(default_factory=dict[str, datetime])
-    """Organization -> when the first of its clients' keys expires."""

@@ -58,6 +58,7 @@ __all__ = [
     "LivePolicy",
     "LoadBudget",
     "LoadDesign",
+    "ObjectivePolicy",
     "PerformancePolicy",
     "Policy",
     "QualityPolicy",
@@ -241,8 +242,23 @@ class NightlyPolicy(_Part):
     )
 
 
+class ObjectivePolicy(_Part):
+    """What the service promises its users. It decides about alerts, and about no release."""
+
+    availability: float = Field(
+        default=0.99, gt=0, lt=1, description="Share of requests that must not fail; alerts follow it."
+    )
+    ttft: float = Field(
+        default=0.95,
+        gt=0,
+        lt=1,
+        description="Share of requests whose first token must come within 2 s; alerts follow it. The 2 s are one edge "
+        "of a histogram that every service shares, and fixed.",
+    )
+
+
 class Policy(_Part):
-    """Everything that decides about a release of one service."""
+    """Everything that decides about a release of one service, and what the service promises."""
 
     require_signed_requests: bool = Field(
         default=False, description="Refuse releases, rollbacks and approvals without a request token."
@@ -264,6 +280,7 @@ class Policy(_Part):
     budget: BudgetPolicy = BudgetPolicy()
     deadlines: DeadlinePolicy = DeadlinePolicy()
     nightly: NightlyPolicy = NightlyPolicy()
+    objectives: ObjectivePolicy = ObjectivePolicy()
 
     def when_not_judged(self, gate: Gate) -> WhenNotJudged:
         """What it says about a gate whose budget is spent. Gates that need no samples are never let through."""
@@ -285,6 +302,9 @@ class Policy(_Part):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical JSON: evidence and approvals bind to it."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 over the canonical JSON: evidence and approvals bind to it. A promise that is worded anew while a release
+        is open must not void them."""
+        text = json.dumps(
+            self.model_dump(mode="json", exclude={"objectives"}), sort_keys=True, separators=(",", ":")
+        )
         return hashlib.sha256(text.encode()).hexdigest()

@@ -57,6 +57,10 @@ class SetStatus(BaseModel):
         default=None, description="NAME of the secret that the gateway presents there as a bearer."
     )
     restarts: int = Field(default=0, description="Times the platform had to start it again.")
+    memory_deaths: int | None = Field(
+        default=None,
+        description="Times its engine died for want of memory; None where the platform cannot know.",
+    )
     message: str = ""
     since: datetime | None = None
     load_seconds: float | None = Field(default=None, description="Start of the process to ready.")

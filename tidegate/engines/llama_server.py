@@ -21,6 +21,11 @@ BINARY = "llama-server"
 CONNECT_TIMEOUT_S = 0.5
 MAX_ERROR_CHARS = 300
 METRIC_PREFIX = "llamacpp:"
+# Of the C++ library, of ggml's buffers (processor, CUDA, Vulkan), and of the system. A thread that could not be made
+# (`Resource temporarily unavailable`) may be for want of many things.
+OUT_OF_MEMORY = (
+    "std::bad_alloc", "failed to allocate", "unable to allocate", "cannot allocate memory", "out of memory",
+)  # fmt: skip
 UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS = 401, 403, 429
 
 
@@ -131,6 +136,11 @@ class LlamaServer:
         if alias is None:
             return EngineReport(is_ready=False, message="The engine does not say which model it serves.")
         return EngineReport(is_ready=True, alias=alias)
+
+    def died_of_memory(self, last_words: str) -> bool:
+        """Whether the last lines of its log say that it wanted memory that it did not get."""
+        said = last_words.lower()
+        return any(words in said for words in OUT_OF_MEMORY)
 
     def metrics(self, host: str, port: int, timeout_s: float = 2.0) -> dict[str, float]:
         """Counters and gauges without llama.cpp's prefix; empty when the engine does not answer.

@@ -1,7 +1,6 @@
 """Everything that stands, in a fixed number of short queries, whatever happened in the past."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -17,7 +16,6 @@ from tidegate.domain.overview import (
 from tidegate.domain.totals import CANDIDATE, SHADOWED, STABLE, candidate_of
 from tidegate.ledger.part import Part
 from tidegate.ledger.tables import (
-    ApiKeyRow,
     EntryRow,
     FindingRow,
     GatewayRow,
@@ -56,7 +54,6 @@ class OverviewPart(Part):
                 ),
                 quarantined=_quarantined(session),
                 drifting=_drifting(session),
-                key_expiries=_key_expiries(session),
             )
 
 
@@ -174,13 +171,3 @@ def _drifting(session: Session) -> frozenset[ServiceRef]:
         FindingRow.resolved_at.is_(None), FindingRow.service.is_not(None), FindingRow.kind.in_(DRIFT_KINDS)
     )
     return frozenset(ServiceRef(str(org), str(service)) for org, service in session.execute(wanted))
-
-
-def _key_expiries(session: Session) -> dict[str, Any]:
-    """Of keys that still count."""
-    wanted = (
-        select(ApiKeyRow.org, func.min(ApiKeyRow.expires_at))
-        .where(ApiKeyRow.revoked_at.is_(None), ApiKeyRow.expires_at.is_not(None))
-        .group_by(ApiKeyRow.org)
-    )
-    return dict(session.execute(wanted).tuples().all())

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from tidegate import __version__
 from tidegate.domain import ServiceRef
+from tidegate.domain.policy import ObjectivePolicy
 from tidegate.observability.registry import Readings
 
-AVAILABILITY_OBJECTIVE = 0.99
-TTFT_OBJECTIVE = 0.95
-"""Shares of requests that must be good where nobody said otherwise."""
 PERIOD = "month"
 
 
@@ -113,10 +111,17 @@ class ObjectiveCollector:
     interval_s = 60.0
     names = ("tidegate_slo_objective_ratio",)
 
-    def __init__(self, services: Callable[[], Sequence[ServiceRef]]):
+    def __init__(
+        self,
+        services: Callable[[], Sequence[ServiceRef]],
+        promised: Callable[[ServiceRef], ObjectivePolicy | None],
+    ):
         self._services = services
+        self._promised = promised
 
     def collect(self, into: Readings) -> None:
         for ref in self._services():
-            into.put("tidegate_slo_objective_ratio", AVAILABILITY_OBJECTIVE, *ref, "availability")
-            into.put("tidegate_slo_objective_ratio", TTFT_OBJECTIVE, *ref, "ttft")
+            # One that the ledger still knows and nobody configures any more promises what everybody does.
+            wanted = self._promised(ref) or ObjectivePolicy()
+            into.put("tidegate_slo_objective_ratio", wanted.availability, *ref, "availability")
+            into.put("tidegate_slo_objective_ratio", wanted.ttft, *ref, "ttft")

@@ -61,7 +61,6 @@ STANDING = (
     "tidegate_requests_in_flight",
     "tidegate_hold",
     "tidegate_quarantined_versions",
-    "tidegate_expiry_timestamp_seconds",
 )
 STORED = (
     *OF_SERVICES,
@@ -178,8 +177,6 @@ def show_standing(into: Readings, overview: Overview) -> None:
         into.put("tidegate_hold", 1, *ref)
     for org, count in overview.quarantined.items():
         into.put("tidegate_quarantined_versions", count, org)
-    for org, at in overview.key_expiries.items():
-        into.put("tidegate_expiry_timestamp_seconds", at.timestamp(), org, "client_key")
     _show_gateways(into, overview)
 
 

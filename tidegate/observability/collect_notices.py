@@ -1,8 +1,8 @@
-"""Collectors of notices and of errors, for ledgers that keep them."""
+"""Collectors of notices and of errors."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from tidegate.observability.registry import Readings
 
@@ -11,7 +11,6 @@ PENDING = frozenset({"waiting", "claimed", "sending"})
 _RESULTS = {"sent": "sent", "dead": "dead", "unconfirmed": "failed"}
 
 
-@runtime_checkable
 class Notices(Protocol):
     """The outbox."""
 
@@ -31,7 +30,6 @@ class ErrorCount(Protocol):
     def count(self) -> int: ...
 
 
-@runtime_checkable
 class Errors(Protocol):
     """Error tracking."""
 

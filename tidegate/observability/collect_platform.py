@@ -95,6 +95,7 @@ class PlatformCollector:
         "tidegate_set_replicas",
         "tidegate_set_memory_bytes",
         "tidegate_set_restarts_total",
+        "tidegate_engine_oom_total",
         "tidegate_cost_usd_per_hour",
         "tidegate_orphan_resources",
         "tidegate_kv_cache_utilization_ratio",
@@ -181,6 +182,8 @@ def _show_set(into: Readings, one: StandingSet, status: SetStatus) -> None:
     into.put("tidegate_set_replicas", float(one.state not in LEAVING), *labels, one.slot, "desired")
     into.put("tidegate_set_replicas", float(status.is_ready), *labels, one.slot, "ready")
     into.put("tidegate_set_restarts_total", status.restarts, *labels)
+    if status.memory_deaths is not None:
+        into.put("tidegate_engine_oom_total", status.memory_deaths, *labels)
     if status.memory_bytes is not None:
         into.put("tidegate_set_memory_bytes", status.memory_bytes, *labels)
 

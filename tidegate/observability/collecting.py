@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tidegate.domain import TidegateError
+from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.observability.exposition import head_of, lines_of, page_of
 from tidegate.observability.names import METRICS
 from tidegate.observability.names import metric as declared
@@ -73,10 +74,12 @@ class Collecting:
         *,
         register: Register | None = None,
         clock: Callable[[], float] = time.time,
+        note: NoteError = FORGET,
     ):
         self.standings = [Standing(one) for one in collectors]
         self.register = register or Register()
         self._clock = clock
+        self._note = note
         self._heads = {one.name: head_of(one) for one in METRICS}
 
     def run(self, stop: threading.Event) -> list[threading.Thread]:
@@ -146,6 +149,8 @@ class Collecting:
         if problem != standing.problem:
             log.warning("collector %s: %s", standing.collector.name, problem)
             log.debug("collector %s", standing.collector.name, exc_info=True)
+            # Once for as long as it lasts: a platform that is away for a night is one error, and not ten thousand.
+            self._note(error, f"collector {standing.collector.name}")
         standing.problem = problem
 
     def _loop(self, standing: Standing, stop: threading.Event) -> None:

@@ -110,21 +110,18 @@ RUNNING: tuple[Metric, ...] = (
         "health_check_state",
         "1 for the present state of a health check, 0 for the others.",
         (by.CHECK, by.HEALTH),
-        source="later",
     ),
     gauge(
         "health_check_last_run_timestamp_seconds",
         "When a health check last ran.",
         (by.CHECK,),
         unit="seconds",
-        source="later",
     ),
     gauge(
         "backup_last_success_timestamp_seconds",
         "When a backup was last made, and last verified by restoring it.",
         (by.BACKUP_STEP,),
         unit="seconds",
-        source="later",
     ),
     gauge(
         "expiry_timestamp_seconds",
@@ -136,7 +133,6 @@ RUNNING: tuple[Metric, ...] = (
         "audit_chain_intact",
         "1 when the last check of the audit log found its chain whole.",
         (),
-        source="later",
     ),
     gauge(
         "host_utilization_ratio",

@@ -193,7 +193,7 @@ SERVING: tuple[Metric, ...] = (
     ),
     gauge(
         "slo_objective_ratio",
-        "Share of requests that must be good; alert rules read it.",
+        "Share of requests that must be good, from `objectives` of the service's policy; alert rules read it.",
         (by.ORG, by.SERVICE, by.SLO),
         unit="ratio",
     ),
@@ -265,9 +265,9 @@ SERVING: tuple[Metric, ...] = (
     ),
     counter(
         "engine_oom_total",
-        "Times an engine died for want of memory.",
+        "Times an engine died for want of memory, where its platform knows why it died.",
         (by.ORG, by.SERVICE, by.SET),
-        source="later",
+        source="platform",
     ),
     counter(
         "set_restarts_total",

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.observability.collect_platform import EnginePage
 from tidegate.observability.collecting import Collecting
 
@@ -45,30 +46,38 @@ class Exporter:
         engines: Callable[[], Mapping[str, EnginePage]],
         *,
         clock: Callable[[], float] = time.time,
+        note: NoteError = FORGET,
     ):
         self._collecting = collecting
         self._engines = engines
         self._clock = clock
+        self.note = note
 
     def answer(self, path: str, host: str) -> Reply:
         """`host` is how the caller reached us: targets are told by the same name."""
         if path == "/metrics":
             return Reply(self._collecting.page(), TEXT)
         if path == "/healthz":
-            return _json({"status": "ok", "collectors": self._collectors()})
+            return _json({"process": "exporter", "status": "ok", "collectors": self._collectors()})
         if path == "/readyz":
-            is_ready = self._is_ready()
-            status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-            return _json({"ready": is_ready, "collectors": self._collectors()}, status)
+            why = self._why_not_ready()
+            status = HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK
+            said = {"process": "exporter", "status": "not ready" if why else "ok", "reasons": why}
+            return _json({**said, "collectors": self._collectors()}, status)
         if path == "/sd/engines":
             return _json(self._targets(host))
         if path.startswith(ENGINES) and path.endswith("/metrics"):
             return self._engine(path.removeprefix(ENGINES).removesuffix("/metrics"))
         return _json({"error": "not found"}, HTTPStatus.NOT_FOUND)
 
-    def _is_ready(self) -> bool:
+    def _why_not_ready(self) -> list[str]:
+        """In the words that every process of ours has for it."""
         now = self._clock()
-        return all(one.is_fresh(now) for one in self._collecting.standings if one.collector.name in ESSENTIAL)
+        return [
+            f"{one.collector.name}: {one.problem or 'it has not been read lately'}"
+            for one in self._collecting.standings
+            if one.collector.name in ESSENTIAL and not one.is_fresh(now)
+        ]
 
     def _collectors(self) -> list[dict[str, Any]]:
         now = self._clock()
@@ -126,6 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             reply = self.exporter.answer(urlsplit(self.path).path, self.address)
         except Exception as error:
             log.exception("exporter: %s", type(error).__name__)
+            self.exporter.note(error, "exporter")
             reply = _json({"error": "internal"}, HTTPStatus.INTERNAL_SERVER_ERROR)
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)

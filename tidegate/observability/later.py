@@ -9,7 +9,6 @@ WHY_LATER: Mapping[str, str] = MappingProxyType(
         "tidegate_queue_duration_seconds": "llama-server tells no time that a request waited for a slot.",
         "tidegate_adapters_loaded": "No engine in use serves LoRA adapters.",
         "tidegate_adapter_load_duration_seconds": "No engine in use serves LoRA adapters.",
-        "tidegate_engine_oom_total": "No platform in use tells why an engine died; a restart is counted by tidegate_set_restarts_total.",
         "tidegate_canary_score_ratio": "Live answers are not scored; quality is judged before a release, and by night.",
         "tidegate_shadow_comparisons_total": "Replayed pairs are judged together; nobody keeps a row for each pair.",
         "tidegate_feedback_total": "Clients have no way yet to say what they think of an answer.",
@@ -18,9 +17,5 @@ WHY_LATER: Mapping[str, str] = MappingProxyType(
         "tidegate_artifact_transfer_duration_seconds": "The store takes local files only.",
         "tidegate_store_evictions_total": "The store removes nothing yet.",
         "tidegate_lock_wait_duration_seconds": "Nobody waits for the lock of a service: a release that finds it taken is told so at once.",
-        "tidegate_health_check_state": "Comes with the health checks.",
-        "tidegate_health_check_last_run_timestamp_seconds": "Comes with the health checks.",
-        "tidegate_backup_last_success_timestamp_seconds": "Comes with the backups.",
-        "tidegate_audit_chain_intact": "Comes with the audit log.",
     }
 )

@@ -77,7 +77,7 @@ _RULES = (
     _rule("=", rf"(?i)([?&](?:{_SECRET_PARAMETER})=)[^&\s\"'<>]+", rf"\1{REDACTED}"),
     _rule("earer EARER", r"(?i)\b(bearer)(\s+|%20|\+)[A-Za-z0-9._~+/=-]{8,}", rf"\1\2{REDACTED}"),
     _rule("asic", r"\b([Bb]asic\s+)(?=[A-Za-z0-9+/]*[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2}", rf"\1{REDACTED}"),
-    _rule("eyJ", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    _rule("eyJ", r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"),
     _rule("tg1.", r"\btg1\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", "tg1.***"),
     _rule(
         "_ - AIza AKIA ASIA ABIA ACCA",
@@ -86,10 +86,16 @@ _RULES = (
         r"|\bglpat-[A-Za-z0-9_-]{8,}|\bxox[abeoprs]-[A-Za-z0-9-]{8,}|\bAIza[A-Za-z0-9_-]{20,}"
         r"|\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b",
     ),
+    # A header with any scheme, of which the next rule would take the scheme for the value.
+    _rule(
+        "uthorization UTHORIZATION",
+        r"(?i)(authorization\\{0,8}[\"']?\s{0,3}[:=]\s{0,3}\\{0,8}[\"']?)(?!bearer\s+\[redacted)[a-z][\w-]{0,30}\s+[^\s,;\"']{6,}",
+        rf"\1{REDACTED}",
+    ),
     # `password=...`, `"api_key": "..."`, `X-Api-Key: ...` in the middle of a text. Numbers are counts.
     _rule(
         "= :",
-        rf"(?i)((?<![a-z])(?:[\w.-]{{0,60}}[_.-])?(?:{_SECRET_WORD})s?\\{{0,8}}[\"']?\s{{0,3}}[:=]\s{{0,3}}\\{{0,8}}[\"']?)"
+        rf"(?i)((?<![\w.-])[\w.-]{{0,60}}?(?:{_SECRET_WORD})s?\\{{0,8}}[\"']?\s{{0,3}}[:=]\s{{0,3}}\\{{0,8}}[\"']?)"
         r"(?!\d+(?:\.\d+)?(?![\w-])|\[redacted|None\b|null\b|true\b|false\b|Secret\(|(?:bearer|basic)\b)"
         r"[^\s,;\"'&<>\\}\])]{3,}",
         rf"\1{REDACTED}",

@@ -174,12 +174,12 @@ def _compare(ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight) -> Ni
         )
         recorded = ports.ledger.baseline(ref, BASELINE)
         since = recorded["at"] if recorded else None
-        nights = _record(ports, ref, figures(ports, ref, night, tonight, None), since)
+        nights = _record(ports, ref, figures(ports, ref, night, tonight, None), since, tonight.bank)
         text = "first night of this version: baseline recorded"
         return NightlyResult(str(ref), tonight.digest, Verdict.NOT_JUDGED, text, nights=tuple(nights))
     known = BankResult.model_validate(baseline["data"]["bank"])
     same = agreement(tonight.bank, known)
-    nights = _record(ports, ref, figures(ports, ref, night, tonight, same), baseline["at"])
+    nights = _record(ports, ref, figures(ports, ref, night, tonight, same), baseline["at"], known)
     policy = ports.service(ref).policy
     rows = [
         *judge_quality(tonight.bank, known, policy.quality),
@@ -208,8 +208,7 @@ def figures(
     ports: Ports, ref: ServiceRef, night: str, tonight: _Tonight, same: Agreement | None
 ) -> NightFigures:
     """The few numbers of a night that are kept for ever."""
-    summary, answered = summarise(tonight.measured), tonight.bank.total - tonight.bank.missing
-    score = tonight.bank.right / answered if answered else None
+    summary, score = summarise(tonight.measured), _score(tonight.bank)
     speed = summary.output_tps.value or None
     price = ports.platform(ref).status(tonight.set_name).usd_per_hour
     return NightFigures(
@@ -224,13 +223,21 @@ def figures(
     )
 
 
+def _score(bank: BankResult) -> float | None:
+    """Share of right answers among those given."""
+    answered = bank.total - bank.missing
+    return bank.right / answered if answered else None
+
+
 def _median(found: Distribution) -> float | None:
     return None if found.p50 is None else found.p50.value
 
 
-def _record(ports: Ports, ref: ServiceRef, tonight: NightFigures, since: datetime | None) -> list[Night]:
+def _record(
+    ports: Ports, ref: ServiceRef, tonight: NightFigures, since: datetime | None, baseline: BankResult
+) -> list[Night]:
     """Keep tonight, once, and return the nights that it is compared with, oldest first."""
-    _show(ports, ref, tonight)
+    _show(ports, ref, tonight, _score(baseline))
     kept = nights_of(ports, ref, tonight.digest, since)
     if not any(one.figures.night == tonight.night for one in kept):
         ports.ledger.record_baseline(ref, NIGHTS, tonight.digest, tonight.model_dump(mode="json"))
@@ -238,14 +245,19 @@ def _record(ports: Ports, ref: ServiceRef, tonight: NightFigures, since: datetim
     return kept
 
 
-def _show(ports: Ports, ref: ServiceRef, tonight: NightFigures) -> None:
-    """For the metrics. What a version is called is known by its file."""
+def _show(ports: Ports, ref: ServiceRef, tonight: NightFigures, baseline: float | None) -> None:
+    """For the metrics: tonight, and beside it what it is compared with. What a version is called is known by its file."""
     version = ports.ledger.version_by_digest(ref.org, tonight.digest)
     labels = *ref, version.name if version else "unknown", ports.service(ref).policy.quality.bank
     ports.ledger.note_last(EVAL_LAST_RUN, labels, ports.clock().timestamp())
-    for name, value in (("score", tonight.score), ("same_answers", tonight.same_answers)):
+    shown = (
+        ("score", "candidate", tonight.score),
+        ("score", "baseline", baseline),
+        ("same_answers", "candidate", tonight.same_answers),
+    )
+    for name, role, value in shown:
         if value is not None:
-            ports.ledger.note_last(EVAL_SCORE, (*labels, name, "candidate"), value)
+            ports.ledger.note_last(EVAL_SCORE, (*labels, name, role), value)
 
 
 def all_nights(ports: Ports, ref: ServiceRef, limit: int) -> list[Night]:

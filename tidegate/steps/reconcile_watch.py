@@ -1,5 +1,6 @@
 """The reconciler as a loop: a sweep every few seconds, while releases that lost their owner are driven beside it."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from tidegate.steps.ports import Ports
 from tidegate.steps.reconcile import ReconcileReport, reconcile, take_over
 from tidegate.steps.rollback import OWNER_ALIVE_S, is_owner_alive
 
+log = logging.getLogger(__name__)
 DEFAULT_INTERVAL_S = 5.0
 """With the lease of 10 s: a release whose owner dies is driven again at most 15 s, and one sweep, after its last word."""
 
@@ -80,6 +82,12 @@ class ReconcileWatch:
 
     def _drive(self, release: Release) -> None:
         report = ReconcileReport()
-        take_over(self._ports, release, report)
+        try:
+            take_over(self._ports, release, report)
+        except Exception as error:
+            # The loop goes on, and the next sweep takes the release up again.
+            log.exception("release %s could not be driven", release.id)
+            self._ports.note_error(error, "reconcile", ref=release.ref, release_id=release.id)
+            report.problems.append(f"{release.id}: {type(error).__name__}; see the log")
         with self._lock:
             self._ended.append(report)

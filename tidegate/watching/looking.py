@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from tidegate.access import conceal
 from tidegate.domain import TidegateError
+from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.domain.health import Health, Judgement, Part
 from tidegate.ledger import Ledger
+from tidegate.observability.concealing import conceal
 from tidegate.observability.health import Check, Turn
 from tidegate.observability.health.checks import Told
 
@@ -17,9 +18,9 @@ POLL_S = 0.5
 Record = Callable[[Told], None]
 
 
-def watch(checks: Sequence[Check], ledger: Ledger, stop: threading.Event) -> None:
+def watch(checks: Sequence[Check], ledger: Ledger, stop: threading.Event, note: NoteError = FORGET) -> None:
     """Until `stop` is set. A ledger that cannot be written now is tried again with the next look."""
-    turn = Turn(checks, conceal)
+    turn = Turn(checks, conceal, note=note)
     last: dict[str, Health] = {}
     # What was made once and is made no more would be stale for ever.
     wanted = {check.name for check in checks}
@@ -28,7 +29,7 @@ def watch(checks: Sequence[Check], ledger: Ledger, stop: threading.Event) -> Non
             ledger.forget_health(state)
     while not stop.is_set():
         for told in turn.advance(time.monotonic()):
-            _record(ledger, told)
+            _record(ledger, told, note)
             _log(told, last)
         stop.wait(POLL_S)
 
@@ -66,10 +67,11 @@ def _known(ledger: Ledger) -> list[str]:
         return []
 
 
-def _record(ledger: Ledger, told: Told) -> None:
+def _record(ledger: Ledger, told: Told, note: NoteError) -> None:
     try:
         record(ledger, told)
     except TidegateError as error:
+        note(error, "health")
         log.warning("what %s saw is not kept: %s", told.check.name, conceal(str(error)))
 
 

@@ -12,6 +12,8 @@ from tidegate.stack.record import ProcessRecord, StackRecord
 from tidegate.stack.specification import SATISFIED
 
 ASK_TIMEOUT_S = 5.0
+TOLD_BY_URL = frozenset({"console", "exporter"})
+"""They answer HTTP anyway, and tell of themselves there."""
 
 
 def judge_processes(settings: Settings) -> Judgement:
@@ -39,7 +41,7 @@ def _of_stack(settings: Settings, record: StackRecord) -> Iterator[Part]:
         url = record.urls.get(process.name)
         if socket.exists():
             yield _said(ask(socket, process.name))
-        elif process.name == "console" and url:
+        elif process.name in TOLD_BY_URL and url:
             yield _said(_ask_url(process.name, url))
         else:
             yield _by_record(process)

@@ -32,11 +32,13 @@ from tidegate.domain import (
     key_digest,
 )
 from tidegate.domain import totals as of
+from tidegate.domain.health import BackupMark, Health, Judgement
 from tidegate.domain.live import Timing
 from tidegate.domain.totals import Gain, PipelineRun
 from tidegate.ledger import Ledger
 from tidegate.observability import METRICS
 from tidegate.observability.collect_gpu import GpuCollector
+from tidegate.observability.collect_health import ExpiryCollector, HealthCollector
 from tidegate.observability.collect_host import (
     HostCollector,
     MoneyCollector,
@@ -50,6 +52,7 @@ from tidegate.observability.collect_platform import EnginePages, PlatformCollect
 from tidegate.observability.collect_prefect import PrefectCollector
 from tidegate.observability.collecting import Collecting
 from tidegate.observability.exporter import Exporter
+from tidegate.observability.health.judging import Expiring
 from tidegate.observability.ledger_source import Moments
 from tidegate.stack.prefect_runs import PrefectRuns
 
@@ -86,7 +89,7 @@ class Platform:
     def list_owned(self) -> Sequence[SetStatus]:
         ready = SetStatus(
             name=GREEN, state=SetState.READY, host="h", port=1, memory_bytes=5, usd_per_hour=1.5, message=TEXT,
-            load_seconds=3.0, since=NOW + timedelta(minutes=1),
+            load_seconds=3.0, memory_deaths=1, since=NOW + timedelta(minutes=1),
         )  # fmt: skip
         return [ready, ready.model_copy(update={"name": BLUE})]
 
@@ -216,6 +219,10 @@ def _fill(ledger: Ledger) -> None:
     labels = "acme", "chat", "pipit", "bank"
     ledger.note_last(of.EVAL_SCORE, (*labels, "score", "candidate"), 0.9)
     ledger.note_last(of.EVAL_LAST_RUN, labels, NOW.timestamp())
+    ledger.record_health(
+        "audit", Judgement(Health.FAILED, TEXT, TEXT, measures={"intact": 0.0}), took_s=1.0, interval_s=300.0
+    )
+    ledger.note_backup(BackupMark("made", TEXT, NOW, 1, 1.0))
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +239,9 @@ def exporter(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Export
             HostCollector(folder, lambda: {"prefect": True}),
             StoreCollector(folder),
             MoneyCollector(lambda: [Spent("acme", 10.0, 1.0, {"runpod": 0.5})]),
-            ObjectiveCollector(moments.services),
+            ObjectiveCollector(moments.services, {}.get),
+            HealthCollector(ledger, ["host", "audit"], lambda: NOW),
+            ExpiryCollector(lambda: [Expiring("acme", "client_key", TEXT, NOW)]),
             PrefectCollector(lambda: PrefectRuns(PrefectServer()), ledger, lambda: NOW),  # type: ignore[arg-type]
             GpuCollector(replay.Nvml([replay.H100])),
             NoticeCollector(notices),

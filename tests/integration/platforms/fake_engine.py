@@ -1,6 +1,6 @@
 """A stand-in for llama-server that starts in a moment. Its "model" is a JSON file that says how to behave.
 
-{"behaviour": "serve" | "die" | "die_first" | "wrong_alias" | "never_ready" | "stubborn" | "hungry"}
+{"behaviour": "serve" | "die" | "die_first" | "wrong_alias" | "never_ready" | "stubborn" | "hungry" | "bad_alloc"}
 """
 
 import argparse
@@ -74,6 +74,12 @@ def main() -> None:
     if behaviour == "die" or (behaviour == "die_first" and not mark.exists()):
         mark.touch()
         print("error: the tensors of this model do not add up", file=sys.stderr, flush=True)
+        os._exit(1)
+    if behaviour == "bad_alloc":
+        words = "llama_init_from_model: failed to initialize the context: std::bad_alloc"
+        print(
+            f"0.00.718.813 E {words}", "srv    operator(): cleaning up before exit...", sep="\n", flush=True
+        )
         os._exit(1)
     if behaviour == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

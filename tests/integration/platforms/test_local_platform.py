@@ -302,6 +302,31 @@ def test_a_set_that_takes_too_much_memory_is_ended_with_the_reason(
     status = platform.status(spec.name)
     assert status.state is SetState.FAILED
     assert "of memory" in status.message
+    platform.heal()
+    assert platform.status(spec.name).memory_deaths == 1
+
+
+@pytest.mark.parametrize(("behaviour", "deaths"), [("bad_alloc", 1), ("die", 0)])
+def test_a_death_is_one_for_want_of_memory_only_when_the_engines_last_words_say_so(
+    make_platform: MakePlatform,
+    fake_bin_dir: str,
+    fake_model: FakeModel,
+    make_spec: MakeSpec,
+    behaviour: str,
+    deaths: int,
+) -> None:
+    platform = make_platform(fake_bin_dir, healing=HealingPolicy(crash_limit=0))
+    spec = make_spec(fake_model(behaviour))
+    platform.create(spec)
+
+    def given_up() -> bool:
+        platform.heal()
+        return "in a row" in platform.status(spec.name).message
+
+    until(given_up)
+    platform.heal()
+
+    assert platform.status(spec.name).memory_deaths == deaths
 
 
 def test_an_artifact_changed_on_disk_is_never_started(

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.access.request_keys import RequestKey, RequestKeys
-from tidegate.access.request_token import MASK, MAX_LIFETIME, Expected, mask, sign, verify
+from tidegate.access.request_token import MAX_LIFETIME, Expected, sign, verify
 from tidegate.domain import InvalidInput, Refused, Role, Secret
 from tidegate.domain.request_proof import Action, RequestProof, parameters_digest
+from tidegate.observability.redaction import Redactor
 
 NOW = datetime(2026, 11, 26, 2, 0, tzinfo=UTC)
 KEY = RequestKey("k1", Secret("a" * 43))
@@ -150,7 +151,7 @@ def test_signed_nonsense_is_refused(body: bytes):
 def test_tokens_are_masked_in_texts():
     token = sign(CLAIMS, KEY)
 
-    assert mask(f"released with {token}, said ada") == f"released with {MASK}, said ada"
+    assert Redactor().text(f"released with {token}, said ada") == "released with tg1.***, said ada"
 
 
 def test_an_empty_parameter_is_the_same_as_none():

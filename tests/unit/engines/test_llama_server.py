@@ -160,3 +160,24 @@ def test_an_engine_that_cannot_be_reached_is_not_ready_and_has_no_metrics() -> N
     assert engine.metrics("127.0.0.1", 1) == {}
     with pytest.raises(Transient, match="did not answer"):
         engine.post("127.0.0.1", 1, "/x", {}, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("last_words", "is_memory"),
+    [
+        ("E llama_init_from_model: failed to initialize the context: std::bad_alloc", True),
+        (
+            "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 900.00 MiB on device 0: cudaMalloc failed: out of memory",
+            True,
+        ),
+        ("ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 4294967296", True),
+        (
+            "terminate called after throwing 'std::system_error'\n  what():  Resource temporarily unavailable",
+            False,
+        ),
+        ("E llama_model_load: error loading model: tensor 'token_embd.weight' not found", False),
+        ("", False),
+    ],
+)
+def test_only_words_about_memory_tell_of_a_death_for_want_of_it(last_words: str, is_memory: bool):
+    assert LlamaServer().died_of_memory(last_words) is is_memory

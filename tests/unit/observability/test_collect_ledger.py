@@ -54,7 +54,6 @@ EVERYTHING = Overview(
     held=frozenset({REF}),
     quarantined={"acme": 2},
     drifting=frozenset({REF}),
-    key_expiries={"acme": NOW},
 )
 
 
@@ -105,14 +104,13 @@ def test_of_several_waiting_releases_the_oldest_speaks() -> None:
     assert shown["tidegate_release_info"] == {("acme", "chat", "pipit", "v3"): 1.0}
 
 
-def test_shares_holds_quarantine_drift_and_expiry_are_shown() -> None:
+def test_shares_holds_quarantine_and_drift_are_shown() -> None:
     shown = look(Ledger(EVERYTHING))
 
     assert shown["tidegate_release_traffic_ratio"]["acme", "chat", "candidate"] == pytest.approx(0.1)
     assert shown["tidegate_hold"] == {("acme", "chat"): 1.0}
     assert shown["tidegate_quarantined_versions"] == {("acme",): 2.0}
     assert shown["tidegate_reconcile_drift"] == {("acme", "chat"): 1.0}
-    assert shown["tidegate_expiry_timestamp_seconds"] == {("acme", "client_key"): NOW.timestamp()}
 
 
 def test_requests_in_flight_are_those_of_all_living_gateways_by_slot() -> None:

@@ -11,8 +11,11 @@ import pytest
 
 from tidegate import __version__
 from tidegate.domain import ServiceRef
+from tidegate.domain.health import BackupMark, Health, HealthState
+from tidegate.domain.policy import ObjectivePolicy
 from tidegate.domain.totals import REJECTED, Gain, PipelineRun
 from tidegate.observability.collect_gateway import GatewayCollector
+from tidegate.observability.collect_health import ExpiryCollector, HealthCollector
 from tidegate.observability.collect_host import (
     HostCollector,
     MoneyCollector,
@@ -23,6 +26,7 @@ from tidegate.observability.collect_host import (
 from tidegate.observability.collect_notices import ErrorCollector, NoticeCollector
 from tidegate.observability.collect_prefect import FIRST_LOOK, OVERLAP, PrefectCollector
 from tidegate.observability.collecting import Collector
+from tidegate.observability.health.judging import Expiring
 from tidegate.observability.registry import Family, Readings, Register
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -163,10 +167,87 @@ def test_an_organization_without_a_budget_has_none_and_not_zero() -> None:
     assert shown["tidegate_cost_billed_usd"] == {("acme", "runpod", "month"): 11.0}
 
 
-def test_every_service_has_both_objectives() -> None:
-    shown = look(ObjectiveCollector(lambda: [ServiceRef("acme", "chat")]))["tidegate_slo_objective_ratio"]
+def test_a_service_shows_what_its_policy_promises_and_one_that_nobody_configures_what_is_usual() -> None:
+    chat, gone = ServiceRef("acme", "chat"), ServiceRef("acme", "gone")
+    promised = {chat: ObjectivePolicy(availability=0.999, ttft=0.8)}
 
-    assert set(shown) == {("acme", "chat", "availability"), ("acme", "chat", "ttft")}
+    shown = look(ObjectiveCollector(lambda: [chat, gone], promised.get))["tidegate_slo_objective_ratio"]
+
+    assert shown == {
+        ("acme", "chat", "availability"): 0.999,
+        ("acme", "chat", "ttft"): 0.8,
+        ("acme", "gone", "availability"): 0.99,
+        ("acme", "gone", "ttft"): 0.95,
+    }
+
+
+class Seen:
+    """What health checks and backups left in the ledger."""
+
+    def __init__(self, *states: HealthState, backups: Mapping[str, BackupMark] | None = None):
+        self._states, self._backups = states, backups or {}
+
+    def health_states(self) -> Sequence[HealthState]:
+        return self._states
+
+    def backup_marks(self) -> Mapping[str, BackupMark]:
+        return self._backups
+
+
+def seen(check: str, health: Health, ago: timedelta = timedelta(), **measures: float) -> HealthState:
+    return HealthState(check, health, "", "", (), measures, NOW - ago, NOW - ago, 0.1, 15.0)
+
+
+def states(shown: dict[str, Family]) -> dict[str, list[str]]:
+    on = [labels for labels, value in shown["tidegate_health_check_state"].items() if value]
+    return {check: [state for one, state in on if one == check] for check, _ in on}
+
+
+def test_a_check_is_what_it_was_seen_as_and_unknown_when_nobody_looks() -> None:
+    rows = Seen(seen("host", Health.FAILED), seen("gpu", Health.OK, timedelta(hours=1)))
+
+    shown = look(HealthCollector(rows, ["host", "gpu", "ledger"], lambda: NOW))
+
+    assert states(shown) == {"host": ["failed"], "gpu": ["unknown"], "ledger": ["unknown"]}
+    assert len(shown["tidegate_health_check_state"]) == 3 * len(Health)
+    assert shown["tidegate_health_check_last_run_timestamp_seconds"] == {
+        ("host",): NOW.timestamp(),
+        ("gpu",): NOW.timestamp() - 3600,
+    }
+
+
+@pytest.mark.parametrize("ago", [timedelta(), timedelta(days=1)])
+def test_a_chain_that_was_found_broken_stays_so_when_nobody_looks_any_more(ago: timedelta) -> None:
+    rows = Seen(seen("audit", Health.FAILED, ago, intact=0.0))
+
+    assert look(HealthCollector(rows, (), lambda: NOW))["tidegate_audit_chain_intact"] == {(): 0.0}
+
+
+def test_a_chain_that_nobody_could_look_at_is_neither_whole_nor_broken() -> None:
+    rows = Seen(seen("audit", Health.UNKNOWN))
+
+    assert look(HealthCollector(rows, (), lambda: NOW))["tidegate_audit_chain_intact"] == {}
+
+
+def test_each_step_of_backups_tells_when_it_last_succeeded() -> None:
+    rows = Seen(backups={"made": BackupMark("made", "b", NOW, 1, 1.0)})
+
+    shown = look(HealthCollector(rows, (), lambda: NOW))
+
+    assert shown["tidegate_backup_last_success_timestamp_seconds"] == {("made",): NOW.timestamp()}
+
+
+def test_of_several_keys_the_first_that_expires_speaks() -> None:
+    ends = [
+        Expiring("acme", "client_key", "web", NOW + timedelta(days=3)),
+        Expiring("acme", "client_key", "app", NOW + timedelta(days=1)),
+        Expiring("acme", "certificate", "root", NOW),
+    ]
+
+    assert look(ExpiryCollector(lambda: ends))["tidegate_expiry_timestamp_seconds"] == {
+        ("acme", "client_key"): (NOW + timedelta(days=1)).timestamp(),
+        ("acme", "certificate"): NOW.timestamp(),
+    }
 
 
 class Outbox:

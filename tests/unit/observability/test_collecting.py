@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -131,13 +132,28 @@ def test_only_words_of_ours_are_told_of_a_failure(error: Exception, caplog: pyte
     assert problem in ("ValueError", "told by us")
 
 
-def test_a_failure_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    collecting = Collecting([failing(Transient("away"))])
+class Kept:
+    """Errors that were told of."""
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+
+    def __call__(self, error: BaseException, place: str, **_: Any) -> None:
+        self.places.append(place)
+
+    def flush(self) -> None:
+        pass
+
+
+def test_a_failure_that_lasts_is_logged_and_kept_once(caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept()
+    collecting = Collecting([failing(Transient("away"))], note=kept)
     with caplog.at_level("WARNING"):
         for _ in range(3):
             collecting.look_all()
 
     assert len(caplog.records) == 1
+    assert kept.places == [f"collector {collecting.standings[0].collector.name}"]
     assert collecting.standings[0].errors == 3
 
 

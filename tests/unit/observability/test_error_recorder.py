@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from tidegate.access.concealing import conceal
 from tidegate.domain import NotFound, ServiceRef, Transient
 from tidegate.domain.error_tracking import SeenError
+from tidegate.observability.concealing import _redactor, conceal
 from tidegate.observability.error_recorder import MAX_REMEMBERED, REPEAT_S, REST_S, ErrorRecorder
 
 SECRETS = (
@@ -195,3 +195,12 @@ def test_no_secret_that_only_its_place_betrays_reaches_a_row(
 )
 def test_plain_words_stay_as_they_are(text: str):
     assert conceal(text) == text
+
+
+def test_what_this_process_was_handed_is_hidden_whatever_its_shape(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TIDEGATE_SECRET_ACME", "swordfish-of-any-shape")
+    _redactor.cache_clear()
+    try:
+        assert conceal("said swordfish-of-any-shape twice") == "said [redacted] twice"
+    finally:
+        _redactor.cache_clear()

@@ -61,12 +61,15 @@ def test_it_is_healthy_as_long_as_it_answers_and_ready_once_the_ledger_was_read(
     collecting.look_all()
     exporter = Exporter(collecting, dict)
     assert exporter.answer("/healthz", HOST).status is HTTPStatus.OK
-    assert exporter.answer("/readyz", HOST).status is HTTPStatus.SERVICE_UNAVAILABLE
+    refused = exporter.answer("/readyz", HOST)
+    assert refused.status is HTTPStatus.SERVICE_UNAVAILABLE
+    assert json.loads(refused.body)["reasons"] == ["ledger: ValueError"]
 
     store.is_away = False
     collecting.look_all()
     ready = exporter.answer("/readyz", HOST)
     assert ready.status is HTTPStatus.OK
+    assert json.loads(ready.body)["reasons"] == []
     assert json.loads(ready.body)["collectors"][0]["errors"] == 1
 
 

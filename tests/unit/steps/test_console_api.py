@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from openapi_core import OpenAPI
 
-from tidegate.access import conceal
 from tidegate.console import ALERT_TOKEN, API_TOKEN, Console, serve
 from tidegate.console.openapi import describe
 from tidegate.console.operations import OPERATIONS, Desk
 from tidegate.correlation import is_request_id
 from tidegate.domain import Evidence, Gate, ReleaseState, ServiceRef, Transient, Verdict
+from tidegate.observability.concealing import conceal
 from tidegate.observability.error_recorder import ErrorRecorder
 from tidegate.stack.port_choice import is_free
 

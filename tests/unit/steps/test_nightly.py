@@ -21,6 +21,7 @@ from tidegate.domain import (
     set_name,
 )
 from tidegate.domain.policy import LoadBudget, LoadDesign, PerformancePolicy
+from tidegate.domain.totals import EVAL_SCORE, LAST_VALUE
 from tidegate.quality import BankResult, QuestionResult
 from tidegate.steps import nightly
 from tidegate.steps.nightly_report import nightly_markdown
@@ -91,6 +92,25 @@ def test_a_night_that_is_repeated_is_recorded_once(office, tonight: Night):
     look(office, "1")
     look(office, "2")
     assert len(look(office, "2").nights) == 2
+
+
+def test_both_scores_of_a_night_are_shown_its_own_and_the_one_that_it_is_compared_with(
+    office, tonight: Night
+):
+    look(office, "1")
+    tonight.answers = ["wrong"] * 15 + ["right"] * 15
+    look(office, "2")
+
+    shown = {
+        tuple(total.labels[-2:]): total.amount
+        for total in office.ledger.totals(5.0)
+        if total.metric == EVAL_SCORE and total.part == LAST_VALUE
+    }
+    assert shown == {
+        ("score", "candidate"): 0.5,
+        ("score", "baseline"): 1.0,
+        ("same_answers", "candidate"): 0.5,
+    }
 
 
 def test_other_answers_of_the_same_file_are_a_regression(office, tonight: Night):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegate.domain import TidegateError
+from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.domain.health import Health, Judgement
 
 CHEAP_S, DEAR_S = 15.0, 300.0
@@ -86,9 +87,16 @@ def start_thread(work: Callable[[], None]) -> None:
 class Turn:
     """Calls `look` of each check at its times. `advance` is called again and again with the time of a steady clock."""
 
-    def __init__(self, checks: Sequence[Check], conceal: Conceal, start: Start = start_thread):
+    def __init__(
+        self,
+        checks: Sequence[Check],
+        conceal: Conceal,
+        start: Start = start_thread,
+        note: NoteError = FORGET,
+    ):
         self._checks = checks
         self._conceal = conceal
+        self._note = note
         self._start = start
         self._running: dict[str, _Running] = {}
         self._due: dict[str, float] = {}
@@ -120,6 +128,7 @@ class Turn:
         except TidegateError as error:
             return Judgement(Health.UNKNOWN, self._conceal(f"not seen: {error.message}"), error.remedy)
         except Exception as error:  # noqa: BLE001  # a defect in one look must not end the others
+            self._note(error, f"health check {check.name}")
             text = f"not seen: {type(error).__name__}: {error}".splitlines()[0]
             return Judgement(Health.UNKNOWN, self._conceal(text), "See: tidegate logs health.")
 

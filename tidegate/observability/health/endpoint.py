@@ -18,8 +18,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tidegate.access import conceal
 from tidegate.domain import TidegateError
+from tidegate.observability.concealing import conceal
 
 ANSWER_S = 2.0
 """A condition that takes longer is not met."""

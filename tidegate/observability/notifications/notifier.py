@@ -15,6 +15,7 @@ from functools import partial
 from tidegate.domain import TidegateError
 from tidegate.domain.channel import ChannelKind, ChannelRef
 from tidegate.domain.deliveries import Claimed, Delivery
+from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.domain.events import Event
 from tidegate.observability.notifications.deciding import decide, horizon
 from tidegate.observability.notifications.delivering import LEASE, Courier, Organizations
@@ -52,27 +53,32 @@ class Notifier:
         organizations: Organizations,
         clock: Callable[[], datetime],
         new_claim: Callable[[], str] = lambda: secrets.token_hex(8),
+        note: NoteError = FORGET,
     ):
         self._outbox = outbox
         self._courier = courier
         self._organizations = organizations
         self._clock = clock
         self._new_claim = new_claim
+        self._note = note
 
     def run(self, stop: threading.Event, poll_s: float = POLL_S) -> None:
         """Until `stop` is set; what is being sent then is finished first."""
         with ThreadPoolExecutor(MOST_UNDER_WAY, thread_name_prefix="courier") as pool:
             under_way: set[Future[Delivery | None]] = set()
             while not stop.is_set():
-                under_way = {one for one in under_way if not _ended(one)}
+                under_way = {one for one in under_way if not self._has_ended(one)}
                 try:
                     self.advance(
                         partial(_submit, pool, under_way, self._courier), MOST_UNDER_WAY - len(under_way)
                     )
                 except TidegateError as error:
                     log.warning("the outbox: %s", error)
+                    self._note(error, "notifier")
                 stop.wait(poll_s)
             wait(under_way, timeout=STOP_TIMEOUT_S)
+            for one in under_way:
+                self._has_ended(one)
 
     def advance(self, start: Callable[[Claimed], object], most: int = MOST_UNDER_WAY) -> Round:
         """One look. `start` has each claimed message carried away."""
@@ -96,6 +102,16 @@ class Notifier:
             if not channel.refuses(org.name, event)
         ]
 
+    def _has_ended(self, one: Future[Delivery | None]) -> bool:
+        """Tells of defects of ours; the message comes back when its lease ends."""
+        if not one.done():
+            return False
+        error = one.exception()
+        if error is not None:
+            log.error("a message could not be handled: %s", type(error).__name__, exc_info=error)
+            self._note(error, "notifier delivery")
+        return True
+
     def _plan(self, ref: ChannelRef) -> int:
         channel = self._courier.channel(ref)
         if channel is None:
@@ -111,13 +127,3 @@ def _submit(
     pool: ThreadPoolExecutor, under_way: set[Future[Delivery | None]], courier: Courier, claimed: Claimed
 ) -> None:
     under_way.add(pool.submit(courier.deliver, claimed))
-
-
-def _ended(one: Future[Delivery | None]) -> bool:
-    """Tells of defects of ours in the log; the message comes back when its lease ends."""
-    if not one.done():
-        return False
-    error = one.exception()
-    if error is not None:
-        log.error("a message could not be handled: %s", type(error).__name__, exc_info=error)
-    return True

@@ -35,6 +35,10 @@ class Engine(Protocol):
         """Health and identity, without raising."""
         ...
 
+    def died_of_memory(self, last_words: str) -> bool:
+        """Whether the last lines of its log say that it wanted memory that it did not get."""
+        ...
+
     def metrics(self, host: str, port: int, timeout_s: float = ...) -> dict[str, float]: ...
 
     def post(

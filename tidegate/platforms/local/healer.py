@@ -10,6 +10,8 @@ from tidegate.platforms.local.observation import observe
 from tidegate.platforms.local.state import ProcessRecord, SetFolder, SetRecord, Wanted
 
 log = logging.getLogger(__name__)
+LAST_LINES = 20
+"""Of a log, that may say why an engine died. What it said before, it lived on after."""
 
 
 def heal_set(yard: Yard, folder: SetFolder, set_lock: int) -> None:
@@ -54,6 +56,7 @@ def _restart(yard: Yard, folder: SetFolder, record: SetRecord, set_lock: int) ->
     now = yard.clock()
     counted = count_crash(record, yard.healing, now)
     if counted != record:
+        counted = _with_cause(yard, folder, counted)
         folder.save(counted.model_copy(update={"changed_at": yard.now()}))
         log.warning(
             "the engine of set %s died: %s", record.spec.name, counted.gave_up or "it is started again"
@@ -62,6 +65,15 @@ def _restart(yard: Yard, folder: SetFolder, record: SetRecord, set_lock: int) ->
         # Members of its group may have outlived the leader.
         end(yard, folder)
         launch(yard, folder, counted.model_copy(update={"restarts": counted.restarts + 1}), set_lock)
+
+
+def _with_cause(yard: Yard, folder: SetFolder, record: SetRecord) -> SetRecord:
+    """Its exit status goes to nobody: an engine outlives whoever started it. What it said last is what is known; when the
+    kernel kills it for memory it says nothing, and that death is a restart like any other. One that we ended was counted
+    when we did."""
+    if not record.note and yard.engine.died_of_memory(folder.last_words(LAST_LINES)):
+        return record.model_copy(update={"memory_deaths": record.memory_deaths + 1})
+    return record
 
 
 def _watch(yard: Yard, folder: SetFolder, record: SetRecord, process: ProcessRecord) -> None:
@@ -73,7 +85,7 @@ def _watch(yard: Yard, folder: SetFolder, record: SetRecord, process: ProcessRec
             f"Ended: it used {memory_bytes:.0f} bytes of memory, {record.spec.max_memory_bytes} are allowed."
         )
         log.warning("set %s: %s", record.spec.name, note)
-        folder.save(record.model_copy(update={"note": note}))
+        folder.save(record.model_copy(update={"note": note, "memory_deaths": record.memory_deaths + 1}))
         end(yard, folder, process)
         return
     ready = folder.ready()

@@ -16,6 +16,13 @@ def observe(yard: Yard, folder: SetFolder) -> SetStatus:
     record = folder.record()
     if record is None:
         return SetStatus.absent(folder.name)
+    status = _observed(yard, folder, record)
+    if status.state is SetState.ABSENT:
+        return status
+    return status.model_copy(update={"memory_deaths": record.memory_deaths})
+
+
+def _observed(yard: Yard, folder: SetFolder, record: SetRecord) -> SetStatus:
     process = folder.process()
     alive = process is not None and processes.is_alive(process, record.spec.digest)
     if record.wanted is not Wanted.RUNNING:

@@ -43,6 +43,7 @@ class SetRecord(BaseModel):
     changed_at: datetime
     port: int | None = None
     restarts: int = 0
+    memory_deaths: int = 0
     crashes: int = 0
     retry_at: float | None = None
     gave_up: str = ""

@@ -205,6 +205,27 @@ ENDINGS = (
     ),
 )
 
+HELD_BACK = (
+    Panel(
+        "Services to which nothing is released by itself",
+        "A person stopped releases, or a way back did. `tidegate hold list` says who, when and why; `tidegate hold lift "
+        "ORG/SERVICE --reason ...` ends it.",
+        (Query(highest("tidegate_hold"), SERVICE_NAME),),
+        "none",
+        look="states",
+        width=12,
+        texts={0: ("open", GREEN), 1: ("held", ORANGE)},
+    ),
+    Panel(
+        "Files that must not be released",
+        "Quarantined after a gate refused them or a release of them went back. Another release of the same file is refused.",
+        (Query(f"max by (org) (tidegate_quarantined_versions{{{OF_ORG}}})", "{{org}}"),),
+        "none",
+        width=12,
+        least=0,
+    ),
+)
+
 MACHINERY = (
     Panel(
         "What runs is not what is wanted",
@@ -249,6 +270,7 @@ RELEASE = Board(
         Row("Who gets the candidate", SHARES),
         Row("Candidate against live", COMPARED),
         Row("How releases end", ENDINGS),
+        Row("What is held back", HELD_BACK),
         Row("What carries them out", MACHINERY),
     ),
     since="now-1h",
