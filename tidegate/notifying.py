@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tidegate.access import SecretStore, load_organizations
+from tidegate.access import SecretStore, conceal, load_organizations
 from tidegate.domain import Organization, TidegateError
 from tidegate.domain.channel import ChannelKind
 from tidegate.ledger import Ledger
+from tidegate.observability.error_recorder import ErrorRecorder
 from tidegate.observability.notifications import Courier, Notifier, Sender
 from tidegate.settings import Settings, load_settings
 
@@ -47,10 +48,10 @@ def load(settings: Settings | None = None) -> Notifications:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     organizations = FreshOrganizations(settings.organizations_dir, settings.policies_dir)
     ledger = Ledger.open(settings.ledger_url)
-    courier = Courier(
-        ledger, organizations, SecretStore(settings.secrets_dir, os.environ), senders(), utc_now
-    )
-    return Notifications(ledger, organizations, courier, Notifier(ledger, courier, organizations, utc_now))
+    store, note = SecretStore(settings.secrets_dir, os.environ), ErrorRecorder(ledger, conceal)
+    courier = Courier(ledger, organizations, store, senders(), utc_now, note)
+    notifier = Notifier(ledger, courier, organizations, utc_now, note_error=note)
+    return Notifications(ledger, organizations, courier, notifier)
 
 
 def run_notifier(settings: Settings, stop: threading.Event) -> None:
