@@ -7,7 +7,7 @@ import pytest
 from tidegate.access.concealing import conceal
 from tidegate.domain import NotFound, ServiceRef, Transient
 from tidegate.domain.error_tracking import SeenError
-from tidegate.observability.error_recorder import MAX_REMEMBERED, REPEAT_S, REST_S, ErrorRecorder
+from tidegate.observability.error_recorder import MAX_REMEMBERED, MOST_WRITES, REPEAT_S, REST_S, ErrorRecorder
 
 SECRETS = (
     "tg_acme_0123456789abcdef",
@@ -195,3 +195,16 @@ def test_no_secret_that_only_its_place_betrays_reaches_a_row(
 )
 def test_plain_words_stay_as_they_are(text: str):
     assert conceal(text) == text
+
+
+def test_a_flood_of_errors_that_all_differ_is_no_flood_of_rows(note: ErrorRecorder, rows: Rows, clock: Clock):
+    words = [f"place {number}" for number in range(3 * MOST_WRITES)]
+    for word in words:
+        note(gone(), word)
+    assert rows.asked == MOST_WRITES
+
+    for _ in range(3):
+        clock.now += REPEAT_S
+        note(gone(), "one more")
+
+    assert {seen.place for seen, _ in rows.rows} == {*words, "one more"}
