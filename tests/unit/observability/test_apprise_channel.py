@@ -140,3 +140,10 @@ def test_an_address_that_has_a_file_of_this_machine_sent_is_refused(url: str):
     with pytest.raises(SendFailed, match="names a file") as caught:
         send(post("chat", url), Told(True, Target("x")))
     assert caught.value.is_final
+
+
+@pytest.mark.parametrize("url", ["irc://chat.example/#room", "MQTTS://broker.example/topic"])
+def test_a_chat_whose_connections_cannot_be_watched_needs_leave_to_be_inside(url: str):
+    with pytest.raises(SendFailed, match="allow_private") as caught:
+        send(post("chat", url), Told(True, Target("x")))
+    assert caught.value.is_final

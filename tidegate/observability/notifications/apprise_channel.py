@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DESKTOP_SCHEMES = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "windows"})
 REFUSED_SCHEMES = frozenset({"file", "mailto", "mailtos", "syslog", "rsyslog", "exec", "blink1"})
 DEFAULT_DESKTOP = "dbus://"
+UNGUARDED_SCHEMES = frozenset({"irc", "ircs", "mqtt", "mqtts", "smpp", "smpps"})
+"""They connect past urllib3: what their names lead to cannot be held to what was looked at."""
 FILE_PARAMETERS = frozenset({"template", "keyfile", "subfile", "pgpkey", "pgppub", "pgpprv"})
 HTTPS = 443
 LOGS_WITH_ADDRESSES = ("apprise", "urllib3")
@@ -46,6 +48,8 @@ class AppriseSender:
         url = post.address if "address" in post.secrets else DEFAULT_DESKTOP
         _check_scheme(url, is_desktop=post.channel.kind == "desktop")
         _check_files(url)
+        if url.partition("://")[0].lower() in UNGUARDED_SCHEMES and not post.channel.allow_private:
+            raise SendFailed("this kind of chat needs `allow_private: true` on the channel", is_final=True)
         targets = self._make(url)
         if not len(targets):
             raise SendFailed(UNKNOWN, is_final=True)
