@@ -2,12 +2,13 @@
 
 import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.errors import MessageError
-from typing import Any
+from typing import Any, cast
 
 from tidegate.domain.channel import MailServer
 from tidegate.observability.notifications.messages import mail
@@ -119,8 +120,8 @@ class _Limited(smtplib.SMTP):
         self._limited = limited
         super().__init__(**options)
 
-    def _get_socket(self, host: str, port: int, timeout: float) -> Any:
-        made: Any = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        made = cast("socket.socket", super()._get_socket(host, port, timeout))  # type: ignore[misc]
         self._limited.watch(made)
         return made
 
