@@ -78,11 +78,17 @@ class Readings:
 
     def _check(self, name: str, labels: Labels, *, is_histogram: bool) -> None:
         if name not in self.families:
-            raise InvalidInput(f"Collector {self.collector} does not own {name}.", field="metric")
+            raise InvalidInput(
+                f"Collector {self.collector} does not own {name}.",
+                remedy="Name it in the metrics of this collector.",
+                field="metric",
+            )
         wanted = declared(name)
         if len(labels) != len(wanted.labels) or (wanted.type == "histogram") != is_histogram:
             raise InvalidInput(
-                f"{name} is a {wanted.type} with the labels {', '.join(wanted.label_names)}.", field="labels"
+                f"{name} is a {wanted.type} with the labels {', '.join(wanted.label_names)}.",
+                remedy="Give the labels that are declared, or declare others.",
+                field="labels",
             )
 
 

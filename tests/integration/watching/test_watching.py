@@ -1,8 +1,10 @@
 """Every check looks at a real home, what it sees is kept, and failed backups are told."""
 
+import contextlib
 import dataclasses
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -92,6 +94,24 @@ def test_a_dead_ledger_fails_and_is_not_merely_unseen(ports: Ports, tmp_path: Pa
         path.unlink()
     tmp_path.joinpath("ledger.sqlite3").mkdir()
     assert check.look().health is Health.FAILED
+
+
+def test_an_audit_log_that_is_cut_at_its_end_between_two_looks_is_broken(ports: Ports, tmp_path: Path):
+    """What is left of it is whole in itself: only what the last look saw can tell."""
+    file = tmp_path / "ledger.sqlite3"
+    with Ledger.open(f"sqlite:///{file}") as ledger:
+        watched = dataclasses.replace(ports, ledger=ledger)
+        (check,) = (one for one in build_checks(watched, no_server, Thresholds()) if one.name == "audit")
+        assert check.look().health is Health.OK
+        for turn in range(3):
+            ledger.note_deed("x", actor=f"{turn}")
+        assert check.look().health is Health.OK
+        with contextlib.closing(sqlite3.connect(file)) as force, force:
+            force.execute("DROP TRIGGER audit_refuses_delete")
+            force.execute("DELETE FROM audit WHERE number = 3")
+        assert ledger.verify_audit().is_whole
+        found = check.look()
+        assert (found.health, "entry 3" in found.text) == (Health.FAILED, True)
 
 
 def test_what_is_kept_holds_no_secret(ports: Ports):
