@@ -43,7 +43,8 @@ def decide(channel: Channel, standing: Standing, now: datetime) -> Sending:
 
 
 def horizon(channel: Channel) -> timedelta:
-    """How far back messages matter: beyond this the bucket is full again, whatever happened before."""
+    """How far back messages are read: a bucket that was left alone for so long is full again, whatever happened before.
+    Debt that is older is forgiven, so that a channel which never rests is held back a little less."""
     hours = min(2 * channel.rate.burst / channel.rate.per_hour, MOST_HOURS_REMEMBERED)
     return max(timedelta(hours=hours), channel.digest.window) + URGENT_SPACING
 
