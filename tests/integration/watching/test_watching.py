@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Never
+from types import SimpleNamespace
+from typing import Never, cast
 
 import pytest
 from cryptography import x509
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from tidegate import wiring
-from tidegate.backing_up import create_backup, verify_backup
+from tidegate.backing_up import backups_of, create_backup, verify_backup
 from tidegate.domain import Organization, Transient
 from tidegate.domain.events import Event, EventKind
 from tidegate.domain.health import Health, Judgement
@@ -28,6 +30,7 @@ from tidegate.observability.health import CHECKS, Check, Thresholds
 from tidegate.observability.health.checks import Told
 from tidegate.observability.health.endpoint import ask, socket_of
 from tidegate.settings import SOURCE_ROOT, load_settings
+from tidegate.stack.prefect_api import PrefectApi
 from tidegate.steps.ports import Ports
 from tidegate.watching import build_checks, look_once
 from tidegate.watching.expiring import expiring
@@ -92,6 +95,30 @@ def test_a_dead_ledger_fails_and_is_not_merely_unseen(ports: Ports, tmp_path: Pa
         path.unlink()
     tmp_path.joinpath("ledger.sqlite3").mkdir()
     assert check.look().health is Health.FAILED
+
+
+def test_a_file_that_is_too_damaged_to_be_asked_is_seen_to_be_damaged(ports: Ports, tmp_path: Path):
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger.open(f"sqlite:///{path}")
+    broken = dataclasses.replace(ports, ledger=ledger)
+    (check,) = (
+        one for one in build_checks(broken, no_server, Thresholds()) if one.name == "ledger-integrity"
+    )
+    ledger.close()
+    for leftover in tmp_path.glob("ledger.sqlite3-*"):
+        leftover.unlink()
+    path.write_bytes(b"no database at all " * 500)
+    seen = check.look()
+    assert (seen.health, "tidegate backup restore" in seen.remedy) == (Health.FAILED, True)
+
+
+def test_workers_that_a_dead_server_hides_are_unknown_with_the_reason(ports: Ports):
+    dead = nullcontext(SimpleNamespace(is_healthy=lambda: False))
+    checks = build_checks(ports, lambda: cast("AbstractContextManager[PrefectApi]", dead), Thresholds())
+    (check,) = (one for one in checks if one.name == "workers")
+    seen = check.look()
+    assert (seen.health, seen.remedy) == (Health.UNKNOWN, "See: tidegate logs prefect.")
+    assert "Prefect server" in seen.text
 
 
 def test_what_is_kept_holds_no_secret(ports: Ports):
@@ -160,6 +187,25 @@ def test_a_failed_backup_is_told_until_one_succeeds(ports: Ports, tmp_path: Path
         "made": kept.name,
         "verified": kept.name,
     }
+
+
+def test_a_backup_whose_predecessors_cannot_be_removed_was_made_and_says_so(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+):
+    def cannot(archive: object, *limits: object) -> Never:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tidegate.backup.archive.Archive.clear", cannot)
+    with pytest.raises(PermissionError):
+        create_backup(ports)
+    ledger = ledger_of(ports)
+    assert ledger.backup_marks()["made"].name == backups_of(ports.settings).archive.get().name
+    assert [one.summary for one in ledger.findings() if one.kind == "backup.failed"] == [
+        "PermissionError: [Errno 13] Permission denied"
+    ]
+    monkeypatch.undo()
+    create_backup(ports)
+    assert [one for one in ledger.findings() if one.kind == "backup.failed"] == []
 
 
 def test_a_backup_that_is_not_whole_once_restored_is_told(ports: Ports):
