@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from tidegate import wiring
 from tidegate.backing_up import backups_of, create_backup, verify_backup
+from tidegate.cli.health import PREFECT_ANSWER_S
 from tidegate.domain import Organization, Transient
 from tidegate.domain.events import Event, EventKind
 from tidegate.domain.health import Health, Judgement
@@ -119,6 +121,18 @@ def test_workers_that_a_dead_server_hides_are_unknown_with_the_reason(ports: Por
     seen = check.look()
     assert (seen.health, seen.remedy) == (Health.UNKNOWN, "See: tidegate logs prefect.")
     assert "Prefect server" in seen.text
+
+
+def test_a_server_that_hangs_has_failed_within_the_time_of_its_check(ports: Ports):
+    """Else it would be unknown every other time, and no alert would see five minutes of failure."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        checks = build_checks(ports, lambda: PrefectApi(address, timeout_s=0.1), Thresholds())
+        (check,) = (one for one in checks if one.name == "prefect")
+        assert check.look().health is Health.FAILED
+    assert {
+        name for name in ("prefect", "workers") if CHECKS[name].timeout_s <= 2 * PREFECT_ANSWER_S
+    } == set()
 
 
 def test_what_is_kept_holds_no_secret(ports: Ports):
@@ -220,22 +234,22 @@ def test_a_backup_that_is_not_whole_once_restored_is_told(ports: Ports):
 
 def test_a_process_says_on_its_socket_that_it_may_work_and_takes_it_away(ports: Ports, home: Path):
     settings = ports.settings
-    socket = socket_of(settings.runtime_dir, "notifier")
+    address = socket_of(settings.runtime_dir, "notifier")
     env = {**os.environ, "TIDEGATE_HOME": str(home), "PYTHONPATH": str(SOURCE_ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", "tidegate.cli", "agent", "notifier"], env=env, stdout=subprocess.PIPE
     )
     try:
-        deadline, said = time.monotonic() + START_TIMEOUT_S, ask(socket, "notifier")
+        deadline, said = time.monotonic() + START_TIMEOUT_S, ask(address, "notifier")
         while said.reasons and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
-            said = ask(socket, "notifier")
+            said = ask(address, "notifier")
         assert said.is_alive, said
         assert said.reasons == ()
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=START_TIMEOUT_S)
         assert process.returncode == 0, output
-        assert not socket.exists()
+        assert not address.exists()
     finally:
         process.kill()
         process.wait()

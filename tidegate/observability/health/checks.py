@@ -8,6 +8,8 @@ from tidegate.domain import TidegateError
 from tidegate.domain.health import Health, Judgement
 
 CHEAP_S, DEAR_S = 15.0, 300.0
+AGAIN_S = 60.0
+"""What has failed is looked at again no later than this: its end is seen soon, and so is a start that was too early."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class Turn:
         took_s = now - running.begun_at
         if running.ended is not None:
             del self._running[check.name]
+            if running.ended.health is Health.FAILED:
+                self._due[check.name] = min(self._due[check.name], now + AGAIN_S)
             return [Told(check, running.ended, took_s)]
         is_due_again = running.is_told and now >= self._due[check.name]
         if took_s < check.kind.timeout_s or (running.is_told and not is_due_again):

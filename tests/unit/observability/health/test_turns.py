@@ -40,6 +40,18 @@ def test_a_check_is_made_at_its_interval():
     assert looked == [0, 15, 30, 45]
 
 
+def test_what_has_failed_is_looked_at_again_after_a_minute_and_the_rest_at_its_interval():
+    looked: list[float] = []
+    answers = [Judgement(Health.FAILED, "too early"), GOOD, GOOD]
+    now = 0.0
+    turn, threads = turn_of(Check("credentials", lambda: looked.append(now) or answers[len(looked) - 1]))
+    while now < 400:
+        turn.advance(now)
+        threads.run()
+        now += 1
+    assert looked == [0, 61, 361]
+
+
 def test_what_was_seen_is_told_once_with_how_long_it_took():
     turn, threads = turn_of(Check("host", lambda: GOOD))
     assert turn.advance(0.0) == []
