@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "warning": "yellow", "unknown": "yellow", "failed": "red"}
 DAY = timedelta(hours=24)
 SLICES = 48
+PREFECT_ANSWER_S = 4.0
+"""Shorter than its checks may take: a server that hangs has failed, and is not merely unseen every other time."""
 MARKS = {"ok": "·", "warning": "!", "unknown": "?", "failed": "X", "": " "}
 
 app = typer.Typer(help="Health of every part: what was seen, since when, and what to do.")
@@ -128,7 +130,7 @@ def checks_of(ports: "Ports") -> "list[Check]":
     from tidegate.watching import build_checks
 
     limits = load_thresholds(ports.settings.deployments_dir / "health.yaml")
-    return build_checks(ports, lambda: prefect_api(ports.settings), limits)
+    return build_checks(ports, lambda: prefect_api(ports.settings, PREFECT_ANSWER_S), limits)
 
 
 def present(states: "Sequence[HealthState]", now: "datetime") -> "list[HealthState]":

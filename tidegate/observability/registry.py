@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from tidegate.access.secret_shapes import without_secrets
 from tidegate.domain import InvalidInput
 from tidegate.observability.labels import OTHER
 from tidegate.observability.metric import Metric
@@ -146,8 +147,10 @@ class Register:
 
 @lru_cache(maxsize=10_000)
 def is_name(text: str) -> bool:
-    """Whether a label may have this value: names and numbers, no address, no sentence, no key in a query."""
-    return bool(_VALUE.match(text)) and "://" not in text and "@" not in text
+    """Whether a label may have this value: names and numbers, no address, no sentence, no key."""
+    return (
+        bool(_VALUE.match(text)) and "://" not in text and "@" not in text and without_secrets(text) == text
+    )
 
 
 def _fold(one: Metric, into: Family, labels: Labels, value: Value) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tidegate import wiring
-from tidegate.domain import Place, Route, SecretReference, ServiceRef, SetStatus, TidegateError
+from tidegate.domain import NeedsOperator, Place, Route, SecretReference, ServiceRef, SetStatus, TidegateError
 from tidegate.domain.audit import Anchor
 from tidegate.domain.health import Health, Judgement, Part
 from tidegate.ledger import Ledger
@@ -66,7 +66,12 @@ class _Looks:
         return judge.judge_ledger(seen, self._limits.ledger)
 
     def ledger_integrity(self) -> Judgement:
-        return judge.judge_integrity(self._ledger.integrity_problems(INTEGRITY_S))
+        try:
+            problems = self._ledger.integrity_problems(INTEGRITY_S)
+        except NeedsOperator as error:
+            # A file that is damaged enough cannot even be asked. It is no less seen for that.
+            problems = [error.message]
+        return judge.judge_integrity(problems)
 
     def prefect(self) -> Judgement:
         with self._connect() as api:
@@ -95,7 +100,13 @@ class _Looks:
 
     def workers(self) -> Judgement:
         with self._connect() as api:
-            pools = {*POOLS, *api.work_pools()} if api.is_healthy() else set[str]()
+            if not api.is_healthy():
+                return Judgement(
+                    Health.UNKNOWN,
+                    "the Prefect server, which knows them, does not answer",
+                    "See: tidegate logs prefect.",
+                )
+            pools = {*POOLS, *api.work_pools()}
             seen = {pool: [(one.name, one.is_online) for one in api.workers(pool)] for pool in pools}
         return judge.judge_workers(seen)
 
