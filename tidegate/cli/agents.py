@@ -53,8 +53,15 @@ def stop_event(beat: Callable[[], None] = _no_beat) -> threading.Event:
     """Set by SIGTERM and SIGINT. The first also becomes the log's last line."""
     from tidegate.stack.embedded import RUNNING_LINE
 
-    stop = _Announced(lambda: say(RUNNING_LINE), beat)
+    return _set_by_signals(_Announced(lambda: say(RUNNING_LINE), beat))
 
+
+def stop_quietly() -> threading.Event:
+    """The same for a command that speaks to a person itself."""
+    return _set_by_signals(threading.Event())
+
+
+def _set_by_signals(stop: threading.Event) -> threading.Event:
     def on_signal(number: int, _frame: FrameType | None) -> None:
         stop.set()
 

@@ -1,13 +1,17 @@
-"""`tidegate monitoring`: the files of Prometheus and Alertmanager, made from the organizations of this installation."""
+"""`tidegate monitoring`: the files of Prometheus and Alertmanager, and both of them running on top of `tidegate up`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tidegate.cli.output import FAILED, JsonFlag, print_json, say
+from tidegate.cli.output import FAILED, JsonFlag, escape, print_json, say
 
-app = typer.Typer(help="Prometheus and Alertmanager: write what they read.", no_args_is_help=True)
+PREFERRED_PORTS = {"prometheus": 9090, "alertmanager": 9093}
+
+app = typer.Typer(
+    help="Prometheus and Alertmanager: write what they read, or run them here.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -54,3 +58,53 @@ def render(
         say(f"{out} is as it should be: {len(files.texts)} files.")
     if check and changed:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def up() -> None:
+    """Run Prometheus and Alertmanager on top of the stack that is up here, until Ctrl-C.
+
+    They read what `render` writes, with the addresses of this stack. Alerts reach the channels of the organizations;
+    nobody is mailed by Alertmanager itself. Where the two programs are taken from: docs/operations.md.
+
+    Examples:
+
+      tidegate up && tidegate monitoring up
+    """
+    import os
+
+    from deployments.setup.errors import SetupError
+    from deployments.setup.monitoring import require_tools
+    from tidegate.access import ALERT_TOKEN, SecretStore, load_organizations
+    from tidegate.cli.agents import stop_quietly
+    from tidegate.domain import NeedsOperator
+    from tidegate.observability import monitors
+    from tidegate.observability.monitoring_files import render_monitoring
+    from tidegate.observability.monitoring_settings import load_monitoring
+    from tidegate.settings import LOOPBACK, load_settings
+    from tidegate.stack.launching import running_stack
+    from tidegate.stack.port_choice import choose_ports
+
+    settings = load_settings()
+    stack = running_stack(settings.home)
+    if stack is None:
+        raise NeedsOperator("The stack is not up: there is nothing to look at.", remedy="Run: tidegate up.")
+    try:
+        tools = require_tools()
+    except SetupError as error:
+        raise NeedsOperator(error.message, remedy=error.remedy) from error
+    folder, standing = settings.home / "monitoring", settings.deployments_dir / "monitoring"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    ports = choose_ports(folder, PREFERRED_PORTS, LOOPBACK)
+    here = monitors.of_this_stack(load_monitoring(standing / "monitoring.yaml"), stack.urls, ports, folder)
+    organizations = load_organizations(settings.organizations_dir, settings.policies_dir)
+    render_monitoring(here, organizations, standing).write(folder)
+    monitors.keep_token(folder, SecretStore(settings.secrets_dir, os.environ).ensure(ALERT_TOKEN))
+
+    def tell() -> None:
+        say("[green]Ready[/green]; Ctrl-C ends both.")
+        say(f"  prometheus    http://{escape(here.prometheus)}/alerts")
+        say(f"  alertmanager  http://{escape(here.alertmanager)}")
+
+    wanted = monitors.monitors(here, folder, tools.prometheus, tools.alertmanager)
+    monitors.run_until(wanted, stop_quietly(), tell)

@@ -51,7 +51,7 @@ def event_of_alert(ports: Ports, alert: Alert, group_key: str) -> Event:
         trouble=f"alert/{alert.fingerprint}",
         is_resolved=over,
         title=f"{alert.name}: {summary}".rstrip(": ")[:MAX_TITLE],
-        text=alert.annotations.get("description", "")[:MAX_TEXT],
+        text=_text(alert),
         remedy=_remedy(alert),
         data={
             "labels": dict(sorted(alert.labels.items())[:SHOWN_LABELS]),
@@ -69,6 +69,12 @@ def _owner(alert: Alert) -> tuple[str | None, str | None]:
         org, service = alert.labels.get("org", ""), alert.labels.get("service", "")
     org_name = org if re.match(NAME_PATTERN, org) else None
     return org_name, service if org_name and re.match(NAME_PATTERN, service) else None
+
+
+def _text(alert: Alert) -> str:
+    """What is wrong, and by which release: the monitor's rule looks that up when the alert fires."""
+    told = (alert.annotations.get(name, "").strip() for name in ("description", "release"))
+    return "\n".join(filter(None, told))[:MAX_TEXT]
 
 
 def _remedy(alert: Alert) -> str:

@@ -5,7 +5,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ DEADLINE_S = 120
 
 
 @contextmanager
-def process(words: list[Any], log: Path) -> Iterator[None]:
+def process(
+    words: list[Any], log: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[Any]]:
     """Run it until the end of the block."""
     with log.open("w") as sink:
-        started = subprocess.Popen([str(word) for word in words], stdout=sink, stderr=subprocess.STDOUT)
+        started = subprocess.Popen(
+            [str(word) for word in words], stdout=sink, stderr=subprocess.STDOUT, env=environ
+        )
         try:
-            yield
+            yield started
         finally:
             started.terminate()
             started.wait(timeout=60)

@@ -37,7 +37,7 @@ def test_alertmanager_accepts_its_configuration(tools: MonitoringTools) -> None:
 
 def test_prometheus_and_alertmanager_accept_every_setting(tools: MonitoringTools, tmp_path: Path) -> None:
     settings = MonitoringSettings(
-        engine_targets="http://127.0.0.1:8091/engines",
+        engine_targets="http://127.0.0.1:8091/sd/engines",
         dead_man_url="https://dead-man.example/ping",
         mail=Mail(
             smarthost="mail.example:587",

@@ -1,4 +1,4 @@
-"""`tidegate monitoring render`."""
+"""`tidegate monitoring`: render, and what `up` wants first. That `up` works is seen on a whole stack, in tests/e2e."""
 
 import json
 from pathlib import Path
@@ -48,3 +48,15 @@ def test_a_wrong_setting_is_told_by_its_field(run, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "exporter" in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_stack_there_is_nothing_to_run_them_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+
+    result = CliRunner().invoke(app, ["monitoring", "up"])
+
+    assert result.exit_code == 1
+    assert "tidegate up" in result.output
+    assert not (tmp_path / "home" / "monitoring").exists()

@@ -97,11 +97,11 @@ def test_the_watchdog_is_heard_outside_when_somebody_listens() -> None:
 
 def test_engines_are_scraped_where_they_can_be_found_and_lose_their_colons() -> None:
     plain = prometheus_config(MonitoringSettings())
-    with_engines = prometheus_config(MonitoringSettings(engine_targets="http://127.0.0.1:8091/engines"))
+    with_engines = prometheus_config(MonitoringSettings(engine_targets="http://127.0.0.1:8091/sd/engines"))
 
     assert [job["job_name"] for job in plain["scrape_configs"]] == ["tidegate", "prometheus", "alertmanager"]
     engines = with_engines["scrape_configs"][-1]
-    assert engines["http_sd_configs"] == [{"url": "http://127.0.0.1:8091/engines"}]
+    assert engines["http_sd_configs"] == [{"url": "http://127.0.0.1:8091/sd/engines"}]
     assert engines["metric_relabel_configs"][0]["replacement"] == "llamacpp_${1}"
 
 

@@ -159,6 +159,19 @@ def test_alerts_become_events_once_and_touch_no_service(api: Api):
     assert api.call("POST", "/v1/alerts/tell", group, token=API_TOKEN)[0] == 401
 
 
+def test_an_alert_that_knows_the_release_tells_it_behind_what_is_wrong(api: Api):
+    notes = {
+        "summary": "s",
+        "description": "since 02:00\n",
+        "release": "A release is open, towards pipit:v4.",
+    }
+    bare = {"release": "No release is open."}
+    group = {"version": "4", "alerts": [alert(annotations=notes), alert(annotations=bare, fingerprint="f2")]}
+    api.call("POST", "/v1/alerts/tell", group, token=ALERT_TOKEN)
+    texts = {event.text for event in told_of(api)}
+    assert texts == {"since 02:00\nA release is open, towards pipit:v4.", "No release is open."}
+
+
 def test_an_alert_that_names_no_organization_of_ours_concerns_the_installation(api: Api):
     strange = [
         alert(fingerprint="f1", labels={"alertname": "DiskFull"}),
