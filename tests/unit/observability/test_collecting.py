@@ -159,10 +159,10 @@ def test_a_failure_that_lasts_is_logged_and_kept_once(caplog: pytest.LogCaptureF
 
 def test_who_is_away_for_less_than_a_minute_is_no_error_to_keep() -> None:
     """At each start the exporter is there before the Prefect server."""
-    kept, now = Kept(), 0.0
-    collecting = Collecting([failing(Transient("away"))], note=kept, clock=lambda: now)
+    kept, clock = Kept(), [0.0]
+    collecting = Collecting([failing(Transient("away"))], note=kept, clock=lambda: clock[0])
     seen: list[int] = []
-    for now in (0.0, 30.0, 59.0, 60.0, 90.0):
+    for clock[0] in (0.0, 30.0, 59.0, 60.0, 90.0):
         collecting.look_all()
         seen.append(len(kept.places))
     assert seen == [0, 0, 0, 1, 1]
