@@ -22,7 +22,7 @@ def render(
         typer.Option(
             "--settings",
             metavar="FILE",
-            help="By default monitoring/monitoring.yaml of the deployments folder.",
+            help="By default monitoring/monitoring.yaml of the deployments folder, or of Tidegate itself.",
         ),
     ] = None,
     check: Annotated[
@@ -44,7 +44,7 @@ def render(
     from tidegate.settings import load_settings
 
     settings = load_settings()
-    standing = settings.deployments_dir / "monitoring"
+    standing = _standing(settings.deployments_dir)
     wanted = load_monitoring(settings_file or standing / "monitoring.yaml")
     organizations = load_organizations(settings.organizations_dir, settings.policies_dir)
     files = render_monitoring(wanted, organizations, standing)
@@ -58,6 +58,14 @@ def render(
         say(f"{out} is as it should be: {len(files.texts)} files.")
     if check and changed:
         raise typer.Exit(FAILED)
+
+
+def _standing(deployments_dir: Path) -> Path:
+    """Rules, templates and settings: of the installation's own deployments folder, else those that come with Tidegate."""
+    from tidegate.settings import SOURCE_ROOT
+
+    own = deployments_dir / "monitoring"
+    return own if own.exists() else SOURCE_ROOT / "deployments" / "monitoring"
 
 
 @app.command()
@@ -93,7 +101,7 @@ def up() -> None:
         tools = require_tools()
     except SetupError as error:
         raise NeedsOperator(error.message, remedy=error.remedy) from error
-    folder, standing = settings.home / "monitoring", settings.deployments_dir / "monitoring"
+    folder, standing = settings.home / "monitoring", _standing(settings.deployments_dir)
     folder.mkdir(mode=0o700, exist_ok=True)
     ports = choose_ports(folder, PREFERRED_PORTS, LOOPBACK)
     here = monitors.of_this_stack(load_monitoring(standing / "monitoring.yaml"), stack.urls, ports, folder)

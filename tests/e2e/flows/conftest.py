@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from monitored import Monitoring, monitored
 from stack_client import RESEARCH, SUPPORT, Stack, emulated_runpod
 
 
@@ -27,6 +28,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             made.close()
             down = made.tidegate("down")
             assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.fixture(scope="session", autouse=True)
+def monitoring(stack: Stack) -> Iterator[Monitoring]:
+    """Watches from the first test on: the last one asks what was seen of all of them."""
+    with monitored(stack) as running:
+        yield running
 
 
 @pytest.hookimpl(trylast=True)

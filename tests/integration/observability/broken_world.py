@@ -98,8 +98,8 @@ class World:
     def the_release_ends(self) -> None:
         self.ledger.append(self.asked["release"], self.asked["epoch"], "entered", "rejected", {"reason": "x"})
 
-    def clients_get(self, ref: ServiceRef, **codes: int) -> None:
-        self._live(ref, codes={name.removeprefix("c"): count for name, count in codes.items()})
+    def clients_get(self, ref: ServiceRef, *, empty: int = 0, **codes: int) -> None:
+        self._live(ref, codes={name.removeprefix("c"): count for name, count in codes.items()}, empty=empty)
 
     def probes_fail(self, ref: ServiceRef, *, fail: bool) -> None:
         self._live(ref, codes={}, is_probe=True, requests=1, failed=int(fail))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from deployments.setup.monitoring import MonitoringTools
+from tests.integration.observability.asking_boards import FILES, Prometheus, asked, load, questions
 from tests.integration.observability.broken_world import (
     ACME,
     CHAT,
@@ -45,6 +46,7 @@ class Watched:
 
     world: World
     people: People
+    prometheus: Prometheus
     alertmanager: str
     exporter: subprocess.Popen[Any]
     logs: list[Path]
@@ -107,7 +109,14 @@ def watched(tools: MonitoringTools, tmp_path: Path) -> Iterator[Watched]:
             name: running.enter_context(process(words, logs[name], world.environ))
             for name, words in started.items()
         }
-        yield Watched(world, whom, at["alertmanager"], alive["exporter"], list(logs.values()))
+        yield Watched(
+            world,
+            whom,
+            Prometheus(at["prometheus"]),
+            at["alertmanager"],
+            alive["exporter"],
+            list(logs.values()),
+        )
 
 
 def shorten_waits(folder: Path) -> None:
@@ -132,7 +141,7 @@ def test_what_breaks_is_told_to_those_whom_it_concerns_and_its_end_too(watched: 
 
     world.a_release_waits_since_long_ago()
     world.its_traffic_goes_nowhere()
-    world.clients_get(DESK, c2xx=500, c5xx=500)
+    world.clients_get(DESK, empty=5, c2xx=500, c5xx=500)
     world.clients_get(OF_GLOBEX, c2xx=1000)
     world.the_night_finds(CHAT, regression=True)
     world.reality_differs()
@@ -140,6 +149,8 @@ def test_what_breaks_is_told_to_those_whom_it_concerns_and_its_end_too(watched: 
     # What follows from a known cause is known, and told to nobody.
     world.probes_fail(CHAT, fail=True)
     watched.comes(lambda: watched.held_back() == {("ServiceUnreachable", ACME)})
+
+    check_boards(watched)
 
     # In this order: a probe that fails without its cause would be told.
     world.probes_fail(CHAT, fail=False)
@@ -165,6 +176,19 @@ def test_what_breaks_is_told_to_those_whom_it_concerns_and_its_end_too(watched: 
     desk = {one.alert for one in whom.told[ACME] if one.service == DESK.service}
     assert desk == {"AvailabilityBurn"}
     check_mails(whom)
+
+
+def check_boards(watched: Watched) -> None:
+    """What boards show only of a world where something is wrong. Of a healthy stack: tests/e2e/flows/test_monitoring.py."""
+    trouble = {
+        asked(one.expr)
+        for file in FILES
+        for one in questions(load(file))
+        if "ALERTS_FOR_STATE" in one.expr or "tidegate_output_validation_failures_total" in one.expr
+    }
+    assert len(trouble) > 2
+    for expr in trouble:
+        watched.comes(lambda expr=expr: watched.prometheus.series(expr))
 
 
 def check_mails(whom: People) -> None:

@@ -50,6 +50,25 @@ def test_a_wrong_setting_is_told_by_its_field(run, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_deployments_folder_without_rules_of_its_own_gets_those_of_tidegate(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("organizations", "policies"):
+        (tmp_path / "own" / room).mkdir(parents=True)
+    (tmp_path / "own/organizations/acme.yaml").write_text(
+        "{name: acme, display_name: Acme, services: {chat: {}}}"
+    )
+    (tmp_path / "own/policies/acme.yaml").write_text("")
+    monkeypatch.setenv("TIDEGATE_DEPLOYMENTS_DIR", str(tmp_path / "own"))
+    settings = tmp_path / "monitoring.yaml"
+    settings.write_text("{}")
+
+    result = run("--out", tmp_path / "out", "--settings", settings)
+
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out/prometheus/rules/services.yml").exists()
+
+
 def test_without_a_stack_there_is_nothing_to_run_them_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
