@@ -14,6 +14,7 @@ ALWAYS = (
     "gateway_overhead",
     "rollback_time",
     "release_rules",
+    "exporter_scrape",
     "footprint",
     "runpod_emulator",
     "validation_speed",

@@ -1,9 +1,10 @@
 """How long Prometheus waits for the exporter, and what a look at the ledger costs behind it.
 
-    python -m benchmarks.exporter_scrape [--services 200] [--releases 10000] [--rounds 30] [--url URL]
+    python -m benchmarks.exporter_scrape [--services 200] [--releases 10000] [--rounds 30] [--url URL] [--plain]
 
 A ledger of its own on SQLite, or an empty database by its URL (PostgreSQL). The real collector looks every few seconds in
 its own thread, while a client scrapes over loopback as fast as it is answered, every other time right when a look begins.
+`--plain` leaves Python's garbage collector and thread switches as they are, instead of as the exporter sets them.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.exporter_ledger import NOW, fill
+from tidegate.exporting import answer_promptly
 from tidegate.ledger import Ledger
 from tidegate.observability.collect_ledger import LedgerCollector
 from tidegate.observability.collecting import Collecting
@@ -36,7 +38,10 @@ def main() -> int:
     parser.add_argument("--releases", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--url", help="an empty database; by default a SQLite file of its own")
+    parser.add_argument("--plain", action="store_true", help="to see what the exporter's settings are worth")
     arguments = parser.parse_args()
+    if not arguments.plain:
+        answer_promptly()
     with tempfile.TemporaryDirectory(prefix="tg-scrape-") as folder:
         url = arguments.url or f"sqlite:///{folder}/ledger.sqlite3"
         began = time.perf_counter()
@@ -66,9 +71,9 @@ def measure(url: str, folder: Path, rounds: int) -> int:
     told("first look, everything is rendered", [first])
     told("look at an unchanged ledger", looks)
     told("scrape between looks", quiet)
-    middle = told("scrape while a look runs", busy)
-    print(f"target: {TARGET_MS:g} ms for a scrape, in the median while a look runs")
-    return 0 if middle < TARGET_MS else 1
+    told("scrape while a look runs", busy)
+    print(f"target: {TARGET_MS:g} ms for the longest scrape, on a machine that has nothing else to do")
+    return 0 if max(quiet + busy) < TARGET_MS else 1
 
 
 def scrapes(collecting: Collecting, folder: Path, rounds: int) -> tuple[list[float], list[float], int, int]:
@@ -118,12 +123,11 @@ def timed(action: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def told(what: str, found: list[float]) -> float:
+def told(what: str, found: list[float]) -> None:
     middle = statistics.median(found)
     print(
         f"{what:36} n={len(found):<3} min {min(found):7.1f}  median {middle:7.1f}  max {max(found):7.1f} ms"
     )
-    return middle
 
 
 if __name__ == "__main__":

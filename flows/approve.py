@@ -6,11 +6,12 @@ from prefect.states import Completed
 
 from flows.forms import ApproveForm, reveal
 from tasks.answer import answer, go_on, look_at_question
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tidegate.steps.question_report import question_markdown
 
 
-@flow(name="approve", flow_run_name="{request.org}/{request.service} {request.decision}")
+@flow(name="approve", flow_run_name="{request.org}/{request.service} {request.decision}", **FLOW)
 def approve(request: ApproveForm) -> State[None]:
     """Look first: the report holds a digest. Then say yes to exactly that; the release goes on by itself."""
     asked = look_at_question(request.org, request.service, request.release)

@@ -6,10 +6,11 @@ from prefect.states import Completed, Failed
 
 from flows.forms import BackupForm
 from tasks.make_backup import make_backup, restore_as_test
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 
 
-@flow(name="backup", flow_run_name="backup")
+@flow(name="backup", flow_run_name="backup", **FLOW)
 def backup(request: BackupForm | None = None) -> State[None]:
     """Secrets are never in it: only a person who holds the passphrase makes those, by `tidegate backup create`."""
     asked = request or BackupForm()

@@ -6,11 +6,12 @@ from prefect.states import Completed, Failed
 
 from flows.forms import BatchForm
 from tasks.check_many import check_all, find_artifacts
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tidegate.steps.batch import batch_markdown
 
 
-@flow(name="batch-validate", flow_run_name="{request.org}/{request.service} many files")
+@flow(name="batch-validate", flow_run_name="{request.org}/{request.service} many files", **FLOW)
 def batch_validate(request: BatchForm) -> State[None]:
     """Everything in the named folders, and every version that a pattern names; one row for each in one report."""
     subjects = find_artifacts(request.org, request.service, request.paths, request.versions)

@@ -6,11 +6,12 @@ from prefect.states import Completed, Failed
 
 from flows.forms import DrillForm
 from tasks.play_drills import find_drilled, play_drills
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tidegate.drill import Verdict
 
 
-@flow(name="chaos-drill", flow_run_name="drills")
+@flow(name="chaos-drill", flow_run_name="drills", **FLOW)
 def chaos_drill(request: DrillForm | None = None) -> State[None]:
     """One report per service. What serves is never touched: each drill breaks only what it started itself."""
     asked = request or DrillForm()

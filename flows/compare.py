@@ -9,11 +9,12 @@ from prefect.states import Completed, Failed
 
 from flows.forms import CompareForm
 from tasks.compare_versions import compare_versions
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tidegate.steps.versions import comparison_markdown
 
 
-@flow(name="compare", flow_run_name="{request.base} and {request.candidate}")
+@flow(name="compare", flow_run_name="{request.base} and {request.candidate}", **FLOW)
 def compare(request: CompareForm) -> State[None]:
     """Files, templates, answers and speed of both, judged by the service's policy; one report."""
     attempt = flow_run.get_id() or datetime.now(UTC).isoformat()

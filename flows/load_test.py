@@ -6,11 +6,12 @@ from prefect.states import Completed, Failed
 
 from flows.forms import LoadTestForm
 from tasks.load_test import load_test as measure
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tidegate.domain import Verdict
 
 
-@flow(name="load-test", flow_run_name="{request.org}/{request.service} load")
+@flow(name="load-test", flow_run_name="{request.org}/{request.service} load", **FLOW)
 def load_test(request: LoadTestForm) -> State[None]:
     """Measure one set beside its clients; the result stays in the ledger."""
     result = measure(f"{request.org}/{request.service}", request.to_load())

@@ -10,6 +10,7 @@ from prefect.states import Completed, Failed
 
 from flows.forms import NightlyForm
 from tasks.check_live_service import find_live_services, look_at
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tasks.regression import alert, go_back
 from tidegate.domain import Verdict
@@ -17,7 +18,7 @@ from tidegate.steps.nightly import NightlyResult, after_the_night, by_organizati
 from tidegate.steps.nightly_report import nightly_markdown
 
 
-@flow(name="nightly-regression", flow_run_name="night")
+@flow(name="nightly-regression", flow_run_name="night", **FLOW)
 def nightly_regression(request: NightlyForm | None = None) -> State[None]:
     """Bank and benchmark of every live service against its baseline and earlier nights; one report per organization."""
     services = find_live_services(request.services if request else [])

@@ -5,13 +5,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.forms import TrainedForm, reveal
+from tasks.policies import FLOW
 from tasks.register_model import register_model
 from tasks.start_release import start_release
 from tasks.verify_trainer import verify_trainer
 
 
 @flow(
-    name="on-model-trained", flow_run_name="{request.org}/{request.service} {request.model}:{request.version}"
+    name="on-model-trained",
+    flow_run_name="{request.org}/{request.service} {request.model}:{request.version}",
+    **FLOW,
 )
 def on_model_trained(request: TrainedForm) -> State[None]:
     """Call it by API with an idempotency key, or emit the event `tidegate.model.trained`."""
@@ -24,6 +27,7 @@ def on_model_trained(request: TrainedForm) -> State[None]:
         request.path,
         request.provenance,
         request.signature,
+        request.requested_by,
     )
     run = start_release(request.org, request.service, version, request.requested_by, proof)
     return Completed(

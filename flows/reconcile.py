@@ -4,12 +4,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tasks.reconcile_services import reconcile_services
 from tidegate.steps.reconcile import report_markdown
 
 
-@flow(name="reconcile", flow_run_name="reconcile")
+@flow(name="reconcile", flow_run_name="reconcile", **FLOW)
 def reconcile() -> State[None]:
     """Safe at any time, any number of times: it looks at the journal and at reality only."""
     report = reconcile_services()

@@ -11,6 +11,7 @@ from flows.forms import ReleaseForm, reveal
 from tasks.benchmark import benchmark
 from tasks.deploy import deploy
 from tasks.look_at_plan import look_at_plan
+from tasks.policies import FLOW
 from tasks.probe_endpoints import probe_endpoints
 from tasks.promote import promote
 from tasks.publish_report import publish_report
@@ -37,6 +38,7 @@ def bring_back(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
     name="release",
     flow_run_name="{request.org}/{request.service} {request.model}:{request.version}",
     on_cancellation=[bring_back],
+    **FLOW,
 )
 def release(request: ReleaseForm) -> State[None]:
     """Select, verify, validate, deploy, probe, benchmark, then promote or roll back.

@@ -9,12 +9,13 @@ from flows.endings import ending
 from flows.forms import RollbackForm, reveal
 from tasks.bring_back import bring_back
 from tasks.plan_rollback import plan_rollback
+from tasks.policies import FLOW
 from tasks.publish_report import publish_report
 from tasks.publish_summary import publish_summary
 from tidegate.steps.rollback_report import safety_markdown
 
 
-@flow(name="rollback", flow_run_name="{request.org}/{request.service} back")
+@flow(name="rollback", flow_run_name="{request.org}/{request.service} back", **FLOW)
 def rollback(request: RollbackForm) -> State[None]:
     """Stop the release under way, or return to an earlier version; verified before it is called done."""
     if request.plan:

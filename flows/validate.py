@@ -6,11 +6,12 @@ from prefect.states import Completed, Failed
 
 from flows.forms import ValidateForm
 from tasks.check_file import check_file
+from tasks.policies import FLOW
 from tasks.publish_summary import publish_summary
 from tidegate.steps.files import files_markdown
 
 
-@flow(name="validate", flow_run_name="{request.org}/{request.service} files")
+@flow(name="validate", flow_run_name="{request.org}/{request.service} files", **FLOW)
 def validate(request: ValidateForm) -> State[None]:
     """Structure on this worker, inference on the GPU pool, one report for all files."""
     results = [check_file(request.org, request.service, path) for path in request.paths]

@@ -1,12 +1,12 @@
-"""What ended a task is kept in the ledger, with the service and the release that its flow is about."""
+"""What ended a task or a flow is kept in the ledger, with the service and the release that the flow is about."""
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
-from prefect import Task
-from prefect.client.schemas.objects import State, TaskRun
+from prefect import Flow, Task
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.context import FlowRunContext
 
 from tidegate.domain import ServiceRef
@@ -22,6 +22,16 @@ async def note_failure(task: Task[..., Any], run: TaskRun, state: State[Any]) ->
     context = FlowRunContext.get()
     parameters = context.parameters if context is not None else None
     await asyncio.to_thread(note, error, f"task {task.name}", service_of(parameters or {}))
+
+
+async def note_flow_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """The same for what a flow raised outside of its tasks. One that goes through both is that of the task, and a flow
+    that ends as failed because a gate said no has no error."""
+    if state.data is None:
+        return
+    error = await state.aresult(raise_on_failure=False)
+    if isinstance(error, Exception):
+        await asyncio.to_thread(note, error, f"flow {flow.name}", service_of(run.parameters or {}))
 
 
 def note(error: Exception, place: str, ref: ServiceRef | None) -> None:

@@ -6,7 +6,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from tasks.failures import note_failure
+from tasks.failures import note_failure, note_flow_failure
 from tidegate.domain import TidegateError
 
 
@@ -40,6 +40,9 @@ ROLL_BACK: dict[str, Any] = STEP | {
     "timeout_seconds": 3600,
 }
 REPORT: dict[str, Any] = _ALWAYS | {"retries": 1, "timeout_seconds": 60}
+
+# What ends a flow outside of its tasks is kept as well.
+FLOW: dict[str, Any] = {"on_failure": [note_flow_failure], "on_crashed": [note_flow_failure]}
 
 GPU_POLL_S = 0.05
 GPU_STATE_POLL_S = 2.0

@@ -10,6 +10,7 @@ from tidegate.backup import Archive, Backups, Checked, Kept, Sealed
 from tidegate.domain import Place, Refused, Secret, SecretReference, TidegateError
 from tidegate.domain.health import BackupMark
 from tidegate.ledger import Ledger
+from tidegate.observability.concealing import conceal
 from tidegate.settings import Settings
 from tidegate.steps.ports import Ports
 
@@ -36,17 +37,13 @@ def create_backup(
     backups, ledger, begun = backups_of(ports.settings), ledger_of(ports), time.monotonic()
     with _noted(ledger, FAILED, "Make one by hand: tidegate backup create."):
         kept = backups.create(_sealed(ports, passphrase) if passphrase is not None else None)
-        removed = backups.archive.clear(ports.clock(), keep, max_age)
-    assert kept.manifest is not None, "create() reads it back"
-    ledger.note_backup(
-        BackupMark(
-            "made",
-            kept.name,
-            kept.manifest.made_at,
-            kept.manifest.size_bytes,
-            round(time.monotonic() - begun, 3),
+        assert kept.manifest is not None, "create() reads it back"
+        # Before old ones are removed: it is there, whatever becomes of them.
+        took_s = round(time.monotonic() - begun, 3)
+        ledger.note_backup(
+            BackupMark("made", kept.name, kept.manifest.made_at, kept.manifest.size_bytes, took_s)
         )
-    )
+        removed = backups.archive.clear(ports.clock(), keep, max_age)
     return kept, removed
 
 
@@ -109,6 +106,10 @@ def _noted(ledger: Ledger, kind: str, remedy: str) -> Generator[Callable[[str], 
         yield told.append
     except TidegateError as error:
         _note(ledger, kind, error.message, error.remedy or remedy)
+        raise
+    except Exception as error:
+        # A defect of ours is no backup either.
+        _note(ledger, kind, f"{type(error).__name__}: {conceal(str(error))}", remedy)
         raise
     if told:
         _note(ledger, kind, told[0], remedy)

@@ -6,6 +6,7 @@ soon as it looks (`OwnLog`; Envoy when it is told). Nobody copies and cuts, whic
 
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ MAX_LOG_BYTES = 8 * 1024**2
 KEPT_ROTATIONS = 4
 KEPT_S = 14 * 86_400.0
 TAIL_BLOCK_BYTES = 64 * 1024
+READ_BYTES = 1024**2
 LOG_FILE_VARIABLE = "TIDEGATE_LOG_FILE"
 """Tells a process which file its standard output and error go to."""
 PROCESS_VARIABLE = "TIDEGATE_PROCESS"
@@ -195,18 +197,18 @@ class Following:
         if self._file is not None and from_end:
             self._file.seek(0, os.SEEK_END)
 
-    def read(self) -> list[str]:
-        lines = self._read()
+    def read(self) -> Iterator[str]:
+        """What was not read yet, little by little: a log may be larger than memory. Take all of it, or no more at all."""
+        yield from self._read()
         present = _identity(self._path)
         if self._file is None or (present is not None and present != _identity(self._file.fileno())):
-            if self._file is not None and not self._path.stat().st_size:
+            if self._file is not None and _is_empty(self._path):
                 # Nobody has moved to the new file yet: the writer may still be in the old one.
-                return lines
-            lines += self._read()
+                return
+            yield from self._read()
             self.close()
             self._open()
-            lines += self._read()
-        return lines
+            yield from self._read()
 
     def is_at(self, path: Path) -> bool:
         """Whether this is the very file that is being read."""
@@ -223,11 +225,18 @@ class Following:
         except FileNotFoundError:
             self._file = None
 
-    def _read(self) -> list[str]:
-        if self._file is None:
-            return []
-        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
-        return [line.decode("utf-8", errors="replace").rstrip("\r") for line in whole]
+    def _read(self) -> Iterator[str]:
+        while self._file is not None and (block := self._file.read(READ_BYTES)):
+            *whole, self._rest = (self._rest + block).split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8", errors="replace").rstrip("\r")
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not path.stat().st_size
+    except FileNotFoundError:
+        return True
 
 
 def log_files(folder: Path) -> Iterator[Path]:
@@ -263,20 +272,39 @@ def read_line(text: str) -> Line:
         return Line(text, None)
     try:
         data: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        # What somebody else printed, who may have meant to break who reads it.
         return Line(text, None)
     return Line(text, cast("dict[str, Any]", data) if isinstance(data, dict) else None)
+
+
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """What others wrote, for a terminal: what would colour, move or turn it around is shown as JSON would write it."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _indented(text: str) -> str:
+    """Several lines as one entry: none of them can be taken for another entry."""
+    return "\n    ".join(map(visible, text.split("\n")))
 
 
 def told(line: Line) -> str:
     """A line for people: when, how bad, who, what; then what else it knows, and its error."""
     data = line.data
     if data is None:
-        return line.text
-    head = f"{line.at}  {data.get('level', 'info')!s:<7}  {data.get('process', ''):<16}  {_what(data)}"
+        return visible(line.text)
+    head = (
+        f"{visible(line.at)}  {visible(str(data.get('level', 'info'))):<7}  {visible(str(data.get('process', ''))):<16}  "
+        f"{_indented(_what(data))}"
+    )
     is_ours = str(data.get("logger", "tidegate")).startswith("tidegate")
     more = " ".join(
-        f"{name}={_short(value)}"
+        visible(f"{name}={_short(value)}")
         for name, value in data.items()
         if name not in _SHOWN_APART and value not in ("", None) and (is_ours or name in _SHOWN_OF_OTHERS)
     )
@@ -293,11 +321,9 @@ def _error_lines(data: dict[str, Any]) -> list[str]:
     if not data.get("error.type"):
         return []
     code = f" [{data['error.code']}]" if data.get("error.code") else ""
-    stack = str(data.get("error.stack", "")).rstrip().splitlines()
-    return [
-        f"    {data['error.type']}{code}: {data.get('error.message', '')}",
-        *(f"    {one}" for one in stack),
-    ]
+    told_error = f"{data['error.type']}{code}: {data.get('error.message', '')}"
+    stack = str(data.get("error.stack", "")).rstrip()
+    return [f"    {_indented(one)}" for one in (told_error, stack) if one]
 
 
 def _short(value: object) -> str:

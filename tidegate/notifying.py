@@ -51,15 +51,13 @@ def load(settings: Settings | None = None) -> Notifications:
     settings = settings or load_settings()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     ledger = Ledger.open(settings.ledger_url)
-    note = ErrorRecorder(ledger, conceal)
+    store, note = SecretStore(settings.secrets_dir, os.environ), ErrorRecorder(ledger, conceal)
     try:
         organizations = FreshOrganizations(settings.organizations_dir, settings.policies_dir, note)
     except TidegateError:
         ledger.close()
         raise
-    courier = Courier(
-        ledger, organizations, SecretStore(settings.secrets_dir, os.environ), senders(), utc_now
-    )
+    courier = Courier(ledger, organizations, store, senders(), utc_now, note)
     notifier = Notifier(ledger, courier, organizations, utc_now, note=note)
     return Notifications(ledger, organizations, courier, notifier, note)
 

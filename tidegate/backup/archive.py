@@ -17,7 +17,10 @@ from tidegate.domain import NeedsOperator, NotFound, Transient
 
 VERIFIED = "verified.json"
 UNFINISHED = ".unfinished-"
+TRIAL = ".trial-"
+"""A ledger that is restored as a test."""
 ABANDONED = timedelta(days=1)
+"""So old, what lies half made is of a process that was killed."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +93,23 @@ class Archive:
         write_private(kept.folder / VERIFIED, verification.model_dump_json(indent=2).encode())
 
     def clear(self, now: datetime, keep: int, max_age: timedelta) -> list[str]:
-        """Remove what is not to be kept longer; returns their names."""
+        """Remove what is not to be kept longer; returns their names. Raises: Transient when one cannot be removed."""
         found = [
             (kept.manifest, kept.verified is not None) for kept in self.all() if kept.manifest is not None
         ]
         gone = [manifest.name for manifest in expired(found, now, keep, max_age)]
-        for name in gone:
-            # Out of the way in one step: half a backup must not look like one.
-            aside = self.root / f"{UNFINISHED}{name}"
-            (self.root / name).rename(aside)
-            shutil.rmtree(aside)
-        for path in self.root.glob(f"{UNFINISHED}*"):
+        try:
+            for name in gone:
+                # Out of the way in one step: half a backup must not look like one.
+                aside = self.root / f"{UNFINISHED}{name}"
+                (self.root / name).rename(aside)
+                shutil.rmtree(aside)
+        except OSError as error:
+            raise Transient(
+                f"Old backups in {self.root} cannot be removed: {error.strerror or error}.",
+                remedy="See whose they are: the user that runs Tidegate must be able to remove them.",
+            ) from error
+        for path in (*self.root.glob(f"{UNFINISHED}*"), *self.root.glob(f"{TRIAL}*")):
             if now.timestamp() - path.stat().st_mtime > ABANDONED.total_seconds():
                 shutil.rmtree(path, ignore_errors=True)
         return gone

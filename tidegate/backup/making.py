@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from tidegate import __version__
-from tidegate.backup.archive import Archive, Kept, damaged, entry_of, write_private
+from tidegate.backup.archive import TRIAL, Archive, Kept, damaged, entry_of, write_private
 from tidegate.backup.copying import Database, Facts, database_at
 from tidegate.backup.manifest import CONFIGURATION, LEDGER, MANIFEST, SEALED, Manifest, Verification
 from tidegate.backup.sealing import seal, unseal
 from tidegate.domain import NeedsOperator, NotFound, Secret, Transient
 from tidegate.domain.audit import Anchor
 from tidegate.ledger import Ledger
+from tidegate.ledger.migrations import HEAD
 
 SPARE_BYTES = 64 * 1024**2
 KEPT_SUFFIXES = (".yaml", ".yml", ".pem")
@@ -116,6 +117,11 @@ class Backups:
                 f"The backup {kept.name} is damaged: {problems[0]}. Nothing was restored.",
                 remedy="Take another one: tidegate backup list.",
             )
+        if manifest.revision > HEAD:
+            raise NeedsOperator(
+                f"The backup {kept.name} has schema {manifest.revision}, and this Tidegate knows {HEAD}. Nothing was restored.",
+                remedy="Install the version of Tidegate that made it, or a newer one.",
+            )
         said = database.restore(kept.folder / LEDGER)
         # Opening brings an older schema up to date, or refuses one that a newer Tidegate made.
         with Ledger.open(self.ledger_url) as ledger:
@@ -148,7 +154,7 @@ class Backups:
 
     def _tried(self, kept: Kept, manifest: Manifest) -> list[str]:
         wanted = Facts(manifest.revision, manifest.rows, manifest.audit_end)
-        scratch = Path(tempfile.mkdtemp(prefix=".trial-", dir=self.archive.root))
+        scratch = Path(tempfile.mkdtemp(prefix=TRIAL, dir=self.archive.root))
         try:
             with self._database_of(kept).trial(kept.folder / LEDGER, scratch) as (url, facts):
                 problems = wanted.differences(facts)

@@ -61,30 +61,57 @@ class SqliteDatabase:
         yield f"sqlite:///{restored}", facts
 
     def restore(self, dump: Path) -> str:
-        """The former ledger stays beside it: whoever restored the wrong backup can go back."""
+        """The former ledger stays beside it: whoever restored the wrong backup can go back. There is no moment without a
+        ledger: a process that starts then would begin an empty one."""
         draft = self._path.with_name(f".{self._path.name}.restored")
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copyfile(dump, draft)
-        draft.chmod(0o600)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        aside = self._path.with_name(f"{self._path.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        aside = self._path.with_name(f"{self._path.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        with self._told():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         had_one = self._path.exists()
-        if had_one:
-            self._close_log()
-            self._path.rename(aside)
-        for leftover in self._files()[1:]:
-            leftover.unlink(missing_ok=True)
-        draft.rename(self._path)
-        return f"the former ledger is {aside}" if had_one else f"restored to {self._path}"
+        try:
+            with self._told():
+                shutil.copyfile(dump, draft)
+                draft.chmod(0o600)
+                _sync(draft)
+            is_whole = not had_one or self._close_log()
+            with self._told():
+                if had_one:
+                    self._keep(aside)
+                draft.replace(self._path)
+                _sync(self._path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+        if not had_one:
+            return f"restored to {self._path}"
+        return f"the former ledger{'' if is_whole else ', which is damaged,'} is {aside}"
 
-    def _close_log(self) -> None:
-        """Everything into one file. Raises: Refused while another process has it open."""
-        with self._told(), closing(_open(self._path, "rw")) as live:
-            live.execute("PRAGMA busy_timeout=1000")
-            (mode,) = live.execute("PRAGMA journal_mode=DELETE").fetchone()
+    def _close_log(self) -> bool:
+        """Everything into one file. False when it is damaged, which is what backups are for.
+
+        Raises: Refused, Transient while another process has it open.
+        """
+        try:
+            with self._told(), closing(_open(self._path, "rw")) as live:
+                live.execute("PRAGMA busy_timeout=1000")
+                (mode,) = live.execute("PRAGMA journal_mode=DELETE").fetchone()
+        except NeedsOperator as error:
+            if _is_damage(error.__cause__):
+                return False
+            raise
         if mode != "delete":
             raise Refused(f"Another process has {self._path} open.", remedy="Stop it first: tidegate down.")
+        return True
+
+    def _keep(self, aside: Path) -> None:
+        """The ledger under another name, with what a damaged one has beside it."""
+        try:
+            os.link(self._path, aside)
+        except OSError:
+            # Not every file system can give a file two names.
+            self._path.rename(aside)
+        for end, leftover in zip(SIDE_FILES[1:], self._files()[1:], strict=True):
+            if leftover.exists():
+                leftover.rename(aside.with_name(aside.name + end))
 
     def _files(self) -> list[Path]:
         return [self._path.with_name(self._path.name + end) for end in SIDE_FILES]
@@ -100,6 +127,22 @@ class SqliteDatabase:
                 f"The copy of {self._path} cannot be made: {error.strerror}.",
                 remedy="See that there is room.",
             ) from error
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    """By SQLite's code: what is in the way of a ledger that may not be read or written is no damage."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:

@@ -61,6 +61,7 @@ def purge(
       tidegate captures purge --all --json
     """
     from tidegate import wiring
+    from tidegate.cli.connect import current_user
     from tidegate.domain import InvalidInput
 
     if (service is None) != every:
@@ -70,7 +71,9 @@ def purge(
             field="service",
         )
     ports = wiring.load()
-    gone = {str(ref): ports.ledger.forget_captured(ref) for ref in _chosen(ports, service)}
+    gone = {
+        str(ref): ports.ledger.forget_captured(ref, actor=current_user()) for ref in _chosen(ports, service)
+    }
     if as_json:
         print_json({"purged": gone})
         return

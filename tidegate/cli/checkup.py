@@ -245,8 +245,9 @@ def _gateway(settings: Settings) -> Iterator[Finding]:
 
 
 def _health(settings: Settings) -> Iterator[Finding]:
-    """What the checks of the stack saw last, as far as it is evidence now."""
-    from tidegate.cli.health import present
+    """What the checks of the stack saw last, as far as it is evidence now. Whatever was not well is looked at again:
+    a doctor tells what is, not what was while the stack started."""
+    from tidegate.cli.health import look_again, present
     from tidegate.ledger import Ledger
 
     now = datetime.now(UTC)
@@ -254,6 +255,11 @@ def _health(settings: Settings) -> Iterator[Finding]:
         states = present(ledger.health_states(), now)
     if not states:
         yield Finding("health", "warning", "no health check was ever made", UP_REMEDY)
+    unwell = [state.check for state in states if state.health is not Health.OK]
+    if unwell and running_stack(settings.home) is not None:
+        seen = {state.check: state for state in (*states, *look_again(unwell))}
+        now = datetime.now(UTC)
+        states = present(list(seen.values()), now)
     well = [state.check for state in states if state.health is Health.OK]
     if well:
         yield Finding("health", "ok", f"{len(well)} of {len(states)} checks are well: {', '.join(well)}")

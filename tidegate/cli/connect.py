@@ -20,8 +20,8 @@ def current_user() -> str:
         return f"uid-{os.getuid()}"
 
 
-def prefect_api(settings: "Settings") -> "PrefectApi":
-    """The server that this installation uses: `PREFECT_API_URL`, else the one of the running stack.
+def prefect_api(settings: "Settings", timeout_s: float = 30.0) -> "PrefectApi":
+    """The server that this installation uses: `PREFECT_API_URL`, else the one of the running stack. `timeout_s`: of one call.
 
     Raises:
         Transient: when there is none.
@@ -40,4 +40,6 @@ def prefect_api(settings: "Settings") -> "PrefectApi":
                 remedy=f"Run: tidegate up, or set {API_URL_VARIABLE}.",
             )
         url = f"{record.urls['prefect']}/api"
-    return PrefectApi(url, SecretStore(settings.secrets_dir, os.environ).get(PREFECT_AUTH))
+    return PrefectApi(
+        url, SecretStore(settings.secrets_dir, os.environ).get(PREFECT_AUTH), timeout_s=timeout_s
+    )

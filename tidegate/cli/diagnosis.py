@@ -53,6 +53,8 @@ def doctor(
         print_json({"healthy": not bad, "findings": [item.as_dict() for item in findings]})
     elif bad:
         console(stderr=True).print(f"[red]{len(bad)} to mend.[/red]")
+    elif warnings := sum(item.level == "warning" for item in findings):
+        say(f"[yellow]Nothing to mend at once; {warnings} to look at.[/yellow]")
     else:
         say("[green]All is well.[/green]")
     if bad:

@@ -1,9 +1,11 @@
 """`tidegate logs`: the end of a process's or a set's log, or one release or request across all of them."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,6 +91,7 @@ def _wanted(
     from tidegate.observability.log_keys import LEVELS
     from tidegate.observability.log_reading import Wanted
 
+    level = level.lower()
     if level and level not in LEVELS:
         raise InvalidInput(
             f"There is no level '{level}'.", remedy=f"Choose one of: {', '.join(LEVELS)}.", field="level"
@@ -107,7 +110,11 @@ def moment_of(text: str, now: datetime) -> datetime:
     ago = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
     if ago:
         unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[ago[2]]
-        return now - timedelta(**{unit: int(ago[1])})
+        try:
+            return now - timedelta(**{unit: int(ago[1])})
+        except OverflowError:
+            # Before the first day of the calendar: everything.
+            return datetime.min.replace(tzinfo=UTC)
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
@@ -129,12 +136,14 @@ def _together(
 
     with closing(Reader(find, wanted)) as reader:
         found = reader.read()
-        if not found and not follow:
+        first = next(found, None)
+        if first is None and not follow:
             raise NotFound(
                 "No line in the logs of this installation is about that.",
                 remedy="Look at its spelling and at --since; older logs are forgotten. See: tidegate logs.",
             )
-        for line in found if lines is None else found[len(found) - min(lines, len(found)) :]:
+        everything = chain([first] if first else [], found)
+        for line in everything if lines is None else deque(everything, maxlen=lines):
             _say(line, as_json=as_json)
         while follow:
             time.sleep(FOLLOW_POLL_S)
@@ -143,9 +152,9 @@ def _together(
 
 
 def _say(line: "Line", *, as_json: bool) -> None:
-    from tidegate.log_files import told
+    from tidegate.log_files import told, visible
 
-    typer.echo(line.text if as_json else told(line))
+    typer.echo(visible(line.text) if as_json else told(line))
 
 
 def _list(folder: Path) -> None:
@@ -181,22 +190,25 @@ def _process_log(folder: Path, name: str, lines: int, *, follow: bool, as_json: 
 
 def _set_log(name: str, owner: "ServiceRef", lines: int, *, follow: bool) -> None:
     from tidegate import wiring
+    from tidegate.log_files import visible
 
     platform = wiring.load().platform(owner)
     shown = platform.logs(name, lines).splitlines()
     for line in shown:
-        typer.echo(line)
+        typer.echo(visible(line))
     if follow:
         _follow(lambda: platform.logs(name, SET_WINDOW_LINES).splitlines(), shown)
 
 
 def _follow(read: Callable[[], list[str]], shown: list[str]) -> None:
     """A platform only gives the end of a log: print what comes after the part that was shown."""
+    from tidegate.log_files import visible
+
     while True:
         time.sleep(FOLLOW_POLL_S)
         window = read()
         for line in unseen(window, shown):
-            typer.echo(line)
+            typer.echo(visible(line))
         shown = window
 
 

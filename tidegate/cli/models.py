@@ -42,12 +42,20 @@ def register(
       tidegate models register out/pipit-v2.gguf --org swaggystacks --name pipit --version v2 --signature pipit.sig
     """
     from tidegate import steps, wiring
+    from tidegate.cli.connect import current_user
     from tidegate.domain import InvalidInput
 
     if not path.is_file():
         raise InvalidInput(f"There is no file {path}.", remedy="Give the path of a GGUF file.", field="path")
     found = steps.register_model(
-        wiring.load(), org, name, version, path.resolve(), pairs(provenance), signature or ()
+        wiring.load(),
+        org,
+        name,
+        version,
+        path.resolve(),
+        pairs(provenance),
+        signature or (),
+        actor=current_user(),
     )
     if as_json:
         print_json(as_data(found))

@@ -123,11 +123,12 @@ def accept(service: Annotated[str, typer.Argument(metavar="ORG/SERVICE")]) -> No
       tidegate nightly accept swaggystacks/support-chat
     """
     from tidegate import wiring
+    from tidegate.cli.connect import current_user
     from tidegate.domain import ServiceRef
     from tidegate.steps import nightly
 
     ports, ref = wiring.load(), ServiceRef.parse(service)
-    if not nightly.accept_nights(ports, ref):
+    if not nightly.accept_nights(ports, ref, current_user()):
         console(stderr=True).print(
             f"[yellow]{escape(ref)} has no baseline yet: its next night becomes it.[/yellow]"
         )

@@ -150,7 +150,7 @@ def retry(
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Send a message again that was given up, or of which nobody knows whether it arrived.
+    """Send a message now that was given up, that waits for its next try, or of which nobody knows whether it arrived.
 
     It goes out as its same self at the notifier's next look.
 
@@ -192,7 +192,11 @@ def key(
         configured = found.courier.channel(_known(found, ref))
     assert configured is not None, "it is known"
     if configured.kind != "webhook":
-        raise InvalidInput(f"{ref} is of kind {configured.kind}: nothing is signed.", field="channel")
+        raise InvalidInput(
+            f"{ref} is of kind {configured.kind}: nothing is signed.",
+            remedy="Name a channel of kind webhook: tidegate notify channels.",
+            field="channel",
+        )
     store = SecretStore(load_settings().secrets_dir, os.environ)
     value = store.ensure(configured.signing_key or webhook_key_name(ref.org, ref.name))
     if as_json:
@@ -209,7 +213,11 @@ def _chosen(found: "Notifications", channel: str | None, *, every: bool) -> "lis
     from tidegate.domain.channel import ChannelRef
 
     if every == (channel is not None):
-        raise InvalidInput("Name one channel, or give --all.", field="channel")
+        raise InvalidInput(
+            "Name one channel, or give --all.",
+            remedy="For example: tidegate notify test swaggystacks/on-call.",
+            field="channel",
+        )
     if channel is not None:
         return [_known(found, ChannelRef.parse(channel))]
     return [

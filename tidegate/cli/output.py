@@ -61,10 +61,12 @@ def say(text: str) -> None:
 
 
 def escape(text: object) -> str:
-    """Text of others, shown as it is: brackets in it are no markup."""
+    """Text of others, shown as it is: brackets in it are no markup, and nothing in it steers the terminal."""
     from rich.markup import escape as rich_escape
 
-    return rich_escape(str(text))
+    from tidegate.log_files import visible
+
+    return rich_escape("\n".join(map(visible, str(text).split("\n"))))
 
 
 def print_json(data: object) -> None:

@@ -76,6 +76,8 @@ class Told:
     at: datetime
     severity: Severity
     is_resolved: bool
+    number: int = 0
+    """Of the event that was the word."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Bundle:
 
     @property
     def id_parts(self) -> str:
-        return ",".join(str(event.number) for event in self.events)
+        """Keys, not numbers of rows: a ledger that came back from a backup gives out numbers a second time, and a
+        receiver that knows messages by their ids would take what is new for what it has."""
+        return "\n".join(event.key for event in self.events)
 
     @property
     def severity(self) -> Severity:

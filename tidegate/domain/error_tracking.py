@@ -23,6 +23,10 @@ OURS = ("tidegate.", "tasks.", "flows.", "deployments.")
 VARYING = (
     (re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\",;)]+"), "<url>"),
     (re.compile(r"(?<![\w.])(?:~|\.{0,2})/[^\s'\",;:)]+"), "<path>"),
+    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<mail>"),
+    # `models/a.gguf`, `acme/chat`, `pipit:v3`
+    (re.compile(r"(?<![\w.:/<])[\w.-]+(?:/[\w.-]+)+"), "<path>"),
+    (re.compile(r"(?<![\w.:/<])[A-Za-z][\w.-]*:v\d[\w.-]*"), "<version>"),
     (re.compile(r"'[^'\n]*'|\"[^\"\n]*\""), "<text>"),
     (re.compile(r"\br-[0-9a-hjkmnp-tv-z]{6,16}\b"), "<release>"),
     (

@@ -13,6 +13,8 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _UNDERLINE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 # Bare addresses become links by themselves in most renderers.
 _LINK = re.compile(r"(?i)(?<=\bwww)\.|://|@")
+# `@here` but no address of mail; `<!channel>`, `<@U1>`, `<https://...|word>`, `<b>`; `[word](https://...)`.
+_CHAT_MARKS = re.compile(r"(?<![\w.])@(?=\w)|<(?=[!@#/A-Za-z])|\](?=\()")
 _MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*[]<>|#~!&"})
 
 
@@ -32,6 +34,12 @@ def markdown_text(text: str) -> str:
     """One line that cannot break out of a table cell or become markup, a link or an image."""
     escaped = _UNDERLINE.sub(r"\\_", plain(text).translate(_MARKDOWN))
     return _LINK.sub(r"\\\g<0>", escaped)
+
+
+def chat_text(text: str) -> str:
+    """For chats, which all read markup of their own: nobody is called by it, and no word leads elsewhere than it says.
+    The marks stay readable; what cannot be seen stands behind them."""
+    return _CHAT_MARKS.sub("\\g<0>\u200b", text)
 
 
 def markdown_code(text: str) -> str:

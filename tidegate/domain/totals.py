@@ -75,7 +75,9 @@ class Gain:
         """What makes it the same row. Raises: InvalidInput for a label that would run into the next one."""
         if any(SEPARATOR in one for one in self.labels):
             raise InvalidInput(
-                f"A label of {self.metric} holds '{SEPARATOR}': {self.labels}.", field="labels"
+                f"A label of {self.metric} holds '{SEPARATOR}': {self.labels}.",
+                remedy="This is a defect of Tidegate: report it with this message.",
+                field="labels",
             )
         return self.metric, SEPARATOR.join(self.labels), self.part
 

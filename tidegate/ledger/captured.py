@@ -52,10 +52,12 @@ class CapturedPart(Part):
             rows = list(session.scalars(wanted))
         return [Sealed(row.id, row.at, row.expires_at, row.sealed) for row in reversed(rows)]
 
-    def forget_captured(self, ref: ServiceRef) -> int:
+    def forget_captured(self, ref: ServiceRef, *, actor: str = "") -> int:
         """Remove all of a service, at once; returns how many there were."""
         own = (CapturedRow.org == ref.org, CapturedRow.service == ref.service)
         with self._database.write() as session:
             count = session.scalar(select(func.count()).select_from(CapturedRow).where(*own)) or 0
             session.execute(delete(CapturedRow).where(*own))
+            if count:
+                self._witness(session, "captures.purged", actor=actor, ref=ref, evidence={"requests": count})
         return count

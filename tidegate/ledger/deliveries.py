@@ -7,7 +7,7 @@ it is sent again only where the receiver knows it by its id.
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from tidegate.domain import Fenced, InvalidInput, NotFound
@@ -16,11 +16,17 @@ from tidegate.domain.deliveries import OVER, Arrived, Claimed, Delivery, Deliver
 from tidegate.ledger.event_rows import delivery_of, event_of, take_turns
 from tidegate.ledger.notification_tables import DeliveryRow, EventRow, PartRow
 from tidegate.ledger.part import Part
+from tidegate.ledger.standing import end_finding, put_finding
 
 State = DeliveryState
 HELD = (State.CLAIMED, State.SENDING)
 MOST_CLAIMS = 20
 """A message whose every owner dies is what kills them."""
+FAILING = "notification.failing"
+"""The finding of a channel that lost a message, or may have: the channel itself cannot tell of it."""
+TRIES_BEFORE_A_FINDING = 3
+LONGEST_WAIT = timedelta(hours=2)
+"""No try is put off for longer. A time beyond that was written by a clock that was wrong: it is due now."""
 LOST = "the notifier ended while it was being sent; whether it arrived is not known"
 
 
@@ -28,13 +34,21 @@ class DeliveriesPart(Part):
     """At most one message of a channel is under way at a time: their order is the order of what happened."""
 
     def claim_deliveries(
-        self, claim: str, lease: timedelta, most: int, *, known_by_id: Collection[ChannelKind]
+        self,
+        claim: str,
+        lease: timedelta,
+        most: int,
+        *,
+        known_by_id: Collection[ChannelKind],
+        retries: int | None = None,
     ) -> list[Claimed]:
         """Take what is due, the most urgent first. `known_by_id`: kinds of channels whose receivers know a message
-        by its id, so that one of which nobody knows whether it arrived may be sent again."""
+        by its id, so that one of which nobody knows whether it arrived may be sent again. `retries`: at most so many
+        that failed before, so that channels that hang leave room for those that work."""
         now = self._clock()
-        due = (DeliveryRow.state == State.WAITING.value, DeliveryRow.not_before <= now)
-        left = (DeliveryRow.state.in_(HELD), DeliveryRow.lease_until <= now)
+        due = _due(now)
+        is_over = or_(DeliveryRow.lease_until <= now, DeliveryRow.lease_until > now + 2 * lease)
+        left = (DeliveryRow.state.in_(HELD), is_over)
         with self._database.read() as session:
             if not session.scalars(select(DeliveryRow.id).where(*due).limit(1)).first() and not (
                 session.scalars(select(DeliveryRow.id).where(*left).limit(1)).first()
@@ -44,8 +58,10 @@ class DeliveriesPart(Part):
             take_turns(session)
             for row in session.scalars(select(DeliveryRow).where(*left).with_for_update()):
                 _take_back(row, now, known_by_id)
-            session.flush()
-            return [_claim(session, row, claim, now + lease) for row in _next_rows(session, now, most)]
+                session.flush()
+                _note_trouble(session, row, now)
+            again = most if retries is None else retries
+            return [_claim(session, row, claim, now + lease) for row in _next_rows(session, now, most, again)]
 
     def begin_sending(self, claimed: Claimed, lease: timedelta) -> None:
         """Called right before the first byte that has an effect. Raises: Fenced when it is somebody else's now: then
@@ -77,6 +93,9 @@ class DeliveriesPart(Part):
                 return None
             _finish(row, outcome, now)
             session.flush()
+            if row.state == State.SENT.value:
+                end_finding(session, now, FAILING, f"{row.org}/{row.channel}")
+            _note_trouble(session, row, now)
             return delivery_of(row)
 
     def deliveries(
@@ -99,7 +118,8 @@ class DeliveriesPart(Part):
             return [delivery_of(row) for row in session.scalars(wanted)]
 
     def retry_delivery(self, id_or_prefix: str) -> Delivery:
-        """Send a message that was given up, or whose arrival is not known, again, as its same self.
+        """Send a message that was given up, whose arrival is not known, or that waits for its next try, now, as its same
+        self.
 
         Raises: NotFound; InvalidInput for a prefix of several, and for one that arrived or is under way."""
         now = self._clock()
@@ -115,10 +135,11 @@ class DeliveriesPart(Part):
                 raise InvalidInput(
                     f"Several messages begin with {id_or_prefix}.", remedy="Give more of its id.", field="id"
                 )
-            if State(row.state) not in OVER - {State.SENT}:
+            waits_for_a_try = row.state == State.WAITING.value and row.attempts > 0
+            if not waits_for_a_try and State(row.state) not in OVER - {State.SENT}:
                 raise InvalidInput(
                     f"Message {row.id} is {row.state}: there is nothing to repeat.",
-                    remedy="Repeat those that are dead or unconfirmed.",
+                    remedy="Repeat those that are dead or unconfirmed, or wait for their next try.",
                     field="id",
                 )
             row.state, row.claim, row.not_before, row.attempts = State.WAITING.value, None, now, 0
@@ -127,7 +148,12 @@ class DeliveriesPart(Part):
             return delivery_of(row)
 
 
-def _next_rows(session: Session, now: datetime, most: int) -> list[DeliveryRow]:
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    is_time = or_(DeliveryRow.not_before <= now, DeliveryRow.not_before > now + LONGEST_WAIT)
+    return DeliveryRow.state == State.WAITING.value, is_time
+
+
+def _next_rows(session: Session, now: datetime, most: int, retries: int) -> list[DeliveryRow]:
     """One of each channel, unless one of it is under way."""
     busy = {
         ChannelRef(org, channel)
@@ -137,15 +163,19 @@ def _next_rows(session: Session, now: datetime, most: int) -> list[DeliveryRow]:
     }
     due = (
         select(DeliveryRow)
-        .where(DeliveryRow.state == State.WAITING.value, DeliveryRow.not_before <= now)
+        .where(*_due(now))
         .order_by(DeliveryRow.urgency.desc(), DeliveryRow.created_at, DeliveryRow.event_at, DeliveryRow.id)
         .with_for_update(skip_locked=True)
     )
     chosen: dict[ChannelRef, DeliveryRow] = {}
     for row in session.scalars(due):
         ref = ChannelRef(row.org, row.channel)
-        if ref not in busy and len(chosen) < most:
-            chosen.setdefault(ref, row)
+        if ref in busy or ref in chosen or len(chosen) == most:
+            continue
+        if row.attempts and not retries:
+            continue
+        chosen[ref] = row
+        retries -= bool(row.attempts)
     return list(chosen.values())
 
 
@@ -167,6 +197,20 @@ def _take_back(row: DeliveryRow, now: datetime, known_by_id: Collection[ChannelK
         row.state, row.ended_at, row.error = State.DEAD.value, now, "every notifier that took it ended"
         return
     row.state, row.not_before, row.claim = State.WAITING.value, now, None
+
+
+def _note_trouble(session: Session, row: DeliveryRow, now: datetime) -> None:
+    """In the transaction that finds it: no crash hides that somebody does not know, or may not."""
+    ref, state = f"{row.org}/{row.channel}", State(row.state)
+    if state in (State.DEAD, State.UNCONFIRMED):
+        said = f"Message {row.id} to {ref} is {row.state}: {row.error}."
+        remedy = f"Mend the channel, then: tidegate notify retry {row.id}."
+    elif state is State.WAITING and row.error and row.attempts >= TRIES_BEFORE_A_FINDING:
+        said = f"Message {row.id} to {ref} failed {row.attempts} times: {row.error}."
+        remedy = "Mend the channel: it is tried again by itself. See: tidegate notify history."
+    else:
+        return
+    put_finding(session, now, FAILING, ref, said, remedy=remedy)
 
 
 def _finish(row: DeliveryRow, outcome: Outcome, now: datetime) -> None:

@@ -14,7 +14,8 @@ from tidegate.ledger.operations_tables import ErrorRow, ForgottenErrorRow
 from tidegate.ledger.part import Part
 from tidegate.ledger.tables import ReleaseRow
 
-MAX_KEPT = 1000
+MAX_KEPT, MAX_OF_ONE_PLACE = 1000, 100
+"""A flood of messages that all differ comes from one place, and pushes out its own."""
 KEY = ("fingerprint", "org", "service")
 
 
@@ -31,7 +32,7 @@ class ErrorsPart(Part):
             if release is not None and seen.org in ("", release.org):
                 seen = replace(seen, org=release.org, service=release.service)
             if _count(session, seen, count, at):
-                _make_room(session)
+                _make_room(session, seen)
 
     def errors(
         self,
@@ -154,17 +155,27 @@ def _count(session: Session, seen: SeenError, count: int, at: datetime) -> bool:
     return session.scalars(statement.returning(ErrorRow.count)).one() == count
 
 
-def _make_room(session: Session) -> None:
-    """Settled ones go first, then those that were not seen for longest."""
+def _make_room(session: Session, newest: SeenError) -> None:
+    """Settled ones go first, then those that were not seen for longest: of the place that makes too many, then of all."""
+    own = (
+        ErrorRow.code == newest.code,
+        ErrorRow.place == newest.place,
+        ErrorRow.raised_in == newest.raised_in,
+    )
     rank = (ErrorRow.resolved_at.is_not(None), ErrorRow.last_seen.desc(), ErrorRow.fingerprint)
-    too_many = select(*(getattr(ErrorRow, name) for name in KEY)).order_by(*rank).offset(MAX_KEPT)
-    for fingerprint, org, service in session.execute(too_many).tuples().all():
-        gone: Delete = delete(ErrorRow).where(
-            ErrorRow.fingerprint == fingerprint, ErrorRow.org == org, ErrorRow.service == service
-        )
-        dropped = session.execute(gone.returning(ErrorRow.code, ErrorRow.count)).tuples().one_or_none()
-        if dropped is not None:
-            _carry(session, dropped[0], org, dropped[1])
+    ranked = select(*(getattr(ErrorRow, name) for name in KEY)).order_by(*rank)
+    for too_many in (ranked.where(*own).offset(MAX_OF_ONE_PLACE), ranked.offset(MAX_KEPT)):
+        for fingerprint, org, service in session.execute(too_many).tuples().all():
+            _forget(session, fingerprint, org, service)
+
+
+def _forget(session: Session, fingerprint: str, org: str, service: str) -> None:
+    gone: Delete = delete(ErrorRow).where(
+        ErrorRow.fingerprint == fingerprint, ErrorRow.org == org, ErrorRow.service == service
+    )
+    dropped = session.execute(gone.returning(ErrorRow.code, ErrorRow.count)).tuples().one_or_none()
+    if dropped is not None:
+        _carry(session, dropped[0], org, dropped[1])
 
 
 def _carry(session: Session, code: str, org: str, count: int) -> None:

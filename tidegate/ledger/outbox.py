@@ -63,7 +63,13 @@ class OutboxPart(Part):
         with self._database.write() as session:
             take_turns(session)
             sending = decide(_standing(session, ref, since))
-            _settle(session, ref, sending.dropped, DROPPED, why="the same trouble was told lately")
+            _settle(
+                session,
+                ref,
+                sending.dropped,
+                DROPPED,
+                why="the same trouble, or later news of it, was told lately",
+            )
             for bundle in sending.bundles:
                 made = _new_delivery(ref, kind, bundle, now)
                 session.add(made)
@@ -141,21 +147,28 @@ def _settle(
 
 
 def _standing(session: Session, ref: ChannelRef, since: datetime) -> Standing:
-    own = (PartRow.org == ref.org, PartRow.channel == ref.name)
-    waiting = (
-        select(EventRow)
-        .join(PartRow)
-        .where(*own, PartRow.state == WAITING)
-        .order_by(EventRow.number)
-        .limit(MOST_AT_ONCE)
-    )
     messages = (
         select(DeliveryRow.created_at)
         .where(DeliveryRow.org == ref.org, DeliveryRow.channel == ref.name, DeliveryRow.created_at >= since)
         .order_by(DeliveryRow.created_at)
     )
-    events = tuple(event_of(row) for row in session.scalars(waiting))
+    events = _waiting(session, ref)
     return Standing(events, tuple(session.scalars(messages)), _told(session, ref, events))
+
+
+def _waiting(session: Session, ref: ChannelRef) -> tuple[Event, ...]:
+    """Oldest first. However much waits for a morning, what is urgent is seen, and with it all that was said before of
+    the same trouble."""
+    own = (PartRow.org == ref.org, PartRow.channel == ref.name, PartRow.state == WAITING)
+    wanted = select(EventRow).join(PartRow).where(*own).order_by(EventRow.number).limit(MOST_AT_ONCE)
+    rows = {row.number: row for row in session.scalars(wanted)}
+    if len(rows) == MOST_AT_ONCE:
+        is_urgent = (EventRow.severity == Severity.CRITICAL.value, EventRow.is_resolved.is_(False))
+        urgent = list(session.scalars(wanted.where(*is_urgent)))
+        troubles = {row.trouble for row in urgent if row.trouble}
+        before = session.scalars(wanted.where(EventRow.trouble.in_(troubles))) if troubles else ()
+        rows |= {row.number: row for row in (*urgent, *before)}
+    return tuple(event_of(rows[number]) for number in sorted(rows))
 
 
 def _told(session: Session, ref: ChannelRef, events: Sequence[Event]) -> dict[str, Told]:
@@ -170,7 +183,7 @@ def _told(session: Session, ref: ChannelRef, events: Sequence[Event]) -> dict[st
         .group_by(EventRow.trouble)
     )
     rows = session.scalars(select(EventRow).where(EventRow.number.in_(latest)))
-    return {row.trouble: Told(row.at, Severity(row.severity), row.is_resolved) for row in rows}
+    return {row.trouble: Told(row.at, Severity(row.severity), row.is_resolved, row.number) for row in rows}
 
 
 def _new_delivery(ref: ChannelRef, kind: ChannelKind, bundle: Bundle, now: datetime) -> DeliveryRow:

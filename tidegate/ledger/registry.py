@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from tidegate.domain import InvalidInput, ModelVersion, NotFound, Refused, ServiceRef
 from tidegate.ledger.engine import to_json
-from tidegate.ledger.part import Part, ensure_organization, lock_fenced, upsert
+from tidegate.ledger.part import Part, ensure_organization, insert_new, lock_fenced, upsert
 from tidegate.ledger.tables import AliasMoveRow, AliasRow, VersionRow
 
 LATEST = "latest"
@@ -16,7 +16,7 @@ LATEST = "latest"
 class RegistryPart(Part):
     """Implements the port `Registry`."""
 
-    def register_version(self, version: ModelVersion) -> ModelVersion:
+    def register_version(self, version: ModelVersion, *, actor: str = "") -> ModelVersion:
         """Store it. Same org, name, version and digest: returns the stored one.
         Raises: Refused when that name and version exist with another digest (versions are immutable)."""
         if version.version == LATEST:
@@ -28,7 +28,15 @@ class RegistryPart(Part):
         values = version.model_dump() | {"provenance": to_json(version.provenance)}
         with self._database.write() as session:
             ensure_organization(session, version.org, self._clock())
-            upsert(session, VersionRow, values, ("org", "name", "version"))
+            if insert_new(session, VersionRow, values, ("org", "name", "version")):
+                self._witness(
+                    session,
+                    "version.registered",
+                    actor=actor,
+                    org=version.org,
+                    subject=version.label,
+                    evidence={"digest": version.digest, "size_bytes": version.size_bytes},
+                )
             stored = _version(_stored(session, version))
         if stored.digest != version.digest:
             raise Refused(

@@ -1,5 +1,6 @@
 """Holds on services, quarantined files and their near copies, and findings of the reconciler."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select, update
@@ -213,27 +214,13 @@ class StandingPart(Part):
         """Say that something is not as it should be. While it stands it is one finding, however often it is seen."""
         at = self._clock()
         with self._database.write() as session:
-            row = session.get(FindingRow, (kind, subject))
-            begins = row is None or row.resolved_at is not None
-            if row is None:
-                row = FindingRow(kind=kind, subject=subject, first_seen=at)
-                session.add(row)
-            elif row.resolved_at is not None:
-                row.first_seen = at
-            row.org, row.service = (ref.org, ref.service) if ref else (None, None)
-            row.summary, row.remedy, row.data = summary, remedy, to_json(data or {})
-            row.last_seen, row.resolved_at = at, None
-            session.flush()
-            if begins:
-                add_event(session, event_of_finding(_finding(row)))
-            return _finding(row)
+            return put_finding(session, at, kind, subject, summary, remedy=remedy, ref=ref, data=data)
 
     def resolve_finding(self, kind: str, subject: str) -> None:
         """It is as it should be again. No error when nothing stood."""
         now = self._clock()
-        own = (FindingRow.kind == kind, FindingRow.subject == subject, FindingRow.resolved_at.is_(None))
         with self._database.write() as session:
-            session.execute(update(FindingRow).where(*own).values(resolved_at=now))
+            end_finding(session, now, kind, subject)
 
     def findings(self, *, only_open: bool = True) -> list[Finding]:
         """The longest standing first."""
@@ -242,6 +229,40 @@ class StandingPart(Part):
             wanted = wanted.where(FindingRow.resolved_at.is_(None))
         with self._database.read() as session:
             return [_finding(row) for row in session.scalars(wanted)]
+
+
+def put_finding(
+    session: Session,
+    at: datetime,
+    kind: str,
+    subject: str,
+    summary: str,
+    *,
+    remedy: str = "",
+    ref: ServiceRef | None = None,
+    data: dict[str, Any] | None = None,
+) -> Finding:
+    """For other parts of the ledger, inside the transaction that finds it."""
+    row = session.get(FindingRow, (kind, subject))
+    begins = row is None or row.resolved_at is not None
+    if row is None:
+        row = FindingRow(kind=kind, subject=subject, first_seen=at)
+        session.add(row)
+    elif row.resolved_at is not None:
+        row.first_seen = at
+    row.org, row.service = (ref.org, ref.service) if ref else (None, None)
+    row.summary, row.remedy, row.data = summary, remedy, to_json(data or {})
+    row.last_seen, row.resolved_at = at, None
+    session.flush()
+    if begins:
+        add_event(session, event_of_finding(_finding(row)))
+    return _finding(row)
+
+
+def end_finding(session: Session, at: datetime, kind: str, subject: str) -> None:
+    """The same for its end."""
+    own = (FindingRow.kind == kind, FindingRow.subject == subject, FindingRow.resolved_at.is_(None))
+    session.execute(update(FindingRow).where(*own).values(resolved_at=at))
 
 
 def _owner_of(session: Session, release_id: str) -> str:

@@ -17,6 +17,9 @@ WATCHDOG = "watchdog"
 ALERT_PATH = "/v1/alerts/tell"
 """Here the console makes notices of Alertmanager's webhook. `/v1/alerts` would roll the services back, too."""
 
+MAX_ALERTS = 200
+"""Of one message; what the console takes at once."""
+
 _SAME_SERVICE = ["org", "service"]
 INHIBITIONS: tuple[tuple[str, str, list[str]], ...] = (
     # cause, what follows from it, labels that must be the same
@@ -100,6 +103,8 @@ def _receivers(settings: MonitoringSettings, owner: str, mailboxes: tuple[str, .
     webhook = {
         "url": f"{settings.console.rstrip('/')}{ALERT_PATH}",
         "send_resolved": True,
+        # More than the console takes at once would be refused as a whole, and told to nobody.
+        "max_alerts": MAX_ALERTS,
         "http_config": {
             "follow_redirects": False,
             "authorization": {"type": "Bearer", "credentials_file": settings.alert_token_file},

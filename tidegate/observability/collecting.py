@@ -27,6 +27,9 @@ KEEP_INTERVALS = 6
 KEEP_LEAST_S = 60.0
 """What a collector saw last is shown for so long, or so many intervals: then it says nothing about now."""
 
+PATIENCE_S = 60.0
+"""What passes by itself is kept as an error when it has lasted so long: at a start, others are not there yet."""
+
 
 class Collector(Protocol):
     """One place that metrics come from. `names` are the metrics that it may show."""
@@ -59,6 +62,9 @@ class Standing:
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
     problem: str = ""
     """What went wrong last, without the text of a stranger; empty when nothing did."""
+    failing_since: float | None = None
+    is_noted: bool = False
+    """Whether the failure that lasts now was kept as an error."""
 
     def is_fresh(self, now: float) -> bool:
         keep_s = max(KEEP_LEAST_S, KEEP_INTERVALS * self.collector.interval_s)
@@ -111,6 +117,7 @@ class Collecting:
         standing.texts = {name: b"".join(pieces.values()) for name, pieces in standing.pieces.items()}
         standing.families = families
         standing.last_success, standing.problem = self._clock(), ""
+        standing.failing_since, standing.is_noted = None, False
         return True
 
     def look_all(self) -> None:
@@ -149,9 +156,19 @@ class Collecting:
         if problem != standing.problem:
             log.warning("collector %s: %s", standing.collector.name, problem)
             log.debug("collector %s", standing.collector.name, exc_info=True)
-            # Once for as long as it lasts: a platform that is away for a night is one error, and not ten thousand.
-            self._note(error, f"collector {standing.collector.name}")
+            standing.is_noted = False
         standing.problem = problem
+        self._keep(standing, error)
+
+    def _keep(self, standing: Standing, error: Exception) -> None:
+        """Once for as long as it lasts: a platform that is away for a night is one error, and not ten thousand."""
+        now = self._clock()
+        standing.failing_since = now if standing.failing_since is None else standing.failing_since
+        may_pass = isinstance(error, TidegateError) and error.is_retryable
+        if standing.is_noted or (may_pass and now - standing.failing_since < PATIENCE_S):
+            return
+        standing.is_noted = True
+        self._note(error, f"collector {standing.collector.name}")
 
     def _loop(self, standing: Standing, stop: threading.Event) -> None:
         while not stop.is_set():

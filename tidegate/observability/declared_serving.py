@@ -193,7 +193,7 @@ SERVING: tuple[Metric, ...] = (
     ),
     gauge(
         "slo_objective_ratio",
-        "Share of requests that must be good; alert rules read it.",
+        "Share of requests that must be good, from `objectives` of the service's policy; alert rules read it.",
         (by.ORG, by.SERVICE, by.SLO),
         unit="ratio",
     ),

@@ -7,6 +7,7 @@ while the ledger does not answer nothing is asked of it.
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tidegate.domain.error_tracking import SeenError, see
 
 REPEAT_S = 10.0
 """The same error within this time of its last row is only counted."""
+MOST_WRITES = 20
+"""Rows within that time: of a flood of errors that all differ, the rest waits its turn."""
 REST_S = 60.0
 """How long nothing is written after the ledger refused."""
 MAX_REMEMBERED = 500
@@ -52,6 +55,7 @@ class ErrorRecorder:
         self._lock = threading.Lock()
         self._repeats: dict[tuple[str, str, str], _Repeats] = {}
         self._rests_until = float("-inf")
+        self._writes: deque[float] = deque(maxlen=MOST_WRITES)
 
     def __call__(
         self,
@@ -108,7 +112,8 @@ class ErrorRecorder:
             one.waiting += 1
             while len(self._repeats) > MAX_REMEMBERED:
                 del self._repeats[next(iter(self._repeats))]
-            is_early = now - one.written_at < REPEAT_S or now < self._rests_until
+            is_flood = len(self._writes) == MOST_WRITES and now - self._writes[0] < REPEAT_S
+            is_early = is_flood or now - one.written_at < REPEAT_S or now < self._rests_until
         if not is_early and seen.code not in LEDGER_TROUBLE:
             self._write(one)
             self._write_overdue(now)
@@ -119,7 +124,7 @@ class ErrorRecorder:
             overdue = [
                 one for one in self._repeats.values() if one.waiting and now - one.written_at >= REPEAT_S
             ]
-        for one in overdue:
+        for one in overdue[:MOST_WRITES]:
             self._write(one)
 
     def _write(self, one: _Repeats) -> None:
@@ -134,6 +139,7 @@ class ErrorRecorder:
                 one.waiting += count
             raise
         one.written_at = self._clock()
+        self._writes.append(one.written_at)
 
     def _rest(self, problem: Exception) -> None:
         self._rests_until = self._clock() + REST_S

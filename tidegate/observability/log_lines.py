@@ -32,7 +32,7 @@ def json_formatter(process: Callable[[], str], known: tuple[str, ...] = ()) -> l
         foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
         processors=[
             _named(process),
-            _with_error,
+            _with_error(redactor),
             _with_bound,
             lambda logger, name, event: redactor.value(event),
             _as_json,
@@ -94,21 +94,24 @@ def _texts_of(record: logging.LogRecord, values: Any) -> dict[str, str]:
         return {"event": template, "message": f"values that do not fit: {type(error).__name__}"}
 
 
-def _with_error(logger: Any, method: str, event: Event) -> Event:
-    error = _error_of(event.get("exc_info"))
-    if error is not None:
-        event["error.type"] = type(error).__name__
-        event["error.message"] = _message_of(error)
-        event["error.stack"] = _stack_of(error)
-        code = getattr(error, "code", None)
-        if isinstance(code, str):
-            event["error.code"] = code
-    stack = event.get("stack_info")
-    if stack:
-        event["stack"] = str(stack)
-    for name in _INNER & event.keys():
-        del event[name]
-    return event
+def _with_error(redactor: Redactor) -> Callable[[Any, str, Event], Event]:
+    def tell(logger: Any, method: str, event: Event) -> Event:
+        error = _error_of(event.get("exc_info"))
+        if error is not None:
+            event["error.type"] = type(error).__name__
+            event["error.message"] = _message_of(error)
+            event["error.stack"] = redactor.end_of(_stack_of(error), _MOST_STACK_CHARS)
+            code = getattr(error, "code", None)
+            if isinstance(code, str):
+                event["error.code"] = code
+        stack = event.get("stack_info")
+        if stack:
+            event["stack"] = str(stack)
+        for name in _INNER & event.keys():
+            del event[name]
+        return event
+
+    return tell
 
 
 def _error_of(exc_info: object) -> BaseException | None:
@@ -130,9 +133,8 @@ def _message_of(error: BaseException) -> str:
 
 
 def _stack_of(error: BaseException) -> str:
-    """The last calls and the causes. Never `capture_locals`: a frame holds whatever a function was given."""
-    text = "".join(traceback.TracebackException.from_exception(error, capture_locals=False).format())
-    return text if len(text) <= _MOST_STACK_CHARS else f"...{text[-_MOST_STACK_CHARS:]}"
+    """The calls and the causes. Never `capture_locals`: a frame holds whatever a function was given."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=False).format())
 
 
 def _with_bound(logger: Any, method: str, event: Event) -> Event:

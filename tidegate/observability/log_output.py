@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -20,6 +21,11 @@ LEVEL_VARIABLE = "TIDEGATE_LOG_LEVEL"
 OTLP_ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _WATCH_S = 1.0
 _LONGEST_PRINTED = 65_536
+_PEM_BEGIN, _PEM_END = re.compile(r"-----BEGIN [A-Z0-9 ]{1,60}-----(?!.*-----END )"), "-----END "
+_PEM_LINE = re.compile(
+    r"\s*(?:[A-Za-z0-9+/=]{1,80}|[A-Za-z-]{1,40}: .{1,200}|-----END [A-Z0-9 ]{1,60}-----.*)?\s*"
+)
+"""Between its first and last line: base64, a header such as `DEK-Info: ...`, or nothing."""
 # One line per request of ours would bury what matters.
 _NOISY = ("httpx", "httpcore", "aiohttp.access", "alembic", "apprise")
 
@@ -93,6 +99,7 @@ class PrintedLines(io.TextIOBase):
         self._descriptor = descriptor
         self._lock = threading.RLock()
         self._rest = ""
+        self._is_in_pem = False
 
     def writable(self) -> bool:
         return True
@@ -106,9 +113,18 @@ class PrintedLines(io.TextIOBase):
             if len(self._rest) > _LONGEST_PRINTED:
                 whole, self._rest = [*whole, self._rest], ""
             for line in whole:
-                if line.strip():
+                if not self._is_of_pem(line) and line.strip():
                     self._output.pass_on(line)
         return len(text)
+
+    def _is_of_pem(self, line: str) -> bool:
+        """A key that is printed comes line by line: the first tells that it is one, and the others are left out."""
+        if self._is_in_pem:
+            is_inside = _PEM_LINE.fullmatch(line) is not None
+            self._is_in_pem = is_inside and _PEM_END not in line
+            return is_inside
+        self._is_in_pem = _PEM_BEGIN.search(line) is not None
+        return False
 
     def flush(self) -> None:
         self._output.flush()

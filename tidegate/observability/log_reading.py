@@ -1,5 +1,6 @@
 """Reads the logs of a whole installation as one, in the order of time: what a release or a request left anywhere."""
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from tidegate.observability.log_keys import LEVELS
 ACCESS_LOG = "access.log"
 REQUEST_EVENT = "request"
 SERVER_ERROR = 500
+WINDOW = 5000
+"""Lines that wait to be put in order: the line of a request has the time of its beginning and is written at its end."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,12 @@ class Reader:
         self._wanted = wanted
         self._following: dict[Path, Following] = {}
 
-    def read(self) -> list[Line]:
-        """What was not read yet, by time. The first time that is everything, renamed parts included."""
-        found: list[Line] = []
-        for path in self._find():
-            found += self._chosen(self._new_of(path))
+    def read(self) -> Iterator[Line]:
+        """What was not read yet, by time; the first time that is everything, renamed parts included. Memory does not grow
+        with the logs. To be taken to its end."""
+        sorted_each = [_by_time(self._chosen(self._new_of(path))) for path in self._find()]
         # Stable: lines of one log with one time stay in their order.
-        return sorted(found, key=lambda line: line.at)
+        return heapq.merge(*sorted_each, key=lambda line: line.at)
 
     def close(self) -> None:
         for one in self._following.values():
@@ -101,6 +103,17 @@ class Reader:
             line = read_line(text)
             if self._wanted.holds(line):
                 yield line
+
+
+def _by_time(lines: Iterable[Line]) -> Iterator[Line]:
+    """Exact for lines that come no later than `WINDOW` others after their time."""
+    waiting: list[tuple[str, int, Line]] = []
+    for number, line in enumerate(lines):
+        heapq.heappush(waiting, (line.at, number, line))
+        if len(waiting) > WINDOW:
+            yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
 
 
 def _severity(data: dict[str, Any]) -> int:

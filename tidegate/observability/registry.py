@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from tidegate.access.secret_shapes import without_secrets
 from tidegate.domain import InvalidInput
 from tidegate.observability.labels import OTHER
 from tidegate.observability.metric import Metric
@@ -78,11 +79,17 @@ class Readings:
 
     def _check(self, name: str, labels: Labels, *, is_histogram: bool) -> None:
         if name not in self.families:
-            raise InvalidInput(f"Collector {self.collector} does not own {name}.", field="metric")
+            raise InvalidInput(
+                f"Collector {self.collector} does not own {name}.",
+                remedy="Name it in the metrics of this collector.",
+                field="metric",
+            )
         wanted = declared(name)
         if len(labels) != len(wanted.labels) or (wanted.type == "histogram") != is_histogram:
             raise InvalidInput(
-                f"{name} is a {wanted.type} with the labels {', '.join(wanted.label_names)}.", field="labels"
+                f"{name} is a {wanted.type} with the labels {', '.join(wanted.label_names)}.",
+                remedy="Give the labels that are declared, or declare others.",
+                field="labels",
             )
 
 
@@ -140,8 +147,10 @@ class Register:
 
 @lru_cache(maxsize=10_000)
 def is_name(text: str) -> bool:
-    """Whether a label may have this value: names and numbers, no address, no sentence, no key in a query."""
-    return bool(_VALUE.match(text)) and "://" not in text and "@" not in text
+    """Whether a label may have this value: names and numbers, no address, no sentence, no key."""
+    return (
+        bool(_VALUE.match(text)) and "://" not in text and "@" not in text and without_secrets(text) == text
+    )
 
 
 def _fold(one: Metric, into: Family, labels: Labels, value: Value) -> None:

@@ -36,7 +36,7 @@ LEFT = "left"
 class Registry(Protocol):
     """Model versions, aliases, quarantine."""
 
-    def register_version(self, version: ModelVersion) -> ModelVersion:
+    def register_version(self, version: ModelVersion, *, actor: str = "") -> ModelVersion:
         """Store it. Same org, name, version and digest: returns the stored one.
         Raises: Refused when that name and version exist with another digest (versions are immutable)."""
         ...

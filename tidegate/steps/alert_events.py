@@ -43,7 +43,7 @@ def event_of_alert(ports: Ports, alert: Alert, group_key: str) -> Event:
     return Event(
         key=f"{alert.token}/{alert.status}",
         kind=EventKind.ALERT,
-        severity=SEVERITIES.get(alert.labels.get("severity", "warning"), Severity.WARNING),
+        severity=SEVERITIES.get(alert.labels.get("severity", "").lower(), Severity.WARNING),
         org=org if known else None,
         service=service if known else None,
         topic=f"alert/{alert.fingerprint}",

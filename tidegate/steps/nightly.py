@@ -276,12 +276,16 @@ def nights_of(ports: Ports, ref: ServiceRef, digest: str, since: datetime | None
     ]
 
 
-def accept_nights(ports: Ports, ref: ServiceRef) -> bool:
+def accept_nights(ports: Ports, ref: ServiceRef, actor: str) -> bool:
     """Take what is live as it is now: the next night is the first of a new baseline. False when there was none."""
     ports.service(ref)
-    if ports.ledger.baseline(ref, BASELINE) is None:
+    former = ports.ledger.baseline(ref, BASELINE)
+    if former is None:
         return False
     ports.ledger.record_baseline(ref, BASELINE, "", {})
+    # What was a regression until now is none from here on.
+    evidence = {"former": former["digest"], "former_at": former["at"].isoformat()}
+    ports.ledger.note_deed("baseline.accepted", actor=actor, ref=ref, evidence=evidence)
     return True
 
 

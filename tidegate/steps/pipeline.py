@@ -78,6 +78,8 @@ def register_model(
     path: Path,
     provenance: dict[str, str] | None = None,
     signatures: Sequence[Path] = (),
+    *,
+    actor: str = "",
 ) -> ModelVersion:
     """Copy the file into the store, compute its digest and register it. The same again returns the same.
 
@@ -107,7 +109,8 @@ def register_model(
             provenance=provenance or {},
             tensor_digest=tensors_of(Path(stored.path)),
             registered_at=ports.clock(),
-        )
+        ),
+        actor=actor,
     )
 
 

@@ -16,6 +16,7 @@ from tidegate.domain import (
     ReleaseState,
     ServiceRef,
     TidegateError,
+    owner_of_set,
 )
 from tidegate.domain.standing import Finding
 from tidegate.domain.totals import RECONCILED
@@ -23,12 +24,13 @@ from tidegate.steps.differences import LOST, Difference, Intended, Repair, compa
 from tidegate.steps.pipeline import resume
 from tidegate.steps.ports import Ports
 from tidegate.steps.reality import overspent, read_intended, read_observed
-from tidegate.steps.repairs import assert_addresses, go_back, repair
+from tidegate.steps.repairs import RECONCILE, assert_addresses, go_back, repair
 from tidegate.steps.rollback import is_abandoned
 
 __all__ = ["ReconcileReport", "assert_addresses", "reconcile", "report_markdown"]
 
 MOST_AT_ONCE = 64
+MAX_REASON = 500
 log = logging.getLogger("tidegate.reconcile")
 OWN_KINDS = ("gateway.", "set.", "weights.", "alias.", "spend.")
 
@@ -181,6 +183,14 @@ def _put_right(
             done = go_back(ports, intended.ref, f"{found.summary}, for {stood_s:.0f} s", "set_lost")
     if done:
         log.info("reconcile: %s: %s", found.subject, done)
+        ports.ledger.note_deed(
+            "reconcile.repaired",
+            actor=RECONCILE,
+            ref=intended.ref,
+            subject=found.set_name,
+            reason=done[:MAX_REASON],
+            evidence={"difference": found.kind, "seen": found.summary[:MAX_REASON], "by": ports.owner},
+        )
         (report.readdressed if found.repair is Repair.READDRESS else report.repaired).append(done)
 
 
@@ -226,6 +236,13 @@ def _sweep_orphans(ports: Ports, report: ReconcileReport) -> None:
             for status in owned:
                 if status.name not in known:
                     platform.delete(status.name)
+                    ports.ledger.note_deed(
+                        "orphan.removed",
+                        actor=RECONCILE,
+                        ref=owner_of_set(status.name),
+                        subject=status.name,
+                        evidence={"platform": platform.name, "state": status.state.value, "by": ports.owner},
+                    )
                     report.orphans.append(f"{platform.name}: {status.name}")
         except TidegateError as error:
             ports.note_error(error, "sweep of orphans")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tidegate import wiring
-from tidegate.domain import Place, Route, SecretReference, ServiceRef, SetStatus, TidegateError
+from tidegate.domain import NeedsOperator, Place, Route, SecretReference, ServiceRef, SetStatus, TidegateError
+from tidegate.domain.audit import Anchor
 from tidegate.domain.health import Health, Judgement, Part
 from tidegate.ledger import Ledger
 from tidegate.ledger.migrations import HEAD
@@ -45,6 +46,7 @@ class _Looks:
         self._ledger = ledger
         self._connect = connect
         self._limits = limits
+        self._audit_end: Anchor | None = None
 
     def host(self) -> Judgement:
         return judge_host.judge_host(see_host(self._ports.settings.home), self._limits.host)
@@ -64,7 +66,12 @@ class _Looks:
         return judge.judge_ledger(seen, self._limits.ledger)
 
     def ledger_integrity(self) -> Judgement:
-        return judge.judge_integrity(self._ledger.integrity_problems(INTEGRITY_S))
+        try:
+            problems = self._ledger.integrity_problems(INTEGRITY_S)
+        except NeedsOperator as error:
+            # A file that is damaged enough cannot even be asked. It is no less seen for that.
+            problems = [error.message]
+        return judge.judge_integrity(problems)
 
     def prefect(self) -> Judgement:
         with self._connect() as api:
@@ -93,7 +100,13 @@ class _Looks:
 
     def workers(self) -> Judgement:
         with self._connect() as api:
-            pools = {*POOLS, *api.work_pools()} if api.is_healthy() else set[str]()
+            if not api.is_healthy():
+                return Judgement(
+                    Health.UNKNOWN,
+                    "the Prefect server, which knows them, does not answer",
+                    "See: tidegate logs prefect.",
+                )
+            pools = {*POOLS, *api.work_pools()}
             seen = {pool: [(one.name, one.is_online) for one in api.workers(pool)] for pool in pools}
         return judge.judge_workers(seen)
 
@@ -172,7 +185,12 @@ class _Looks:
         return judge.judge_notifications(oldest, counts, self._ports.clock(), self._limits.queues)
 
     def audit(self) -> Judgement:
-        return judge.judge_audit(self._ledger.verify_audit())
+        """With the end that the last look saw as an anchor, kept where nobody who writes to the ledger writes: in this
+        process. A log that was cut at its end since then is whole in itself."""
+        seen = self._ledger.verify_audit([self._audit_end] if self._audit_end else [])
+        if seen.is_whole:
+            self._audit_end = seen.newest
+        return judge.judge_audit(seen)
 
     def _services(self) -> Iterator[ServiceRef]:
         for org in self._ports.organizations.values():

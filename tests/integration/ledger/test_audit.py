@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tidegate.domain import Fenced, ModelVersion, NotFound, Refused, ReleaseRequest, ServiceRef
 from tidegate.domain.audit import Anchor, Interface
+from tidegate.ledger.captured import Sealed
 
 REF = ServiceRef("acme", "chat")
 DIGEST = "d" * 64
@@ -88,7 +89,8 @@ def test_holds_quarantine_keys_aliases_and_gateways_are_told_by_name(ledger):
     version = ModelVersion(
         org="acme", name="m", version="v1", digest=DIGEST, size_bytes=1, path="/m", registered_at=now
     )
-    ledger.register_version(version)
+    ledger.register_version(version, actor="lin")
+    ledger.register_version(version, actor="noor")
     ledger.hold_service(REF, reason="prices", actor="ops")
     ledger.hold_service(REF, reason="again", actor="ops")
     ledger.lift_hold(REF, actor="noor", reason="right")
@@ -102,6 +104,7 @@ def test_holds_quarantine_keys_aliases_and_gateways_are_told_by_name(ledger):
     ledger.forget_gateway("g-9", actor="ops")
 
     assert told(ledger) == [
+        ("version.registered", "lin"),
         ("hold.set", "ops"),
         ("hold.lifted", "noor"),
         ("quarantine.set", "ops"),
@@ -114,6 +117,16 @@ def test_holds_quarantine_keys_aliases_and_gateways_are_told_by_name(ledger):
     moved = ledger.audit_entries(action="alias.")[0]
     assert moved["evidence"] == {"epoch": 0, "new": "m:v1", "new_digest": DIGEST}
     assert ledger.verify_audit().is_whole
+
+
+def test_who_removed_what_clients_had_asked_is_told_and_how_much_it_was(ledger):
+    now = datetime.now(UTC)
+    ledger.record_captured(REF, [Sealed("c-1", now, now + timedelta(hours=1), b"x")], keep=10)
+    ledger.forget_captured(REF, actor="ada")
+    ledger.forget_captured(REF, actor="ada")
+
+    (purged,) = ledger.audit_entries(action="captures.")
+    assert (purged["actor"], purged["service"], purged["evidence"]) == ("ada", "chat", {"requests": 1})
 
 
 def test_what_did_not_happen_is_not_told(ledger):

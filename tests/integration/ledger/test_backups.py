@@ -5,6 +5,7 @@ import json
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,78 @@ def test_secrets_are_in_it_only_sealed(backups, open_ledger, backend):
         assert b"a" * 64 not in path.read_bytes()
     assert backups.secrets_of(kept.name, PHRASE)["prefect-auth"].reveal() == "hush-hush-hush"
     assert backups.verify(kept.name).problems == ()
+
+
+@pytest.mark.parametrize("damage", [b"garbage" * 1000, b""], ids=["no database", "empty"])
+def test_a_ledger_that_is_damaged_is_set_aside_for_that_of_the_backup(
+    damage, backups, open_ledger, backend, tmp_path
+):
+    if backend == "postgresql":
+        pytest.skip("it must be empty anyway")
+    fill(open_ledger())
+    kept = backups.create()
+    path = Path(backups.ledger_url.removeprefix("sqlite:///"))
+    for leftover in path.parent.glob(f"{path.name}-*"):
+        leftover.unlink()
+    path.write_bytes(damage)
+    path.with_name(f"{path.name}-wal").write_bytes(damage)
+
+    said = backups.restore(kept.name)
+
+    assert ("which is damaged" in said) == bool(damage)
+    with Ledger.open(backups.ledger_url) as restored:
+        assert restored.hold_of(REF) is not None
+    (former,) = (
+        one for one in tmp_path.glob("ledger.sqlite3.before-*") if not one.name.endswith(("-wal", "-shm"))
+    )
+    assert former.read_bytes() == damage or not damage
+
+
+def test_a_ledger_that_may_not_be_read_is_not_taken_for_a_damaged_one(
+    backups, open_ledger, backend, monkeypatch
+):
+    if backend == "postgresql":
+        pytest.skip("it must be empty anyway")
+    fill(open_ledger())
+    kept = backups.create()
+    monkeypatch.setattr("tidegate.backup.sqlite_copy._open", lambda path, mode: refused(sqlite3.SQLITE_PERM))
+    with pytest.raises(NeedsOperator):
+        backups.restore(kept.name)
+    monkeypatch.undo()
+    with Ledger.open(backups.ledger_url) as ledger:
+        assert ledger.hold_of(REF) is not None
+
+
+def refused(code: int) -> sqlite3.Connection:
+    error = sqlite3.OperationalError("access permission denied")
+    error.sqlite_errorcode = code
+    raise error
+
+
+def test_a_backup_of_a_newer_tidegate_leaves_the_present_ledger_where_it_is(backups, open_ledger, backend):
+    fill(open_ledger())
+    kept = backups.create()
+    manifest = json.loads((kept.folder / "manifest.json").read_text())
+    manifest["revision"] = "9999"
+    (kept.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(NeedsOperator, match="has schema 9999"):
+        backups.restore(kept.name)
+    with Ledger.open(backups.ledger_url) as ledger:
+        assert ledger.hold_of(REF) is not None
+    assert list(backups.archive.root.parent.glob("*before-*")) == []
+
+
+def test_what_killed_processes_left_half_made_goes_after_a_day(backups, open_ledger, backend):
+    if backend == "postgresql":
+        pytest.skip("the same for both")
+    open_ledger()
+    backups.create()
+    now = backups.clock()
+    left = [backups.archive.root / name for name in (".trial-abc", ".unfinished-20261126T023700Z-1f2e3d")]
+    for folder in left:
+        folder.mkdir()
+        (folder / "ledger").touch()
+    assert backups.archive.clear(now, 14, timedelta(days=30)) == []
+    assert all(folder.exists() for folder in left)
+    backups.archive.clear(now + timedelta(days=2), 14, timedelta(days=30))
+    assert not any(folder.exists() for folder in left)

@@ -111,6 +111,22 @@ def test_only_so_many_are_kept_and_totals_never_fall(clocked, monkeypatch):
     assert (total.code, total.org, total.count) == ("TG-1100", "", 1 + sum(range(1, 13)))
 
 
+def test_a_flood_of_one_place_pushes_out_its_own_and_none_of_another(clocked, monkeypatch):
+    ledger, pass_time = clocked
+    monkeypatch.setattr(errors_module, "MAX_OF_ONE_PLACE", 3)
+    ledger.note_error(seen("The platform is gone.", place="step deploy"))
+    for word in ("red", "green", "blue", "white", "black"):
+        pass_time(seconds=1)
+        ledger.note_error(seen(f"The body has a {word} field.", place="console POST"))
+
+    kept = [error.message for error in ledger.errors()]
+
+    assert kept == [f"The body has a {word} field." for word in ("black", "white", "blue")] + [
+        "The platform is gone."
+    ]
+    assert [total.count for total in ledger.error_totals()] == [6]
+
+
 def test_writers_at_once_lose_no_count(open_ledger):
     ledgers = [open_ledger() for _ in range(4)]
 

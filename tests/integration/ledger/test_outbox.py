@@ -267,3 +267,84 @@ def test_counts_and_the_oldest_event_that_waits_are_told_to_monitors(timed, cloc
     timed.finish_delivery(claimed, Unsure("no answer"))
     assert timed.oldest_undelivered() is None
     assert timed.outbox_counts() == {("acme", "mail", "unconfirmed"): 1}
+
+
+# ---- what must not be hidden
+
+
+def test_however_much_waits_for_the_morning_what_is_urgent_is_seen_with_what_was_said_before_of_it(timed):
+    from tidegate.ledger.outbox import MOST_AT_ONCE
+
+    trouble = {"trouble": "disk", "severity": "critical"}
+    held = [event(number) for number in range(MOST_AT_ONCE)]
+    over, again = event(1000, is_resolved=True, **trouble), event(1001, **trouble)
+    timed.record_events([*held, over, again])
+    while routed(timed, MAIL):
+        pass
+    seen: list[str] = []
+
+    def look(standing) -> Sending:
+        seen.extend(one.key for one in standing.waiting)
+        return Sending()
+
+    plan(timed, MAIL, look)
+    assert seen[-2:] == ["k1000", "k1001"]
+    assert len(seen) == MOST_AT_ONCE + 2
+
+
+def test_a_mail_whose_notifier_died_while_it_sent_is_a_finding_until_one_arrives(timed, clock):
+    claimed = one_claimed(timed)
+    timed.begin_sending(claimed, LEASE)
+    clock.now += LEASE
+    assert claim(timed, "c2") == []
+    (finding,) = timed.findings()
+    assert (finding.kind, finding.subject) == ("notification.failing", "acme/mail")
+    assert f"tidegate notify retry {claimed.delivery.id}" in finding.remedy
+    timed.finish_delivery(claimed, Arrived())
+    assert timed.findings() == []
+
+
+def test_a_message_that_goes_on_failing_is_a_finding_long_before_it_is_given_up(timed, clock):
+    claimed = one_claimed(timed)
+    for tries in (1, 2, 3):
+        assert timed.findings() == [], tries
+        timed.finish_delivery(claimed, NextTry(clock.now, "it answered 500"))
+        (claimed,) = claim(timed) if tries < 3 else (claimed,)
+    assert "failed 3 times: it answered 500" in timed.findings()[0].summary
+
+
+def test_a_clock_that_is_put_back_keeps_neither_a_lease_nor_a_next_try_from_ending(timed, clock):
+    clock.now += timedelta(days=400)
+    claimed = one_claimed(timed)
+    clock.now = START
+    (again,) = claim(timed, "c2")
+    assert again.delivery.id == claimed.delivery.id
+    timed.finish_delivery(again, NextTry(START + timedelta(days=400), "it answered 500"))
+    assert [one.delivery.id for one in claim(timed, "c3")] == [claimed.delivery.id]
+
+
+def test_what_failed_before_leaves_room_for_what_did_not(timed, clock):
+    refs = [ChannelRef("acme", f"c{number}") for number in range(4)]
+    timed.record_events([event()])
+    routed(timed, *refs)
+    for ref in refs[:3]:
+        plan(timed, ref)
+    for one in claim(timed):
+        timed.finish_delivery(one, NextTry(clock.now, "no answer"))
+    plan(timed, refs[3])
+    taken = timed.claim_deliveries("c2", LEASE, 16, known_by_id=(), retries=1)
+    assert sorted(one.delivery.attempts for one in taken) == [1, 2]
+
+
+def test_the_id_of_a_message_follows_from_what_happened_and_not_from_a_number_that_comes_again():
+    one, other = Bundle((event(1),)), Bundle((event(2),))
+    assert one.events[0].number == other.events[0].number
+    assert one.id_parts != other.id_parts
+
+
+def test_a_person_who_mended_the_channel_need_not_wait_for_the_next_try(timed, clock):
+    claimed = one_claimed(timed)
+    timed.finish_delivery(claimed, NextTry(clock.now + timedelta(minutes=15), "it answered 500"))
+    assert claim(timed, "c2") == []
+    assert timed.retry_delivery(claimed.delivery.id).attempts == 0
+    assert len(claim(timed, "c3")) == 1

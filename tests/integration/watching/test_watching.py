@@ -1,15 +1,20 @@
 """Every check looks at a real home, what it sees is kept, and failed backups are told."""
 
+import contextlib
 import dataclasses
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Never
+from types import SimpleNamespace
+from typing import Never, cast
 
 import pytest
 from cryptography import x509
@@ -18,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from tidegate import wiring
-from tidegate.backing_up import create_backup, verify_backup
+from tidegate.backing_up import backups_of, create_backup, verify_backup
+from tidegate.cli.health import PREFECT_ANSWER_S
 from tidegate.domain import Organization, Transient
 from tidegate.domain.events import Event, EventKind
 from tidegate.domain.health import Health, Judgement
@@ -28,6 +34,7 @@ from tidegate.observability.health import CHECKS, Check, Thresholds
 from tidegate.observability.health.checks import Told
 from tidegate.observability.health.endpoint import ask, socket_of
 from tidegate.settings import SOURCE_ROOT, load_settings
+from tidegate.stack.prefect_api import PrefectApi
 from tidegate.steps.ports import Ports
 from tidegate.watching import build_checks, look_once
 from tidegate.watching.expiring import expiring
@@ -94,6 +101,60 @@ def test_a_dead_ledger_fails_and_is_not_merely_unseen(ports: Ports, tmp_path: Pa
     assert check.look().health is Health.FAILED
 
 
+def test_an_audit_log_that_is_cut_at_its_end_between_two_looks_is_broken(ports: Ports, tmp_path: Path):
+    """What is left of it is whole in itself: only what the last look saw can tell."""
+    file = tmp_path / "ledger.sqlite3"
+    with Ledger.open(f"sqlite:///{file}") as ledger:
+        watched = dataclasses.replace(ports, ledger=ledger)
+        (check,) = (one for one in build_checks(watched, no_server, Thresholds()) if one.name == "audit")
+        assert check.look().health is Health.OK
+        for turn in range(3):
+            ledger.note_deed("x", actor=f"{turn}")
+        assert check.look().health is Health.OK
+        with contextlib.closing(sqlite3.connect(file)) as force, force:
+            force.execute("DROP TRIGGER audit_refuses_delete")
+            force.execute("DELETE FROM audit WHERE number = 3")
+        assert ledger.verify_audit().is_whole
+        found = check.look()
+        assert (found.health, "entry 3" in found.text) == (Health.FAILED, True)
+
+
+def test_a_file_that_is_too_damaged_to_be_asked_is_seen_to_be_damaged(ports: Ports, tmp_path: Path):
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger.open(f"sqlite:///{path}")
+    broken = dataclasses.replace(ports, ledger=ledger)
+    (check,) = (
+        one for one in build_checks(broken, no_server, Thresholds()) if one.name == "ledger-integrity"
+    )
+    ledger.close()
+    for leftover in tmp_path.glob("ledger.sqlite3-*"):
+        leftover.unlink()
+    path.write_bytes(b"no database at all " * 500)
+    seen = check.look()
+    assert (seen.health, "tidegate backup restore" in seen.remedy) == (Health.FAILED, True)
+
+
+def test_workers_that_a_dead_server_hides_are_unknown_with_the_reason(ports: Ports):
+    dead = nullcontext(SimpleNamespace(is_healthy=lambda: False))
+    checks = build_checks(ports, lambda: cast("AbstractContextManager[PrefectApi]", dead), Thresholds())
+    (check,) = (one for one in checks if one.name == "workers")
+    seen = check.look()
+    assert (seen.health, seen.remedy) == (Health.UNKNOWN, "See: tidegate logs prefect.")
+    assert "Prefect server" in seen.text
+
+
+def test_a_server_that_hangs_has_failed_within_the_time_of_its_check(ports: Ports):
+    """Else it would be unknown every other time, and no alert would see five minutes of failure."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        checks = build_checks(ports, lambda: PrefectApi(address, timeout_s=0.1), Thresholds())
+        (check,) = (one for one in checks if one.name == "prefect")
+        assert check.look().health is Health.FAILED
+    assert {
+        name for name in ("prefect", "workers") if CHECKS[name].timeout_s <= 2 * PREFECT_ANSWER_S
+    } == set()
+
+
 def test_what_is_kept_holds_no_secret(ports: Ports):
     ledger = ledger_of(ports)
     said = Judgement(Health.WARNING, "refused: Bearer abcdefgh12345678")
@@ -135,6 +196,7 @@ def test_keys_and_certificates_that_end_are_seen(ports: Ports, tmp_path: Path):
 
 def test_a_failed_backup_is_told_until_one_succeeds(ports: Ports, tmp_path: Path):
     ledger = ledger_of(ports)
+    ledger.route_events(lambda _: ())
     (tmp_path / "taken").write_text("a file where the folder belongs")
     bad = dataclasses.replace(
         ports, settings=dataclasses.replace(ports.settings, backup_dir=tmp_path / "taken")
@@ -162,6 +224,25 @@ def test_a_failed_backup_is_told_until_one_succeeds(ports: Ports, tmp_path: Path
     }
 
 
+def test_a_backup_whose_predecessors_cannot_be_removed_was_made_and_says_so(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+):
+    def cannot(archive: object, *limits: object) -> Never:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tidegate.backup.archive.Archive.clear", cannot)
+    with pytest.raises(PermissionError):
+        create_backup(ports)
+    ledger = ledger_of(ports)
+    assert ledger.backup_marks()["made"].name == backups_of(ports.settings).archive.get().name
+    assert [one.summary for one in ledger.findings() if one.kind == "backup.failed"] == [
+        "PermissionError: [Errno 13] Permission denied"
+    ]
+    monkeypatch.undo()
+    create_backup(ports)
+    assert [one for one in ledger.findings() if one.kind == "backup.failed"] == []
+
+
 def test_a_backup_that_is_not_whole_once_restored_is_told(ports: Ports):
     kept, _ = create_backup(ports)
     (kept.folder / "ledger").write_bytes(b"no database")
@@ -174,22 +255,22 @@ def test_a_backup_that_is_not_whole_once_restored_is_told(ports: Ports):
 
 def test_a_process_says_on_its_socket_that_it_may_work_and_takes_it_away(ports: Ports, home: Path):
     settings = ports.settings
-    socket = socket_of(settings.runtime_dir, "notifier")
+    address = socket_of(settings.runtime_dir, "notifier")
     env = {**os.environ, "TIDEGATE_HOME": str(home), "PYTHONPATH": str(SOURCE_ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", "tidegate.cli", "agent", "notifier"], env=env, stdout=subprocess.PIPE
     )
     try:
-        deadline, said = time.monotonic() + START_TIMEOUT_S, ask(socket, "notifier")
+        deadline, said = time.monotonic() + START_TIMEOUT_S, ask(address, "notifier")
         while said.reasons and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
-            said = ask(socket, "notifier")
+            said = ask(address, "notifier")
         assert said.is_alive, said
         assert said.reasons == ()
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=START_TIMEOUT_S)
         assert process.returncode == 0, output
-        assert not socket.exists()
+        assert not address.exists()
     finally:
         process.kill()
         process.wait()

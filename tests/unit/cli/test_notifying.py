@@ -76,7 +76,7 @@ def test_every_channel_is_tried_and_what_fails_is_named_and_can_be_repeated(noti
     by_channel = {row["to"]: row for row in json.loads(told.stdout)}
     assert by_channel["acme/hook"]["state"] == "sent"
     assert by_channel["acme/broken"]["error"] == "there is no secret at 'env:NOT_SET' (its address)"
-    assert json.loads(notify("history", "--state", "dead", "--json").stdout)[0]["state"] == "dead"
+    assert json.loads(notify("history", "--state", "waiting", "--json").stdout)[0]["state"] == "waiting"
     again = notify("retry", by_channel["acme/broken"]["id"], "--json")
     assert json.loads(again.stdout)["state"] == "waiting"
     assert notify("retry", by_channel["acme/hook"]["id"]).exit_code == 2

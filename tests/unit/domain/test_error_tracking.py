@@ -22,6 +22,10 @@ def seen(message: str, **changed: str) -> SeenError:
         ("No answer from http://127.0.0.1:8080/v1.", "No answer from https://api.example.org:443/x?y=1."),
         ("Port 127.0.0.1:80 is taken.", "Port 10.0.0.1:8081 is taken."),
         ("Digest 0123abcd4567 failed.", "Digest ffff0000aaaa1 failed."),
+        ("acme/chat has no gateway.", "bolt/mail-desk has no gateway."),
+        ("models/a.gguf is cut short.", "out/new/b.gguf is cut short."),
+        ("finch:v1 is not registered.", "wren:v22 is not registered."),
+        ("ada@example.org may not.", "noor.k@example.com may not."),
     ],
 )
 def test_names_numbers_and_places_do_not_make_another_error(one: str, other: str):

@@ -1,12 +1,16 @@
 """What ended a task is kept with its service, and the hook itself never fails."""
 
 import asyncio
+import importlib
+import pkgutil
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prefect import Flow
 from prefect.states import Completed, Failed
 
+import flows
 from flows.forms import RollbackForm
 from tasks import failures, policies, runtime
 from tidegate.domain import NotFound, ServiceRef
@@ -37,6 +41,39 @@ def test_a_task_that_ended_well_is_not(kept: list[Any]):
     end_with(Completed(data="fine"))
 
     assert kept == []
+
+
+def end_flow_with(state: Any, **parameters: Any) -> None:
+    flow, run = SimpleNamespace(name="release"), SimpleNamespace(parameters=parameters)
+    asyncio.run(failures.note_flow_failure(flow, run, state))  # type: ignore[arg-type]
+
+
+def test_the_error_that_ended_a_flow_outside_of_its_tasks_is_kept_with_its_service(kept: list[Any]):
+    error = KeyError("request")
+
+    end_flow_with(Failed(data=error), request={"org": "acme", "service": "chat"})
+
+    assert kept == [(error, "flow release", ServiceRef("acme", "chat"))]
+
+
+def test_a_flow_that_a_gate_ended_has_no_error(kept: list[Any]):
+    end_flow_with(Failed(name="Rejected", message="r-1: the gate said no"))
+
+    assert kept == []
+
+
+def test_every_flow_tells_of_its_failure():
+    found = [
+        made
+        for info in pkgutil.iter_modules(flows.__path__, "flows.")
+        for made in vars(importlib.import_module(info.name)).values()
+        if isinstance(made, Flow)
+    ]
+
+    assert len(found) >= 12
+    for one in found:
+        assert failures.note_flow_failure in one.on_failure_hooks, one.name
+        assert failures.note_flow_failure in one.on_crashed_hooks, one.name
 
 
 def test_every_task_tells_of_its_failure():

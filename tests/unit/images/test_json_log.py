@@ -4,20 +4,39 @@ import io
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests.unit.observability.planted import PLANTED
+from tidegate.access import secret_shapes
+from tidegate.correlation import identifiers
 from tidegate.observability import redaction
 from tidegate.observability.log_keys import LEVELS, NAMES
-from tidegate_worker import redaction as copied
+from tidegate_worker import identifiers as copied_identifiers
+from tidegate_worker import redaction as copied_redaction
+from tidegate_worker import secret_shapes as copied_shapes
 from tidegate_worker.json_log import JsonLog
 
 ENVIRONMENT = {"RUNPOD_SECRET_TOKEN": "swordfish-of-any-shape"}
 
 
-def test_the_worker_takes_out_secrets_as_every_other_process_does():
-    assert Path(str(copied.__file__)).read_text() == Path(str(redaction.__file__)).read_text()
+@pytest.mark.parametrize(
+    ("ours", "copied"),
+    [
+        (redaction, copied_redaction),
+        (secret_shapes, copied_shapes),
+        (identifiers, copied_identifiers),
+    ],
+)
+def test_the_worker_takes_out_secrets_as_every_other_process_does(ours: ModuleType, copied: ModuleType):
+    """Its image holds no `tidegate`, so that it holds copies, which differ in where they import from."""
+    text = re.sub(
+        r"tidegate\.(access|observability|correlation)\.(?=secret_shapes|redaction|identifiers)",
+        "tidegate_worker.",
+        Path(str(ours.__file__)).read_text(),
+    )
+    assert Path(str(copied.__file__)).read_text() == text
 
 
 def test_a_line_begins_with_the_keys_of_every_process():

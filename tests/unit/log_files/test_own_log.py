@@ -101,9 +101,9 @@ def test_following_a_renamed_log_gives_each_line_once(tmp_path: Path):
 def test_following_waits_for_a_log_that_is_not_there_yet(tmp_path: Path):
     path = tmp_path / "a.log"
     following = Following(path, from_end=True)
-    assert following.read() == []
+    assert list(following.read()) == []
     path.write_text("first\nhal")
-    assert following.read() == ["first"]
+    assert list(following.read()) == ["first"]
     following.close()
 
 

@@ -103,3 +103,47 @@ def test_a_desktop_without_an_address_is_this_machines():
 
     AppriseSender(make).send(post("desktop", None), lambda: None)
     assert asked == ["dbus://"]
+
+
+def test_an_address_of_several_is_refused_because_a_second_try_would_tell_the_first_twice():
+    begun: list[int] = []
+    with pytest.raises(SendFailed, match="more than one address") as caught:
+        AppriseSender(lambda url: Told(True, Target("x"), Target("y"))).send(post(), lambda: begun.append(1))
+    assert (caught.value.is_final, begun) == (True, [])
+
+
+def test_nothing_that_happened_calls_people_or_leads_elsewhere_by_the_markup_of_a_chat():
+    told = Told(True, Target("x"))
+    words = "<!channel> <@U1> @everyone [bill](https://evil.example) <https://evil.example|bill>"
+    send(post(title=words, text=words), told, resolver=lambda host, port: ["8.8.8.8"])
+    for said in (told.said["title"], told.said["body"]):
+        for mark in ("<!", "<@U", "@everyone", "](", "<https"):
+            assert mark not in said
+    assert told.said["body_format"] == "text"
+
+
+def test_an_address_of_mail_in_a_text_stays_as_it_is():
+    told = Told(True, Target("x"))
+    send(post(text="ask ada@example.org, a < b"), told, resolver=lambda host, port: ["8.8.8.8"])
+    assert "ask ada@example.org, a < b" in told.said["body"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "slack://a/b/c?template=/home/x/secret.json",
+        "fcm://p/k?keyfile=..%2Fkey",
+        "discord://a/b?Template=x.json",
+    ],
+)
+def test_an_address_that_has_a_file_of_this_machine_sent_is_refused(url: str):
+    with pytest.raises(SendFailed, match="names a file") as caught:
+        send(post("chat", url), Told(True, Target("x")))
+    assert caught.value.is_final
+
+
+@pytest.mark.parametrize("url", ["irc://chat.example/#room", "MQTTS://broker.example/topic"])
+def test_a_chat_whose_connections_cannot_be_watched_needs_leave_to_be_inside(url: str):
+    with pytest.raises(SendFailed, match="allow_private") as caught:
+        send(post("chat", url), Told(True, Target("x")))
+    assert caught.value.is_final

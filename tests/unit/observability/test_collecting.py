@@ -147,7 +147,7 @@ class Kept:
 
 def test_a_failure_that_lasts_is_logged_and_kept_once(caplog: pytest.LogCaptureFixture) -> None:
     kept = Kept()
-    collecting = Collecting([failing(Transient("away"))], note=kept)
+    collecting = Collecting([failing(ValueError("broken"))], note=kept)
     with caplog.at_level("WARNING"):
         for _ in range(3):
             collecting.look_all()
@@ -155,6 +155,17 @@ def test_a_failure_that_lasts_is_logged_and_kept_once(caplog: pytest.LogCaptureF
     assert len(caplog.records) == 1
     assert kept.places == [f"collector {collecting.standings[0].collector.name}"]
     assert collecting.standings[0].errors == 3
+
+
+def test_who_is_away_for_less_than_a_minute_is_no_error_to_keep() -> None:
+    """At each start the exporter is there before the Prefect server."""
+    kept, clock = Kept(), [0.0]
+    collecting = Collecting([failing(Transient("away"))], note=kept, clock=lambda: clock[0])
+    seen: list[int] = []
+    for clock[0] in (0.0, 30.0, 59.0, 60.0, 90.0):
+        collecting.look_all()
+        seen.append(len(kept.places))
+    assert seen == [0, 0, 0, 1, 1]
 
 
 def test_label_sets_beyond_a_budget_are_counted_as_errors_of_cardinality() -> None:

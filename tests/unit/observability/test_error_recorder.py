@@ -7,7 +7,7 @@ import pytest
 from tidegate.domain import NotFound, ServiceRef, Transient
 from tidegate.domain.error_tracking import SeenError
 from tidegate.observability.concealing import _redactor, conceal
-from tidegate.observability.error_recorder import MAX_REMEMBERED, REPEAT_S, REST_S, ErrorRecorder
+from tidegate.observability.error_recorder import MAX_REMEMBERED, MOST_WRITES, REPEAT_S, REST_S, ErrorRecorder
 
 SECRETS = (
     "tg_acme_0123456789abcdef",
@@ -204,3 +204,16 @@ def test_what_this_process_was_handed_is_hidden_whatever_its_shape(monkeypatch: 
         assert conceal("said swordfish-of-any-shape twice") == "said [redacted] twice"
     finally:
         _redactor.cache_clear()
+
+
+def test_a_flood_of_errors_that_all_differ_is_no_flood_of_rows(note: ErrorRecorder, rows: Rows, clock: Clock):
+    words = [f"place {number}" for number in range(3 * MOST_WRITES)]
+    for word in words:
+        note(gone(), word)
+    assert rows.asked == MOST_WRITES
+
+    for _ in range(3):
+        clock.now += REPEAT_S
+        note(gone(), "one more")
+
+    assert {seen.place for seen, _ in rows.rows} == {*words, "one more"}

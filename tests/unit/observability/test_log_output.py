@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tidegate.log_files import open_log
+from tidegate.observability.log_output import LogOutput, PrintedLines, error_line
 
 SECRET = "sk-abcdefghijklmnop"
 PROGRAM = """
@@ -116,3 +117,32 @@ def test_outside_the_stack_what_people_print_stays_as_it_is(tmp_path: Path):
     path, _ = run(tmp_path)
 
     assert "\nno end yet\n" in path.read_text()
+
+
+def test_a_key_that_is_printed_line_by_line_is_left_out(capfd: pytest.CaptureFixture[str]):
+    printed = PrintedLines(LogOutput(), 1)
+    dashes = "-" * 5
+    key = f"{dashes}BEGIN RSA PRIVATE KEY{dashes}\nDEK-Info: AES, 00\n\nMIIEowIBAAKC\nshort=\n{dashes}END RSA PRIVATE KEY{dashes}\n"
+    printed.write(f"before\n{key}after\n{key[: key.index('MIIE')]}cut off: by this line\nand this\n")
+
+    events = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
+    assert events == [
+        "before",
+        "[redacted PEM]",
+        "after",
+        "[redacted PEM]",
+        "cut off: by this line",
+        "and this",
+    ]
+
+
+def test_a_long_stack_is_cut_after_its_secrets_were_taken_out():
+    dashes = "-" * 5
+    body = "\n".join("MIIEowIBAAKC" for _ in range(1200))
+    error = ValueError(
+        f"{dashes}BEGIN PRIVATE KEY{dashes}\n{body}\n{dashes}END PRIVATE KEY{dashes} at the end"
+    )
+
+    line = json.loads(error_line("test", "failed", error, {}))
+    assert "MIIE" not in line["error.stack"]
+    assert line["error.stack"].rstrip().endswith("[redacted PEM] at the end")

@@ -75,7 +75,7 @@ def test_requests_that_went_well_do_not_bury_a_release_and_those_that_failed_are
 
     shown = [(line.data or {})["set"] for line in home.reader(release_id="r-1").read()]
     assert shown == ["s500", "s0"]
-    assert len(home.reader(release_id="r-1", with_traffic=True).read()) == 4
+    assert len(list(home.reader(release_id="r-1", with_traffic=True).read())) == 4
 
 
 def test_all_that_is_asked_must_hold(home: Home):
@@ -136,3 +136,52 @@ def test_a_line_is_told_to_people_with_its_error():
 @pytest.mark.parametrize("text", ["Worker 'control-1' started!", "{broken", "[1, 2]", ""])
 def test_what_a_library_prints_as_it_likes_is_shown_as_it_is(text: str):
     assert told(read_line(text)) == text
+
+
+def test_logs_larger_than_memory_are_read_little_by_little(home: Home):
+    text = "x" * 200
+    for number in range(10_000):
+        home.write("worker-control", number * 60 // 10_000, text, release_id="r-1")
+
+    lines = home.reader(release_id="r-1").read()
+    assert next(lines).at == "2026-11-26T10:00:00.000Z"
+    # What had been read to its end would not have this one.
+    home.write("worker-control", 59, "written meanwhile", release_id="r-1")
+    rest = list(lines)
+
+    assert len(rest) == 10_000
+    assert (rest[-1].data or {})["event"] == "written meanwhile"
+
+
+def test_nothing_that_others_wrote_steers_a_terminal_or_looks_like_another_line():
+    evil = "red \x1b[31m\x9b31m\x07\u202etxet\ud800\n2026-11-26T10:00:00.000Z  info     gateway  all is well"
+    line = {
+        "ts": "t",
+        "event": evil,
+        "process": evil,
+        "x": evil,
+        "error.type": "E",
+        "error.message": evil,
+        "error.stack": evil,
+    }
+    shown = [told(read_line(text)) for text in (json.dumps(line), f"raw {evil[:20]}")]
+
+    assert not [one for text in shown for one in text if one != "\n" and not one.isprintable()]
+    assert "\\u001b[31m" in shown[1]
+    assert [one for one in shown[0].split("\n")[1:] if not one.startswith("    ")] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":' + "[" * 100_000,
+        '{"ts": null, "process": null, "level": null}',
+        '{"ts": 1, "process": [1], "level": {}}',
+    ],
+    ids=["nested", "nothing", "other types"],
+)
+def test_a_line_that_somebody_made_to_break_its_reader_is_shown(text: str):
+    line = read_line(text)
+
+    assert Wanted(level="info").holds(line) is False
+    assert told(line)

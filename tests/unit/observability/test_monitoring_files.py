@@ -11,6 +11,7 @@ from tidegate.observability.alertmanager_config import alertmanager_config
 from tidegate.observability.monitoring_files import render_monitoring
 from tidegate.observability.monitoring_settings import Mail, MonitoringSettings, OnCall, load_monitoring
 from tidegate.observability.prometheus_config import prometheus_config
+from tidegate.steps.alerts import MAX_ALERTS
 
 DEPLOYMENTS = Path(__file__).resolve().parents[3] / "deployments"
 STANDING = DEPLOYMENTS / "monitoring"
@@ -148,3 +149,11 @@ def test_a_wrong_setting_is_named(text: str, field: str, tmp_path: Path) -> None
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"nowhere\.yaml"):
         load_monitoring(tmp_path / "nowhere.yaml")
+
+
+def test_no_message_of_alertmanager_holds_more_alerts_than_the_console_takes():
+    """A message that is refused is told to nobody, and of all nights the one with most alerts would be that night."""
+    config = alertmanager_config(MonitoringSettings(on_call=OnCall()), ["acme"])
+    hooks = [hook for one in config["receivers"] for hook in one.get("webhook_configs", ())]
+    assert hooks
+    assert {hook["max_alerts"] for hook in hooks} == {MAX_ALERTS}

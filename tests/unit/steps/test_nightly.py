@@ -155,7 +155,9 @@ def test_what_is_accepted_is_the_new_baseline(office, tonight: Night):
     look(office, "1")
     tonight.answers = ["wrong"] * 15 + ["right"] * 15
     assert look(office, "2").is_regression
-    assert nightly.accept_nights(office.ports, ACME)
+    assert nightly.accept_nights(office.ports, ACME, "noor")
+    (told,) = office.ledger.audit_entries(action="baseline.accepted")
+    assert (told["actor"], told["service"]) == ("noor", "chat")
     first = look(office, "3")
     assert first.verdict is Verdict.NOT_JUDGED
     assert len(first.nights) == 1

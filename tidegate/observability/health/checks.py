@@ -1,4 +1,7 @@
-"""When what is looked at, and what becomes of a look that hangs: it is `unknown`, and the others go on. No clock of its own."""
+"""When what is looked at, and what becomes of a look that hangs: it is `unknown`, and the others go on. No clock of its own.
+
+What is not well is looked at again soon: what was mended must not stand as failed until a dear look's turn comes.
+"""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +12,8 @@ from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.domain.health import Health, Judgement
 
 CHEAP_S, DEAR_S = 15.0, 300.0
+# A look that is made again soon uses at most this share of the time.
+MOST_OF_TIME = 0.1
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,8 @@ class Turn:
         took_s = now - running.begun_at
         if running.ended is not None:
             del self._running[check.name]
+            if running.ended.health is not Health.OK:
+                self._due[check.name] = min(self._due[check.name], now + max(CHEAP_S, took_s / MOST_OF_TIME))
             return [Told(check, running.ended, took_s)]
         is_due_again = running.is_told and now >= self._due[check.name]
         if took_s < check.kind.timeout_s or (running.is_told and not is_due_again):

@@ -13,8 +13,12 @@ URGENT_SPACING = timedelta(seconds=2)
 LATE = timedelta(seconds=30)
 """What waited longer than this was held back: it comes as one message."""
 MAX_ATTEMPTS = 12
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""Between machines. What was made later than that after now was made by a clock that was wrong, and is put right."""
 FIRST_RETRY_S, FIRST_URGENT_RETRY_S, MAX_RETRY_S = 5.0, 1.0, 900.0
 MAX_RETRY_AFTER_S = 3600.0
+MOST_HOURS_REMEMBERED = 400 * 24.0
+"""A bucket that needs longer to be full again is none; and no time is before the first year."""
 
 
 def decide(channel: Channel, standing: Standing, now: datetime) -> Sending:
@@ -23,7 +27,7 @@ def decide(channel: Channel, standing: Standing, now: datetime) -> Sending:
     kept, dropped = without_repeats(standing, channel.repeat_after)
     urgent = [event for event in kept if event.is_urgent]
     others = [event for event in kept if not event.is_urgent]
-    sent = list(standing.messages)
+    sent = [min(moment, now) for moment in standing.messages if moment <= now + CLOCKS_DIFFER]
     bundles: list[Bundle] = []
     room = int(max(tokens(channel.rate, sent, now), 0))
     for bundle in _bundled(urgent, min(channel.digest.after, room)):
@@ -39,29 +43,33 @@ def decide(channel: Channel, standing: Standing, now: datetime) -> Sending:
 
 
 def horizon(channel: Channel) -> timedelta:
-    """How far back messages matter: beyond this the bucket is full again, whatever happened before."""
-    refill = timedelta(hours=2 * channel.rate.burst / channel.rate.per_hour)
-    return max(refill, channel.digest.window) + URGENT_SPACING
+    """How far back messages are read: a bucket that was left alone for so long is full again, whatever happened before.
+    Debt that is older is forgiven, so that a channel which never rests is held back a little less."""
+    hours = min(2 * channel.rate.burst / channel.rate.per_hour, MOST_HOURS_REMEMBERED)
+    return max(timedelta(hours=hours), channel.digest.window) + URGENT_SPACING
 
 
 def without_repeats(standing: Standing, window: timedelta) -> tuple[list[Event], list[Event]]:
     """The events to tell, and those whose trouble the channel was told of within the window. Worse news, and news that
-    it is over or back again, are no repeats."""
+    it is over or back again, are no repeats. News that was overtaken, while it waited, by news that could not wait is
+    not told either: in the morning it would say that a trouble is over which has been back since."""
     told, kept, dropped = dict(standing.told), list[Event](), list[Event]()
     for event in standing.waiting:
-        if event.trouble and _is_repeat(event, told.get(event.trouble), window):
+        last = told.get(event.trouble) if event.trouble else None
+        if last is not None and (last.number > event.number or _is_repeat(event, last, window)):
             dropped.append(event)
             continue
         kept.append(event)
         if event.trouble:
-            told[event.trouble] = Told(event.at, event.severity, event.is_resolved)
+            told[event.trouble] = Told(event.at, event.severity, event.is_resolved, event.number)
     return kept, dropped
 
 
-def _is_repeat(event: Event, last: Told | None, window: timedelta) -> bool:
-    if last is None or last.is_resolved != event.is_resolved:
+def _is_repeat(event: Event, last: Told, window: timedelta) -> bool:
+    """A clock that was put back must not make everything a repeat until it is where it was."""
+    if last.is_resolved != event.is_resolved:
         return False
-    return event.severity.rank <= last.severity.rank and event.at - last.at < window
+    return event.severity.rank <= last.severity.rank and abs(event.at - last.at) < window
 
 
 def tokens(rate: Rate, sent: Iterable[datetime], now: datetime) -> float:

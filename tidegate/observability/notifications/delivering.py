@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from tidegate.access import webhook_key_name
-from tidegate.domain import Fenced, Organization, Secret, TidegateError
+from tidegate.domain import Fenced, Organization, Permanent, Secret, TidegateError
 from tidegate.domain.channel import Channel, ChannelKind, ChannelRef
-from tidegate.domain.deliveries import Arrived, Claimed, Delivery, DeliveryState, NextTry, Outcome, Unsure
+from tidegate.domain.deliveries import Arrived, Claimed, Delivery, NextTry, Outcome, Unsure
+from tidegate.domain.error_tracking import DEFECT_REMEDY, FORGET, NoteError, innermost
 from tidegate.observability.notifications.deciding import next_try
 from tidegate.observability.notifications.messages import Message, trial_event
 from tidegate.observability.notifications.outbox import Outbox
@@ -18,8 +19,9 @@ from tidegate.observability.notifications.sending import Post, Sender, SendFaile
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 """Longer than any sender takes to its first byte, and again from there to the answer."""
-FAILING = "notification.failing"
 SIGNING_KEY = "signing_key"
+KNOWN_BY_ID: frozenset[ChannelKind] = frozenset({"webhook"})
+"""Channels whose receivers know a message by its id, and can therefore be sent it again when in doubt."""
 
 
 class Secrets(Protocol):
@@ -40,7 +42,9 @@ class Courier:
         secrets: Secrets,
         senders: Mapping[ChannelKind, Sender],
         clock: Callable[[], datetime],
+        note_error: NoteError = FORGET,
     ):
+        self._note = note_error
         self._outbox = outbox
         self._organizations = organizations
         self._secrets = secrets
@@ -67,15 +71,20 @@ class Courier:
         channel = self.channel(claimed.delivery.ref)
         if channel is None or channel.kind != claimed.delivery.channel_kind:
             return NextTry(None, "the channel is no longer configured")
+        has_begun = False
+
+        def begin() -> None:
+            nonlocal has_begun
+            self._outbox.begin_sending(claimed, LEASE)
+            has_begun = True
+
         try:
             post = Post(
                 Message(claimed.delivery.id, claimed.delivery.ref, claimed.events, claimed.delivery.attempts),
                 channel,
                 self._secrets_of(claimed.delivery.ref, channel),
             )
-            receipt = self._senders[channel.kind].send(
-                post, lambda: self._outbox.begin_sending(claimed, LEASE)
-            )
+            receipt = self._senders[channel.kind].send(post, begin)
         except SendFailed as error:
             return self._after(claimed, error)
         except Unanswered as error:
@@ -83,16 +92,31 @@ class Courier:
         except Fenced:
             raise
         except TidegateError as error:
-            return self._after(claimed, SendFailed(error.message, is_final=not error.is_retryable))
+            # A person may mend what needs one while it is tried again.
+            return self._after(claimed, SendFailed(error.message, is_final=isinstance(error, Permanent)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep the channel for a whole lease
+            return self._after_defect(claimed, error, has_begun=has_begun)
         return Arrived(receipt)
 
+    def _after_defect(self, claimed: Claimed, error: Exception, *, has_begun: bool) -> Outcome:
+        """What no sender foresaw. Its text is told nowhere: it may quote an address."""
+        kind = claimed.delivery.channel_kind
+        what = f"{type(error).__name__} in {innermost(error.__traceback__) or 'a library'}"
+        known = Permanent(f"A message of kind {kind} was not handled: {what}.", remedy=DEFECT_REMEDY)
+        log.error("%s to %s: %s", claimed.delivery.id, claimed.delivery.ref, known.message)
+        self._note(known, "notifier", org=claimed.delivery.org)
+        if has_begun and kind not in KNOWN_BY_ID:
+            return Unsure(what)
+        return self._after(claimed, SendFailed(what))
+
     def _secrets_of(self, ref: ChannelRef, channel: Channel) -> dict[str, Secret]:
-        """Read for each message, so that a changed one counts at once. Raises: SendFailed."""
+        """Read for each message, so that a changed one counts at once. One that is not there may be on its way: whoever
+        changes it may take the old one first. Raises: SendFailed."""
         found: dict[str, Secret] = {}
         for field, reference in channel.secrets.items():
             secret = self._secrets.get(reference)
             if secret is None:
-                raise SendFailed(f"there is no secret at '{reference}' (its {field})", is_final=True)
+                raise SendFailed(f"there is no secret at '{reference}' (its {field})")
             found[field] = secret
         if channel.kind == "webhook" and SIGNING_KEY not in found:
             found[SIGNING_KEY] = self._secrets.ensure(webhook_key_name(ref.org, ref.name))
@@ -113,19 +137,9 @@ class Courier:
         return NextTry(at, reason if at is not None else f"given up after {one.attempts} tries: {reason}")
 
     def _tell(self, found: Delivery) -> None:
-        """In the log, and as a finding while the channel loses messages: it cannot be told by the channel itself."""
         log.info(
             "%s to %s: %s%s", found.id, found.ref, found.state, f", {found.error}" if found.error else ""
         )
-        if found.state is DeliveryState.SENT:
-            self._outbox.resolve_finding(FAILING, str(found.ref))
-        elif found.state in (DeliveryState.DEAD, DeliveryState.UNCONFIRMED):
-            self._outbox.note_finding(
-                FAILING,
-                str(found.ref),
-                f"Message {found.id} to {found.ref} is {found.state}: {found.error}.",
-                remedy=f"Mend the channel, then: tidegate notify retry {found.id}.",
-            )
 
 
 def try_channel(

@@ -2,12 +2,17 @@
 
 import re
 import smtplib
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from email.errors import MessageError
+from typing import Any, cast
 
 from tidegate.domain.channel import MailServer
 from tidegate.observability.notifications.messages import mail
+from tidegate.observability.notifications.network import TALK_S, Talk, talk
 from tidegate.observability.notifications.sending import (
     ANSWER_TIMEOUT_S,
     Post,
@@ -27,7 +32,9 @@ class MailSender:
         self,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        talk_s: float = TALK_S,
     ):
+        self._talk_s = talk_s
         self._trust = trust
         self._now = now
 
@@ -35,9 +42,26 @@ class MailSender:
         server = post.channel.mail
         assert server is not None, "a channel of kind email has it"
         recipients = _recipients(post.address)
-        text = mail(post.message, server.sender, recipients, self._now()).as_bytes()
         try:
-            with self._connected(server) as smtp:
+            text = mail(post.message, server.sender, recipients, self._now()).as_bytes()
+        except (MessageError, ValueError):
+            raise SendFailed(
+                "its address, or the sender, is none that a mail can have", is_final=True
+            ) from None
+        with talk(self._talk_s) as limited:
+            return self._talk(limited, post, server, recipients, text, begin)
+
+    def _talk(
+        self,
+        limited: Talk,
+        post: Post,
+        server: MailServer,
+        recipients: list[str],
+        text: bytes,
+        begin: Callable[[], None],
+    ) -> str:
+        try:
+            with self._connected(server, limited) as smtp:
                 return self._offer(smtp, post, server, recipients, text, begin)
         except smtplib.SMTPResponseException as error:
             raise _refused(error.smtp_code, _said(error.smtp_error), post) from None
@@ -46,10 +70,20 @@ class MailSender:
         except (smtplib.SMTPException, OSError) as error:
             raise SendFailed(without(f"{type(error).__name__}: {error}", post)) from None
 
-    def _connected(self, server: MailServer) -> smtplib.SMTP:
+    @contextmanager
+    def _connected(self, server: MailServer, limited: Talk) -> Generator[smtplib.SMTP]:
+        """Not smtplib's own block: that says QUIT at its end, and fails a mail that was taken for the answer to it."""
+        options: dict[str, Any] = {"host": server.host, "port": server.port, "timeout": ANSWER_TIMEOUT_S}
         if server.security == "ssl":
-            return smtplib.SMTP_SSL(server.host, server.port, timeout=ANSWER_TIMEOUT_S, context=self._trust())
-        return smtplib.SMTP(server.host, server.port, timeout=ANSWER_TIMEOUT_S)
+            made: smtplib.SMTP = _LimitedSsl(limited, context=self._trust(), **options)
+        else:
+            made = _Limited(limited, **options)
+        try:
+            yield made
+            with suppress(smtplib.SMTPException, OSError):
+                made.quit()
+        finally:
+            made.close()
 
     def _offer(
         self,
@@ -77,6 +111,23 @@ class MailSender:
             raise _refused(code, said, post)
         left_out = f"; {len(refused)} of {len(answers)} recipients refused" if refused else ""
         return without(f"{code} {said}", post) + left_out
+
+
+class _Limited(smtplib.SMTP):
+    """Its connection ends with the talk, also while a server is asked for its greeting."""
+
+    def __init__(self, limited: Talk, **options: Any):
+        self._limited = limited
+        super().__init__(**options)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        made = cast("socket.socket", super()._get_socket(host, port, timeout))  # type: ignore[misc]
+        self._limited.watch(made)
+        return made
+
+
+class _LimitedSsl(_Limited, smtplib.SMTP_SSL):
+    """The same by TLS from the first byte."""
 
 
 def _deliver(smtp: smtplib.SMTP, text: bytes) -> tuple[int, str]:

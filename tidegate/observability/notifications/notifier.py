@@ -13,21 +13,20 @@ from datetime import datetime
 from functools import partial
 
 from tidegate.domain import TidegateError
-from tidegate.domain.channel import ChannelKind, ChannelRef
+from tidegate.domain.channel import ChannelRef
 from tidegate.domain.deliveries import Claimed, Delivery
 from tidegate.domain.error_tracking import FORGET, NoteError
 from tidegate.domain.events import Event
 from tidegate.observability.notifications.deciding import decide, horizon
-from tidegate.observability.notifications.delivering import LEASE, Courier, Organizations
+from tidegate.observability.notifications.delivering import KNOWN_BY_ID, LEASE, Courier, Organizations
 from tidegate.observability.notifications.outbox import Outbox
 
 log = logging.getLogger(__name__)
 POLL_S = 0.5
 """An urgent event waits at most this long for its turn: three transactions later it is on its way."""
-MOST_UNDER_WAY = 16
+MOST_UNDER_WAY, MOST_RETRIES = 64, 32
+"""A channel that hangs keeps one of them until its sender gives up. Those that failed before leave room for others."""
 STOP_TIMEOUT_S = 25.0
-KNOWN_BY_ID: frozenset[ChannelKind] = frozenset({"webhook"})
-"""Channels whose receivers know a message by its id, and can therefore be sent it again when in doubt."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,20 @@ class Notifier:
             wait(under_way, timeout=STOP_TIMEOUT_S)
             for one in under_way:
                 self._has_ended(one)
+        self._note.flush()
 
     def advance(self, start: Callable[[Claimed], object], most: int = MOST_UNDER_WAY) -> Round:
         """One look. `start` has each claimed message carried away."""
         routed = self._outbox.route_events(self.route)
         planned = sum(self._plan(ref) for ref in self._outbox.waiting_channels())
         claimed = (
-            self._outbox.claim_deliveries(self._new_claim(), LEASE, most, known_by_id=KNOWN_BY_ID)
+            self._outbox.claim_deliveries(
+                self._new_claim(),
+                LEASE,
+                most,
+                known_by_id=KNOWN_BY_ID,
+                retries=max(most - (MOST_UNDER_WAY - MOST_RETRIES), 0),
+            )
             if most > 0
             else []
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from tidegate.domain.channel import ChannelKind, ChannelRef
 from tidegate.domain.deliveries import Claimed, Delivery, Outcome, Sending, Standing
@@ -19,12 +19,16 @@ class Outbox(Protocol):
     ) -> int: ...
     def drop_waiting(self, ref: ChannelRef, why: str) -> None: ...
     def claim_deliveries(
-        self, claim: str, lease: timedelta, most: int, *, known_by_id: Collection[ChannelKind]
+        self,
+        claim: str,
+        lease: timedelta,
+        most: int,
+        *,
+        known_by_id: Collection[ChannelKind],
+        retries: int | None = None,
     ) -> list[Claimed]: ...
     def begin_sending(self, claimed: Claimed, lease: timedelta) -> None: ...
     def finish_delivery(self, claimed: Claimed, outcome: Outcome) -> Delivery | None: ...
     def begin_test(
         self, event: Event, ref: ChannelRef, kind: ChannelKind, claim: str, lease: timedelta
     ) -> Claimed: ...
-    def note_finding(self, kind: str, subject: str, summary: str, *, remedy: str = "") -> Any: ...
-    def resolve_finding(self, kind: str, subject: str) -> None: ...

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from tidegate.domain import Secret
 from tidegate.observability.notifications.messages import webhook_body
-from tidegate.observability.notifications.network import Resolver, pin, resolve
+from tidegate.observability.notifications.network import TALK_S, Resolver, Talk, pin, resolve, talk
 from tidegate.observability.notifications.sending import (
     ANSWER_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
@@ -58,7 +58,9 @@ class WebhookSender:
         resolver: Resolver = resolve,
         now: Callable[[], float] = time.time,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        talk_s: float = TALK_S,
     ):
+        self._talk_s = talk_s
         self._resolver = resolver
         self._now = now
         self._trust = trust
@@ -71,13 +73,16 @@ class WebhookSender:
         )
         body = webhook_body(post.message)
         headers = self._headers(post, url, body)
-        try:
-            with self._connected(url, address, port) as connection:
-                begin()
-                status, retry_after = _posted(connection, url, body, headers)
-        except (http.client.HTTPException, OSError) as error:
-            # The text of these may quote the URL.
-            raise SendFailed(without(f"{type(error).__name__}: {error}", post)) from None
+        with talk(self._talk_s) as limited:
+            try:
+                with self._connected(url, address, port, limited) as connection:
+                    begin()
+                    status, retry_after = _posted(connection, url, body, headers)
+            except (http.client.HTTPException, OSError, ValueError) as error:
+                if limited.is_over:
+                    raise SendFailed(f"no whole answer within {self._talk_s:g} s") from None
+                # The text of these may quote the URL.
+                raise SendFailed(without(f"{type(error).__name__}: {error}", post)) from None
         if 200 <= status < 300:
             return f"HTTP {status}"
         if 300 <= status < 400:
@@ -87,11 +92,14 @@ class WebhookSender:
         raise SendFailed(f"it answered {status}", retry_after_s=retry_after)
 
     @contextmanager
-    def _connected(self, url: SplitResult, address: str, port: int) -> Generator[http.client.HTTPConnection]:
+    def _connected(
+        self, url: SplitResult, address: str, port: int, limited: Talk
+    ) -> Generator[http.client.HTTPConnection]:
         """To the address, with a certificate for the name."""
         connection = http.client.HTTPConnection(url.hostname or "", port)
         connection.sock = socket.create_connection((address, port), timeout=CONNECT_TIMEOUT_S)
         try:
+            limited.watch(connection.sock)
             if url.scheme == "https":
                 connection.sock = self._trust().wrap_socket(connection.sock, server_hostname=url.hostname)
             connection.sock.settimeout(ANSWER_TIMEOUT_S)
@@ -147,4 +155,5 @@ def _posted(
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isdigit() else None
+    """A date, which it may be too, is not heard: the next try comes soon enough. Not `isdigit`: it holds for \u00b2."""
+    return float(text) if text and text.isdecimal() else None

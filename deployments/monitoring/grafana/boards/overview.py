@@ -294,7 +294,7 @@ CHECKS = Panel(
     look="bars",
     is_stacked=True,
     least=0,
-    alerts=("HealthCheckFailed",),
+    alerts=("HealthCheckFailed", "HealthCheckUnknown"),
     when_empty="All are well.",
 )
 

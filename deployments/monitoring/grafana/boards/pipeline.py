@@ -235,7 +235,7 @@ WATCHING = (
         look="states",
         height=10,
         texts={0: ("unknown", GREY), 1: ("well", GREEN), 2: ("warns", YELLOW), 3: ("fails", RED)},
-        alerts=("HealthCheckFailed",),
+        alerts=("HealthCheckFailed", "HealthCheckUnknown"),
     ),
     _age(
         "Health checks last ran, ago",

@@ -40,6 +40,37 @@ def test_a_check_is_made_at_its_interval():
     assert looked == [0, 15, 30, 45]
 
 
+def failing_looks(took: float) -> list[float]:
+    """When a check began that fails each time, if one look takes so long."""
+    begun: list[float] = []
+    turn, threads = turn_of(Check("audit", lambda: Judgement(Health.FAILED, "cut")))
+    for now in range(100):
+        turn.advance(float(now))
+        if len(threads.waiting) and (not begun or begun[-1] + took < now):
+            begun.append(now)
+        if begun and now >= begun[-1] + took:
+            threads.run()
+    return begun
+
+
+def test_what_is_not_well_is_looked_at_again_soon_and_a_dear_look_for_a_tenth_of_the_time():
+    quick, dear = failing_looks(0), failing_looks(4)
+    assert len(quick) > 5
+    assert dear[1] - dear[0] >= 40
+
+
+def test_what_is_well_again_is_looked_at_at_its_interval():
+    looked: list[float] = []
+    answers = [Judgement(Health.FAILED, "too early"), GOOD, GOOD]
+    now = 0.0
+    turn, threads = turn_of(Check("credentials", lambda: looked.append(now) or answers[len(looked) - 1]))
+    while now < 400:
+        turn.advance(now)
+        threads.run()
+        now += 1
+    assert looked == [0, 16, 316]
+
+
 def test_what_was_seen_is_told_once_with_how_long_it_took():
     turn, threads = turn_of(Check("host", lambda: GOOD))
     assert turn.advance(0.0) == []
