@@ -1,4 +1,5 @@
-"""One embedded stack for all flow tests: started once with `tidegate up`, ended with `tidegate down`."""
+"""One embedded stack for all flow tests: started once with `tidegate up`, ended with `tidegate down` before other tests
+start stacks of their own."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from monitored import Monitoring, monitored
 from stack_client import RESEARCH, SUPPORT, Stack, emulated_runpod
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with emulated_runpod() as runpod:
         made = Stack(tmp_path_factory.mktemp("flows") / "home", runpod)
@@ -30,7 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             assert down.returncode == 0, down.stdout + down.stderr
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def monitoring(stack: Stack) -> Iterator[Monitoring]:
     """Watches from the first test on: the last one asks what was seen of all of them."""
     with monitored(stack) as running:
@@ -39,9 +40,12 @@ def monitoring(stack: Stack) -> Iterator[Monitoring]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests tell one story on one installation: they keep the order of their file."""
+    """These tests tell one story on one installation: they keep the order of their files, and nothing comes between."""
     here = Path(__file__).parent
-    places = [place for place, item in enumerate(items) if item.path.parent == here]
-    in_order = sorted((items[place] for place in places), key=lambda item: (item.path, item.location[1] or 0))
-    for place, item in zip(places, in_order, strict=True):
-        items[place] = item
+    story = [item for item in items if item.path.parent == here]
+    if story:
+        begin = min(items.index(item) for item in story)
+        before = items[:begin]
+        after = [item for item in items[begin:] if item.path.parent != here]
+        story.sort(key=lambda item: (item.path, item.location[1] or 0))
+        items[:] = [*before, *story, *after]
