@@ -6,6 +6,7 @@ because two stacks at once are more than a small machine carries. All others kee
 """
 
 import os
+from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -39,9 +40,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Rooms:
     return Rooms(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Processes run each id once. pytest 9 makes ids of tests without the operation that schemathesis puts into their
+    names, and of 44 tests one would run."""
+    _, bracket, operation = item.name.partition("[")
+    if bracket and item.id.params is None:
+        item._id = item.id.with_params(operation.removesuffix("]"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long groups are given out first, so that the end does not wait for one of them. Within, the order is random."""
+    """Long groups are given out first, so that the end does not wait for one of them. Within, the order is random.
+    Raises: UsageError when two tests have one id, of which processes would run one."""
+    twice = [nodeid for nodeid, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if twice:
+        raise pytest.UsageError(f"Two tests have the id {twice[0]}: give them names of their own.")
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _rank(group_of(item.nodeid)))
 
