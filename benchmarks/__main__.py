@@ -15,6 +15,7 @@ ALWAYS = (
     "rollback_time",
     "release_rules",
     "exporter_scrape",
+    "notification_delivery",
     "footprint",
     "runpod_emulator",
     "validation_speed",

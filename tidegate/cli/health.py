@@ -49,7 +49,6 @@ def health(
     """
     if context.invoked_subcommand is not None:
         return
-    from tidegate.domain.health import Health
     from tidegate.ledger import Ledger
     from tidegate.settings import load_settings
 
@@ -58,13 +57,7 @@ def health(
             _history(history, ledger.health_history(history, _now() - DAY), as_json=as_json)
             return
         states = present(ledger.health_states(), _now())
-    if as_json:
-        print_json({"health": _worst(states).value, "checks": [as_row(state, _now()) for state in states]})
-    else:
-        _show(states)
-    if _worst(states) is Health.FAILED:
-        sys.stdout.flush()
-        raise typer.Exit(FAILED)
+    _tell(states, as_json=as_json)
 
 
 @app.command()
@@ -80,9 +73,13 @@ def check(
 
       tidegate health check ledger backups --json
     """
+    _tell(look_again(kinds or []), as_json=as_json)
+
+
+def _tell(states: "Sequence[HealthState]", *, as_json: bool) -> None:
+    """Raises: typer.Exit when something has failed."""
     from tidegate.domain.health import Health
 
-    states = look_again(kinds or [])
     if as_json:
         print_json({"health": _worst(states).value, "checks": [as_row(state, _now()) for state in states]})
     else:
@@ -93,7 +90,7 @@ def check(
 
 
 def look_again(kinds: "Sequence[str]") -> "list[HealthState]":
-    """Make these checks now (none named: all), keep what they saw, and give it. Raises: InvalidInput for a wrong name."""
+    """Make these checks now (none named: all), keep what they saw, and give it. Raises: NotFound for a wrong name."""
     from tidegate import wiring
     from tidegate.ledger import Ledger
     from tidegate.watching import look_once

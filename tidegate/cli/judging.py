@@ -7,21 +7,25 @@ undecided; what kept us from measuring (a server that does not answer) is no reg
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tidegate.cli.error_notes import note_error
 from tidegate.cli.output import FAILED, JSON_KEY, NEEDS_PERSON, OK, is_ours, render_error
-from tidegate.domain import Verdict
+
+if TYPE_CHECKING:
+    from tidegate.domain import Verdict
 
 NOT_JUDGED = NEEDS_PERSON
 """Something must be looked at, or measured again, before anything follows from it."""
 
 
-def exit_code(verdicts: Iterable[Verdict]) -> int:
+def exit_code(verdicts: "Iterable[Verdict]") -> int:
     """The worst of them. Nothing judged at all is 0: whoever must judge something adds its verdict."""
+    from tidegate.domain import Verdict
+
     found = set(verdicts)
     if found & {Verdict.FAIL, Verdict.ERROR}:
         return FAILED

@@ -40,6 +40,15 @@ def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]):
     assert seen["code"] == (2 if arguments == ["no-such-command"] else 0)
 
 
+def test_the_first_help_needs_no_models():
+    """Half of its time was pydantic's, for one name. Help of a command needs it: typer reads parameters with it."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "--help"], capture_output=True, text=True, timeout=120
+    )
+
+    assert "pydantic" not in json.loads(done.stderr.splitlines()[-1])["modules"]
+
+
 def test_the_command_never_imports_prefect():
     program = "import sys, tidegate.cli.checkup, tidegate.cli.following, tidegate.stack.bootstrap; print('prefect' in sys.modules)"
 

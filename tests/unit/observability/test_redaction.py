@@ -161,7 +161,7 @@ def test_no_text_of_a_user_is_written(name: str):
         "ImportError: hf_hub_download of sk-learn-something and pk_releases_constraint",
         "cloned from ssh://git@github.com/o/r",
         "GET http://127.0.0.1:8080/models/a@b",
-        "Give --passphrase file:/root/tidegate-passphrase1 or --token of a request.",
+        "Give --passphrase file:/etc/tidegate/passphrase1 or --token of a request.",
     ],
 )
 def test_names_and_digests_of_ours_are_left_alone(text: str):
